@@ -1,0 +1,59 @@
+"""What can go wrong, as a tree.
+
+::
+
+    CharRNNError                    exit code 1: failed while running
+    ├── UsageError                  exit code 2: wrong use or bad input
+    │   ├── CorpusError             a text that cannot be read or trained on
+    │   ├── UnknownCharacterError   a character that the vocabulary does not have
+    │   ├── SettingsError           an option outside its range, or a size that cannot fit
+    │   └── RunDirectoryError       a run that cannot be created, found or opened
+    └── CheckpointError             a checkpoint that cannot be written or read
+
+Every message is one sentence for a stranger: it names the thing and what to do. The command line prints it
+and exits with `exit_code`.
+"""
+
+
+class CharRNNError(Exception):
+    """Whatever this program reports as an error of its own."""
+
+    exit_code = 1
+
+
+class UsageError(CharRNNError):
+    """Wrong use or bad input: the remedy is another call."""
+
+    exit_code = 2
+
+
+class CorpusError(UsageError):
+    """A text that cannot be read, decoded or trained on."""
+
+
+class UnknownCharacterError(UsageError):
+    """A text holds characters that a vocabulary does not have.
+
+    Attributes
+    ----------
+    characters : str
+        The unknown characters, each once, in the order of their code points.
+    """
+
+    def __init__(self, characters: str) -> None:
+        self.characters = characters
+        shown = ", ".join(f"{character!r} (U+{ord(character):04X})" for character in characters[:8])
+        more = f" and {len(characters) - 8:,} more" if len(characters) > 8 else ""
+        super().__init__(f"characters that the vocabulary does not have: {shown}{more}")
+
+
+class SettingsError(UsageError):
+    """A setting outside its range, or settings that do not go together."""
+
+
+class RunDirectoryError(UsageError):
+    """A run directory that cannot be created, found or opened."""
+
+
+class CheckpointError(CharRNNError):
+    """A checkpoint that cannot be written or read."""

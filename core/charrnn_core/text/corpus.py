@@ -1,0 +1,127 @@
+"""A text that a network learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from charrnn_core.text.coding import BLOCK_BYTES, TextCoder
+from charrnn_core.text.source import find_source
+from charrnn_core.text.vocabulary import Codes, Vocabulary
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A whole text as codes, with where it came from.
+
+    Attributes
+    ----------
+    name : str
+        What to call it: the bundled name, the file's name without its ending, or "input".
+    kind : "file", "input" or "bundled"
+    path : str or None
+        Absolute path of a file; None for the others.
+    codes : array of shape (characters,)
+        In the smallest unsigned type for K; read-only. There is no other copy of the text in memory.
+    vocabulary : Vocabulary
+        The K distinct characters of the whole text.
+    sha256 : str
+        Digest of the normalised text (no byte order mark, LF newlines) in UTF-8: what makes it this text.
+    source_bytes : int
+        Bytes read.
+    byte_order_mark : bool
+        Whether one was dropped.
+    newlines_replaced : int
+        How many CR LF or CR became LF.
+    """
+
+    name: str
+    kind: Literal["file", "input", "bundled"]
+    path: str | None
+    codes: Codes
+    vocabulary: Vocabulary
+    sha256: str
+    source_bytes: int
+    byte_order_mark: bool = False
+    newlines_replaced: int = 0
+
+    def __len__(self) -> int:
+        """Return the number of characters."""
+        return len(self.codes)
+
+    def text_blocks(self) -> Iterator[str]:
+        """Yield the normalised text piece by piece, so that a large one can be written in little memory."""
+        for start in range(0, len(self), BLOCK_BYTES):
+            yield self.vocabulary.decode(self.codes[start : start + BLOCK_BYTES])
+
+    def split(self, held_out: float) -> tuple[Codes, Codes]:
+        """Return the codes to train on and the last share of the text, held out; both are views.
+
+        Parameters
+        ----------
+        held_out : float
+            The share to hold out, at least 0 and below 1.
+        """
+        boundary = len(self) - int(len(self) * held_out)
+        return self.codes[:boundary], self.codes[boundary:]
+
+
+def read_corpus(text: str, progress: Callable[[int], None] | None = None) -> Corpus:
+    """Read, decode, check, hash and code a text.
+
+    Parameters
+    ----------
+    text : str
+        A path, `-` for standard input, or the name of a bundled text.
+    progress : callable, optional
+        Called with the number of bytes read so far, after each block.
+
+    Raises
+    ------
+    CorpusError
+        It cannot be found or read, is not UTF-8 (with byte offset and line), or is empty.
+    """
+    source = find_source(text)
+    coder = TextCoder(source.name)
+    read = 0
+    for block in source.blocks():
+        coder.feed(block)
+        read += len(block)
+        if progress is not None:
+            progress(read)
+    coded = coder.finish()
+    path = source.paths[0] if source.kind == "file" else None
+    return Corpus(
+        name={"file": path.stem if path else "", "input": "input", "bundled": source.name}[source.kind],
+        kind=source.kind,
+        path=str(path.absolute()) if path else None,
+        codes=coded.codes,
+        vocabulary=coded.vocabulary,
+        sha256=coded.sha256,
+        source_bytes=coded.source_bytes,
+        byte_order_mark=coded.byte_order_mark,
+        newlines_replaced=coded.newlines_replaced,
+    )
+
+
+def corpus_of(text: str, name: str = "text") -> Corpus:
+    r"""Return a corpus of a text that is in memory already.
+
+    Examples
+    --------
+    >>> len(corpus_of("one line\n"))
+    9
+    """
+    coder = TextCoder(name)
+    data = text.encode()
+    coder.feed(data)
+    coded = coder.finish()
+    return Corpus(name, "input", None, coded.codes, coded.vocabulary, coded.sha256, len(data))
+
+
+def write_text(corpus: Corpus, path: Path) -> None:
+    """Write the normalised text to a new file, in UTF-8 with LF newlines."""
+    with path.open("x", encoding="utf-8", newline="\n") as file:
+        file.writelines(corpus.text_blocks())

@@ -1,0 +1,143 @@
+"""Where the bytes of a text come from: a file, standard input, or a text that ships with the program."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from charrnn_core.errors import CorpusError
+from charrnn_core.memory import installed_memory
+from charrnn_core.text.coding import BLOCK_BYTES
+
+PYTHON_BYTES = 5_000_000
+"""The bundled text `python` ends before the module with which it would become larger than this."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A place that a text can be read from.
+
+    Attributes
+    ----------
+    kind : "file", "input" or "bundled"
+    name : str
+        What it is called in messages and in the names of runs.
+    paths : tuple of Path
+        The files, in the order in which they are read; none for standard input.
+    """
+
+    kind: Literal["file", "input", "bundled"]
+    name: str
+    paths: tuple[Path, ...] = ()
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the text's bytes in blocks.
+
+        Raises
+        ------
+        CorpusError
+            It cannot be opened or read, is not a regular file, or is larger than this machine's memory.
+        """
+        if self.kind == "input":
+            yield from _input_blocks()
+            return
+        limit = PYTHON_BYTES if self.kind == "bundled" and self.name == "python" else None
+        for path in self.paths:
+            size = path.stat().st_size if limit is not None else 0
+            if limit is not None and size > limit:
+                return
+            limit = limit - size if limit is not None else None
+            yield from _file_blocks(path)
+
+
+def find_source(text: str) -> Source:
+    """Return the source that a user means by a path, `-`, or the name of a bundled text.
+
+    What has a separator or exists is a path; else it is a name.
+
+    Raises
+    ------
+    CorpusError
+        There is neither such a file nor such a bundled text.
+    """
+    if text == "-":
+        return Source("input", "standard input")
+    try:
+        exists = Path(text).exists() or Path(text).is_symlink()
+    except (OSError, ValueError):  # a name too long for the system, or one with a NUL
+        exists = True  # the error that opening it gives is the better message
+    if exists or "/" in text:
+        return Source("file", text, (Path(text),))
+    bundled = bundled_sources()
+    if text in bundled:
+        return bundled[text]
+    raise CorpusError(f"{text}: no such file, and no such bundled text ({', '.join(bundled)})")
+
+
+def bundled_sources() -> dict[str, Source]:
+    """Return the texts that ship with the program by name, and `python`, the standard library's source."""
+    sources = {path.stem: Source("bundled", path.stem, (path,)) for path in sorted(_corpora().glob("*.txt"))}
+    library = Path(sysconfig.get_path("stdlib"))
+    sources["python"] = Source("bundled", "python", tuple(sorted(library.glob("*.py"))))
+    return sources
+
+
+def _corpora() -> Path:
+    """Return the folder of the bundled texts: inside an installed package, at the top of a checkout."""
+    package = Path(__file__).parent.parent
+    installed = package / "corpora"
+    return installed if installed.is_dir() else package.parent.parent / "corpora"
+
+
+def _file_blocks(path: Path) -> Iterator[bytes]:
+    try:
+        # Without O_NONBLOCK the opening of a named pipe waits for a writer, perhaps for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (OSError, ValueError) as error:
+        raise CorpusError(f"cannot read {path}: {_reason(error)}") from None
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise CorpusError(f"{path} is a directory; give a text file")
+        if not stat.S_ISREG(status.st_mode):
+            raise CorpusError(
+                f"{path} is not a regular file; to read from a program: PROGRAM | charrnn train -"
+            )
+        if status.st_size > installed_memory():
+            raise CorpusError(f"{path} has {status.st_size:,} bytes, more than the memory of this machine")
+        while block := os.read(descriptor, BLOCK_BYTES):
+            yield block
+    except OSError as error:
+        raise CorpusError(f"cannot read {path}: {_reason(error)}") from None
+    finally:
+        os.close(descriptor)
+
+
+def _input_blocks() -> Iterator[bytes]:
+    # sys.stdin is None when the shell closed it (<&-), and then descriptor 0 may be any other file.
+    if sys.stdin is None:
+        raise CorpusError("standard input is closed; give a file or the name of a bundled text")
+    total = 0
+    try:
+        while block := os.read(sys.stdin.fileno(), BLOCK_BYTES):
+            total += len(block)
+            if total > installed_memory():
+                raise CorpusError("standard input gives more bytes than the memory of this machine")
+            yield block
+    except OSError as error:
+        raise CorpusError(f"cannot read standard input: {_reason(error)}") from None
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ELOOP:
+        return "its symbolic links lead round in a circle"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror[0].lower() + error.strerror[1:]
+    return str(error)
