@@ -1,0 +1,1 @@
+"""Training: its settings, the trainer, and the events that it yields."""

@@ -1,0 +1,266 @@
+"""What happens in a run, as values: the lines of `events.jsonl`.
+
+An event is written once and never changed. Its JSON object has `type`, `update` (how many updates were done),
+`time` (seconds of the run's own clock) and the fields of its class. Losses are in the unit of the run's
+setting `loss`, nats; `validated` is nats per character.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that happened.
+
+    Attributes
+    ----------
+    update : int
+        How many updates had been done.
+    time : float
+        Seconds of training, continued over resumes, to the microsecond.
+    """
+
+    type: ClassVar[str]
+    update: int
+    time: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the event as a dictionary of JSON values, type, update and time first; NaN becomes null."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {"type": self.type, **{name: _finite(value) for name, value in fields.items()}}
+
+    def to_line(self) -> str:
+        """Return the event as one line of JSON, with its newline."""
+        return json.dumps(self.to_json(), ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Started(Event):
+    """Training began.
+
+    Attributes
+    ----------
+    settings : dict
+    corpus : dict
+        Name, kind, path, characters, vocabulary size, digest, and what was normalised.
+    engine : str
+    threads : int
+        Of the matrix products.
+    blas : str
+        Library and processor core of the matrix products.
+    versions : dict of str to str
+    machine : str
+    """
+
+    type: ClassVar[str] = "started"
+    settings: dict[str, Any]
+    corpus: dict[str, Any]
+    engine: str
+    threads: int
+    blas: str
+    versions: dict[str, str]
+    machine: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress(Event):
+    """A bucket of updates was done; `update` is its last.
+
+    Attributes
+    ----------
+    first_update : int
+        The bucket's first update; 0, with `update` 0, is the first window before training.
+    epoch : float
+        Epochs done at the bucket's end.
+    position : int
+        Where in its part of the text each stream's last window began.
+    loss_mean, loss_min, loss_max : float
+        Of the windows' losses.
+    smooth_loss : float
+        At the bucket's end.
+    gradient_norm : float
+        Euclidean norm of the last update's gradient, before clipping.
+    clipped_share : float
+        Share of that gradient's entries that were clipped.
+    updates_per_second : float
+        Over the bucket.
+    partial : bool
+        The run stopped inside the bucket; going on, the whole bucket takes this one's place.
+    """
+
+    type: ClassVar[str] = "progress"
+    first_update: int
+    epoch: float
+    position: int
+    loss_mean: float
+    loss_min: float
+    loss_max: float
+    smooth_loss: float
+    gradient_norm: float
+    clipped_share: float
+    updates_per_second: float
+    partial: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the event as JSON values; `partial` only where it is true."""
+        fields = super().to_json()
+        if not self.partial:
+            del fields["partial"]
+        return fields
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample(Event):
+    """The network wrote a text.
+
+    Attributes
+    ----------
+    text : str
+    temperature : float
+    prime : str
+        What the network read first; empty when nobody gave it anything.
+    smooth_loss : float
+    """
+
+    type: ClassVar[str] = "sample"
+    text: str
+    temperature: float
+    prime: str
+    smooth_loss: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validated(Event):
+    """The held-out text was scored.
+
+    Attributes
+    ----------
+    loss : float
+        Nats per character.
+    """
+
+    type: ClassVar[str] = "validated"
+    loss: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochDone(Event):
+    """The text was read once more.
+
+    Attributes
+    ----------
+    epoch : int
+        How many epochs are done.
+    smooth_loss : float
+    """
+
+    type: ClassVar[str] = "epoch"
+    epoch: int
+    smooth_loss: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointSaved(Event):
+    """A checkpoint was written that somebody asked for, or that is the best so far.
+
+    Attributes
+    ----------
+    kind : str
+        "best", or "last" for one asked for.
+    digest : str
+        Its `state_sha256`.
+    seconds : float
+        How long saving took.
+    loss : float
+        Of a best one, what it is best by: held-out loss where there is one, else smooth loss.
+    """
+
+    type: ClassVar[str] = "checkpoint"
+    kind: str
+    digest: str
+    seconds: float
+    loss: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warned(Event):
+    """Something went wrong that training survives.
+
+    Attributes
+    ----------
+    message : str
+    """
+
+    type: ClassVar[str] = "warning"
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended(Event):
+    """Training stopped.
+
+    Attributes
+    ----------
+    reason : str
+        "updates", "epochs", "seconds", "smooth loss", "diverged", or "signal NAME".
+    epoch : float
+    smooth_loss : float
+    best_loss : float or None
+        Held-out loss where there is one, else smooth loss.
+    best_update : int or None
+    state_sha256 : str or None
+        Identity of the last state that was saved.
+    """
+
+    type: ClassVar[str] = "ended"
+    reason: str
+    epoch: float
+    smooth_loss: float
+    best_loss: float | None
+    best_update: int | None
+    state_sha256: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """What is happening now; shown, but not part of the run's history.
+
+    Attributes
+    ----------
+    phase : str
+        "training", "validating".
+    update : int
+    epoch : float
+    loss : float
+        Mean over the updates since the last status.
+    smooth_loss : float
+    updates_per_second : float
+        Over about the last second.
+    seconds_left : float or None
+        Until the first stop whose time can be told.
+    time : float
+        Seconds of training.
+    """
+
+    phase: str
+    update: int
+    epoch: float
+    loss: float
+    smooth_loss: float
+    updates_per_second: float
+    seconds_left: float | None
+    time: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the status as a dictionary of JSON values; NaN becomes null."""
+        return {field.name: _finite(getattr(self, field.name)) for field in dataclasses.fields(self)}

@@ -1,0 +1,139 @@
+"""The state of a run between two updates."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from charrnn_core.rnn.parameters import Floats, Parameters
+
+Duty = Literal["log", "epoch", "validate", "best", "sample"]
+"""What is done at an update besides the update itself, in this order."""
+
+
+def bucket_width(update: int) -> int:
+    """Return the width of the bucket that begins after this many updates.
+
+    The largest of 1, 2, 5, 10, 20, 50 ... that is at most 0.5 % of the updates done, at least 1: fixed by
+    arithmetic, so that the log of a run does not depend on how fast the machine was.
+
+    Examples
+    --------
+    >>> [bucket_width(update) for update in (0, 399, 400, 1000, 2000, 100_000)]
+    [1, 1, 2, 5, 10, 500]
+    """
+    width = 1
+    while True:
+        for step in (2, 5, 10):
+            if 200 * width * step > update:
+                return width * {2: 1, 5: 2, 10: 5}[step]
+        width *= 10
+
+
+@dataclass
+class Bucket:
+    """The losses since the last whole bucket of the log.
+
+    Attributes
+    ----------
+    first : int
+        Its first update.
+    last : int
+        Its last update.
+    count : int
+        Updates in it so far.
+    total, low, high : float
+        Sum, minimum and maximum of their losses.
+    """
+
+    first: int = 1
+    last: int = 1
+    count: int = 0
+    total: float = 0.0
+    low: float = math.inf
+    high: float = -math.inf
+
+    @classmethod
+    def after(cls, update: int) -> Bucket:
+        """Return the empty bucket that begins after this many updates."""
+        return cls(first=update + 1, last=update + bucket_width(update))
+
+    def add(self, losses: list[float]) -> None:
+        """Take in losses one after the other, so that the sum does not depend on how they are grouped."""
+        for loss in losses:
+            self.total += loss
+        self.count += len(losses)
+        self.low = min(self.low, *losses)
+        self.high = max(self.high, *losses)
+
+
+@dataclass(frozen=True)
+class Best:
+    """The figures of the best state so far.
+
+    Attributes
+    ----------
+    loss : float
+        Held-out loss in nats per character where there is one, else smooth loss.
+    update : int
+    """
+
+    loss: float
+    update: int
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A copy of all that a run needs to go on.
+
+    Attributes
+    ----------
+    parameters : Parameters
+    memory : dict of str to Parameters
+        The optimizer's memory, each part in the shape of the parameters.
+    h : array of shape (B, m)
+    update : int
+    epoch : float
+    smooth_loss : float
+    bucket : Bucket
+    best : Best or None
+    pending : tuple of str
+        Duties of this update that are still to be done.
+    seconds : float
+        Of training; the only part that another machine would not have the same.
+    """
+
+    parameters: Parameters
+    memory: dict[str, Parameters]
+    h: Floats
+    update: int
+    epoch: float
+    smooth_loss: float
+    bucket: Bucket
+    best: Best | None
+    pending: tuple[Duty, ...]
+    seconds: float
+
+    def arrays(self) -> dict[str, Floats]:
+        """Return all arrays by name, C-contiguous: U, W, V, b, c, h, and memory.NAME.U and so on."""
+        arrays = self.parameters.arrays()
+        for name, memory in self.memory.items():
+            arrays.update({f"memory.{name}.{key}": array for key, array in memory.arrays().items()})
+        arrays["h"] = self.h
+        return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+    def state(self) -> dict[str, Any]:
+        """Return the deterministic state that is not an array, as JSON values."""
+        bucket = asdict(self.bucket)
+        if not self.bucket.count:
+            bucket.update(low=None, high=None)
+        return {
+            "update": self.update,
+            "smooth_loss": self.smooth_loss,
+            "bucket": bucket,
+            "best": None if self.best is None else asdict(self.best),
+            "pending": list(self.pending),
+        }

@@ -1,0 +1,423 @@
+"""The trainer: a generator of events over an engine."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+
+from charrnn_core.errors import CorpusError
+from charrnn_core.rnn.engine import NumpyEngine
+from charrnn_core.rnn.optimizers import AdaGrad, Adam, Optimizer, RMSProp
+from charrnn_core.rnn.parameters import Floats, Parameters, initial_parameters
+from charrnn_core.rnn.sampler import Sampler
+from charrnn_core.rnn.scoring import Scorer
+from charrnn_core.text.corpus import Corpus
+from charrnn_core.text.vocabulary import Vocabulary
+from charrnn_core.text.windows import Windows
+from charrnn_core.training.events import Ended, EpochDone, Event, Progress, Sample, Status, Validated
+from charrnn_core.training.settings import Settings
+from charrnn_core.training.state import Best, Bucket, Duty, Snapshot
+
+BEST_EVERY = 100
+"""Updates between two looks at whether the smooth loss is the best so far."""
+
+SAMPLE_STREAM = 2
+"""The spawn key of the random numbers of the sample at update n is (2, n)."""
+
+_PULSE_SECONDS = 0.05  # about how long the engine works before the caller can step in
+_SCORED_A_PULSE = 4096  # characters of held-out text
+_RATE_SECONDS = 1.0  # the time over which the rate shown now is measured
+
+Phase = Literal["training", "validating"]
+
+
+class Trainer:
+    """Trains a network on a corpus, and says what happens as it happens.
+
+    All that it decides (borders of the log's buckets, best, validation, samples, where to stop) it decides at
+    exact updates. Only `--seconds` and the pace of its `Status` depend on the clock. Between two values that
+    `run` yields, the caller may `stop` it or take a `snapshot`.
+
+    Parameters
+    ----------
+    settings : Settings
+    corpus : Corpus
+    clock : callable
+        Seconds, monotonic.
+
+    Attributes
+    ----------
+    update : int
+        Updates done.
+    best : Best or None
+        Figures of the best state so far.
+    best_snapshot : Snapshot or None
+        A copy of it.
+    diverged : bool
+        The loss or a weight is no longer finite; the state is of no more use.
+
+    Raises
+    ------
+    CorpusError
+        The text is too short, or has a single distinct character.
+    SettingsError
+        The network cannot fit into memory.
+    """
+
+    def __init__(
+        self, settings: Settings, corpus: Corpus, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        if len(corpus.vocabulary) < 2:
+            raise CorpusError(
+                f"the text has one distinct character, {corpus.vocabulary.characters!r}: nothing to learn"
+            )
+        settings.check_memory(len(corpus.vocabulary))
+        self.settings = settings
+        self.corpus = corpus
+        training, self._held_out = corpus.split(settings.held_out)
+        if 0 < len(self._held_out) < 2 or (settings.held_out and not len(self._held_out)):
+            raise CorpusError(
+                f"--held-out {settings.held_out:g} of {len(corpus):,} characters leaves too few to score; "
+                "at least two are needed"
+            )
+        self.windows = Windows(
+            len(training),
+            settings.batch_size,
+            settings.seq_length,
+            settings.chunks,
+            settings.chunk_length,
+            settings.seed,
+        )
+        parameters = initial_parameters(
+            settings.hidden,
+            len(corpus.vocabulary),
+            np.dtype(settings.dtype).type,
+            seed=settings.seed,
+            scheme=settings.init,
+            standard_deviation=settings.init_std,
+        )
+        self.engine = NumpyEngine(
+            parameters,
+            _optimizer(settings, parameters.buffer),
+            training,
+            self.windows,
+            reduction=settings.loss,
+            clip=settings.clip,
+        )
+        self.update = 0
+        self.best: Best | None = None
+        self.best_snapshot: Snapshot | None = None
+        self.diverged = False
+        self._bucket = Bucket.after(0)
+        self._pending: list[Duty] = []
+        self._stop_reason: str | None = None
+        self._clock = clock
+        self._began = clock()
+        self._bucket_time = 0.0
+        self._pace: deque[tuple[float, int]] = deque()  # times and updates of the last second
+
+    # -- what the caller may do between two events ---------------------------------------------------------
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, to the microsecond."""
+        return round(self._clock() - self._began, 6)
+
+    @property
+    def epoch(self) -> float:
+        """Epochs done."""
+        return self.windows.epoch(self.update)
+
+    def stop(self, reason: str) -> None:
+        """Stop before the next update; `reason` goes into the `ended` event."""
+        self._stop_reason = reason
+
+    def snapshot(self) -> Snapshot:
+        """Return a copy of the whole state."""
+        engine = self.engine
+        m, K = self.settings.hidden, len(self.corpus.vocabulary)
+        return Snapshot(
+            parameters=engine.parameters.copy(),
+            memory={
+                name: Parameters(m, K, memory.dtype, memory.copy())
+                for name, memory in engine.optimizer.memory.items()
+            },
+            h=engine.h.copy(),
+            update=self.update,
+            epoch=self.epoch,
+            smooth_loss=engine.smooth_loss,
+            bucket=replace(self._bucket),
+            best=self.best,
+            pending=tuple(self._pending),
+            seconds=self.seconds,
+        )
+
+    # -- the run -------------------------------------------------------------------------------------------
+
+    def run(self) -> Iterator[Event | Status]:
+        """Train until a stop, and yield what happens; the last value is `Ended`.
+
+        The state already counts an event as done when it is yielded.
+        """
+        self._began, self._bucket_time = self._clock(), 0.0
+        yield self._begin()
+        while True:
+            yield from self._do_duties()
+            reason = self._stop_reason or self._reached()
+            if reason is not None:
+                break
+            yield self._advance()
+        if self._bucket.count:
+            yield self._progress(partial=True)
+        yield Ended(
+            update=self.update,
+            time=self.seconds,
+            reason=reason,
+            epoch=self.epoch,
+            smooth_loss=self.engine.smooth_loss,
+            best_loss=self.best.loss if self.best else None,
+            best_update=self.best.update if self.best else None,
+        )
+
+    def _begin(self) -> Progress:
+        first = self.engine.begin()
+        self.diverged = not math.isfinite(first.loss)
+        if not self.diverged:
+            self._pending = self._due()
+        return Progress(
+            update=0,
+            time=self.seconds,
+            first_update=0,
+            epoch=0.0,
+            position=0,
+            loss_mean=first.loss,
+            loss_min=first.loss,
+            loss_max=first.loss,
+            smooth_loss=first.loss,
+            gradient_norm=first.norm,
+            clipped_share=first.clipped_share,
+            updates_per_second=0.0,
+        )
+
+    def _advance(self) -> Status:
+        count = self._updates_at_once()
+        losses = self.engine.advance(self.update, count, self.settings.stop_below)
+        done = losses.tolist()
+        if done and not math.isfinite(done[-1]):
+            done.pop()
+            self.diverged = True
+        elif not self.engine.parameters.is_finite():
+            self.diverged = True
+        self.update += len(done)
+        if done:
+            self._bucket.add(done)
+        self._pending = [] if self.diverged else self._due()
+        now = self.seconds
+        self._pace.append((now, self.update))
+        while len(self._pace) > 2 and now - self._pace[0][0] > _RATE_SECONDS:
+            self._pace.popleft()
+        return self._status("training", sum(done) / len(done) if done else math.nan)
+
+    def _updates_at_once(self) -> int:
+        """Return how many updates to do now: about `_PULSE_SECONDS` of them, and never beyond a duty."""
+        settings, update = self.settings, self.update
+        borders = [self._bucket.last, _next(update, self.windows.per_epoch)]
+        if len(self._held_out):
+            borders.append(_next(update, settings.validate_every))
+        else:
+            borders.append(_next(update, BEST_EVERY))
+        if settings.sample_every is not None:
+            borders.append(_next(update, settings.sample_every))
+        limit = self._update_limit()
+        if limit is not None:
+            borders.append(limit)
+        return max(1, min(min(borders) - update, int(self._rate() * _PULSE_SECONDS)))
+
+    def _update_limit(self) -> int | None:
+        """Return the update at which the limits of updates and epochs end the run."""
+        limits = []
+        if self.settings.updates is not None:
+            limits.append(self.settings.updates)
+        if self.settings.epochs is not None:
+            limits.append(math.ceil(self.settings.epochs * self.windows.per_epoch))
+        return min(limits, default=None)
+
+    def _reached(self) -> str | None:
+        """Return which stop has been reached, if any."""
+        settings = self.settings
+        if self.diverged:
+            return "diverged"
+        if settings.stop_below is not None and self.update and self.engine.smooth_loss < settings.stop_below:
+            return "smooth loss"
+        if settings.updates is not None and self.update >= settings.updates:
+            return "updates"
+        limit = self._update_limit()
+        if limit is not None and self.update >= limit:
+            return "epochs"
+        if settings.seconds is not None and self.seconds >= settings.seconds:
+            return "seconds"
+        return None
+
+    # -- duties --------------------------------------------------------------------------------------------
+
+    def _due(self) -> list[Duty]:
+        """Return what is to be done at this update, in order."""
+        settings, update = self.settings, self.update
+        duties: list[Duty] = []
+        if update == self._bucket.last:
+            duties.append("log")
+        if update and update % self.windows.per_epoch == 0:
+            duties.append("epoch")
+        if len(self._held_out):
+            if update % settings.validate_every == 0:
+                duties.append("validate")
+        elif update and update % BEST_EVERY == 0:
+            duties.append("best")
+        if settings.sample_every is not None and update % settings.sample_every == 0:
+            duties.append("sample")
+        return duties
+
+    def _do_duties(self) -> Iterator[Event | Status]:
+        """Do what is pending; a validation that a stop interrupts stays pending."""
+        while self._pending:
+            if self._pending[0] == "validate":
+                loss = yield from self._held_out_loss()
+                if loss is None:
+                    return
+                self._pending.pop(0)
+                self._consider(loss)
+                yield Validated(update=self.update, time=self.seconds, loss=loss)
+                continue
+            match self._pending.pop(0):
+                case "log":
+                    event = self._progress()
+                    self._bucket = Bucket.after(self.update)
+                    yield event
+                case "epoch":
+                    yield EpochDone(
+                        update=self.update,
+                        time=self.seconds,
+                        epoch=self.update // self.windows.per_epoch,
+                        smooth_loss=self.engine.smooth_loss,
+                    )
+                case "best":
+                    self._consider(self.engine.smooth_loss)
+                case "sample":
+                    yield self._sample()
+
+    def _progress(self, *, partial: bool = False) -> Progress:
+        bucket, now = self._bucket, self.seconds
+        elapsed = max(now - self._bucket_time, 1e-6)
+        self._bucket_time = now
+        norm, clipped_share = self.engine.gradient_figures()
+        position, _ = self.windows.at(self.update - 1, 1)
+        return Progress(
+            update=self.update,
+            time=now,
+            first_update=bucket.first,
+            epoch=self.epoch,
+            position=int(position[0]),
+            loss_mean=bucket.total / bucket.count,
+            loss_min=bucket.low,
+            loss_max=bucket.high,
+            smooth_loss=self.engine.smooth_loss,
+            gradient_norm=norm,
+            clipped_share=clipped_share,
+            updates_per_second=round(bucket.count / elapsed, 1),
+            partial=partial,
+        )
+
+    def _held_out_loss(self) -> Generator[Status, None, float | None]:
+        """Return the held-out loss in nats per character, or None if a stop came first."""
+        scorer = Scorer(self.engine.parameters, self._held_out)
+        while not scorer.done:
+            if self._stop_reason is not None:
+                return None
+            scorer.advance(_SCORED_A_PULSE)
+            yield self._status("validating", math.nan)
+        return scorer.loss / scorer.scored
+
+    def _consider(self, loss: float) -> None:
+        """Keep a copy of the state if its loss is the lowest so far."""
+        if self.best is None or loss < self.best.loss:
+            self.best = Best(loss, self.update)
+            self.best_snapshot = self.snapshot()
+
+    def _sample(self) -> Sample:
+        settings, vocabulary = self.settings, self.corpus.vocabulary
+        stream = np.random.SeedSequence(settings.seed, spawn_key=(SAMPLE_STREAM, self.update))
+        sampler = Sampler(
+            self.engine.parameters, np.random.default_rng(stream), temperature=settings.temperature
+        )
+        sampler.feed(opening(vocabulary))
+        text = vocabulary.decode(list(sampler.codes(settings.sample_length)))
+        return Sample(
+            update=self.update,
+            time=self.seconds,
+            text=text,
+            temperature=settings.temperature,
+            prime="",
+            smooth_loss=self.engine.smooth_loss,
+        )
+
+    # -- what is happening now -----------------------------------------------------------------------------
+
+    def _rate(self) -> float:
+        """Return updates per second over about the last second."""
+        if len(self._pace) < 2:
+            return 0.0
+        (began, first), (now, last) = self._pace[0], self._pace[-1]
+        return (last - first) / max(now - began, 1e-6)
+
+    def _status(self, phase: Phase, loss: float) -> Status:
+        rate = self._rate()
+        left = []
+        limit = self._update_limit()
+        if limit is not None and rate > 0:
+            left.append((limit - self.update) / rate)
+        if self.settings.seconds is not None:
+            left.append(max(0.0, self.settings.seconds - self.seconds))
+        return Status(
+            phase=phase,
+            update=self.update,
+            epoch=self.epoch,
+            loss=loss,
+            smooth_loss=self.engine.smooth_loss,
+            updates_per_second=rate,
+            seconds_left=min(left, default=None),
+            time=self.seconds,
+        )
+
+
+def opening(vocabulary: Vocabulary) -> list[int]:
+    """Return what a network reads before it writes, where nobody gives it a prime: one newline.
+
+    A text begins after a newline. A vocabulary without one gives its first character.
+    """
+    return [max(0, vocabulary.characters.find("\n"))]
+
+
+def _next(update: int, every: int) -> int:
+    """Return the first multiple of `every` after `update`."""
+    return (update // every + 1) * every
+
+
+def _optimizer(settings: Settings, like: Floats) -> Optimizer:
+    common: dict[str, Any] = {
+        "learning_rate": settings.learning_rate,
+        "epsilon": settings.epsilon,
+        "clip": settings.clip,
+    }
+    match settings.optimizer:
+        case "adagrad":
+            return AdaGrad(like, **common)
+        case "adam":
+            return Adam(like, beta1=settings.beta1, beta2=settings.beta2, **common)
+        case "rmsprop":
+            return RMSProp(like, decay=settings.decay, **common)
