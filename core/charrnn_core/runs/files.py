@@ -1,0 +1,75 @@
+"""Writing files so that no crash, power cut or full disk leaves half of one under its name."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all the bytes; the system may take fewer at a time."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def temporary_name(path: Path) -> Path:
+    """Return a name in the same directory that nobody else uses, beginning with a dot."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_temporary(path: Path, data: bytes, *, durable: bool) -> Path:
+    """Write bytes to a new temporary file beside `path` and return its name.
+
+    The file is removed again if it cannot be written whole.
+    """
+    temporary = temporary_name(path)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            write_all(descriptor, data)
+            if durable:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return temporary
+
+
+def replace_file(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Put a whole new file under a name; until that has happened the old one stays.
+
+    Parameters
+    ----------
+    path : Path
+    data : bytes
+    durable : bool
+        Whether it must survive a power cut once this returns.
+    """
+    temporary = write_temporary(path, data, durable=durable)
+    try:
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_directory(path.parent)
+
+
+def to_json(value: Any) -> str:
+    """Return a value as JSON of one line, keys sorted, so that equal values are equal texts."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,63 @@
+"""The event log, as the process that trains writes it."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from pathlib import Path
+
+from charrnn_core.runs.files import write_all
+from charrnn_core.training.events import Event
+
+_WAITING_LINES = 10_000
+
+
+class EventLog:
+    """Appends events to `events.jsonl`, each as a whole line that a reader sees at once.
+
+    When the disk refuses (it is full, say), the file is cut back to its last whole line, and the lines wait
+    in memory for the next append; the oldest are given up first beyond `_WAITING_LINES`.
+
+    Parameters
+    ----------
+    path : Path
+        Made if it does not exist.
+
+    Attributes
+    ----------
+    length : int
+        Bytes of whole lines in the file.
+    waiting : int
+        Lines that could not be written yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._descriptor = os.open(path, flags, 0o666)
+        self.length = os.fstat(self._descriptor).st_size
+        self._lines: deque[bytes] = deque(maxlen=_WAITING_LINES)
+
+    @property
+    def waiting(self) -> int:
+        """How many lines could not be written yet."""
+        return len(self._lines)
+
+    def append(self, event: Event) -> OSError | None:
+        """Write an event, and before it what waits; return what the disk said if it refused."""
+        self._lines.append(event.to_line().encode())
+        while self._lines:
+            try:
+                write_all(self._descriptor, self._lines[0])
+            except OSError as error:
+                os.ftruncate(self._descriptor, self.length)
+                return error
+            self.length += len(self._lines.popleft())
+        return None
+
+    def sync(self) -> None:
+        """Make what is written durable."""
+        os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
