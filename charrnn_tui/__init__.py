@@ -1,0 +1,1 @@
+"""Everything of charrnn that knows a terminal: the command line, and what it shows."""

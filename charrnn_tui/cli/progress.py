@@ -1,0 +1,266 @@
+"""What `charrnn train` shows while it trains: views of the events, for a terminal, a pipe, or a program."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from charrnn_core.memory import readable_size
+from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.training.events import Ended, Event, Sample, Started, Status, Validated, Warned
+from charrnn_core.training.settings import Settings
+from charrnn_tui.terminal import harmless, harmless_line, is_rich, say
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+PLAIN_SECONDS = 5.0
+"""How often a line of progress is written where stderr is no terminal."""
+
+BAR_SECONDS = 0.2
+"""How often the bar is drawn again."""
+
+View = Callable[[Event | Status], None]
+
+
+@contextmanager
+def reading(quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Give a function that shows how much of the text is read, if it takes longer than a second."""
+    began = shown = time.monotonic()
+    terminal = is_rich(sys.stderr) and not quiet
+
+    def progress(read: int) -> None:
+        nonlocal shown
+        now = time.monotonic()
+        if terminal and now - began > 1 and now - shown > BAR_SECONDS:
+            shown = now
+            sys.stderr.write(f"\rreading: {readable_size(read)}\x1b[K")
+            sys.stderr.flush()
+
+    yield progress
+    if shown > began:
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
+
+
+def view_for(settings: Settings, directory: RunDirectory, *, quiet: bool) -> AbstractContextManager[View]:
+    """Return the view that fits stderr; entering it gives the function that takes events."""
+    if quiet:
+        return _Quiet()
+    return BarView(settings, directory) if is_rich(sys.stderr) else PlainView(settings, directory)
+
+
+class _Quiet:
+    """Shows nothing but warnings."""
+
+    def __enter__(self) -> View:
+        return self.show
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def show(self, item: Event | Status) -> None:
+        if isinstance(item, Warned):
+            say(f"charrnn: {harmless_line(item.message)}\n", sys.stderr)
+
+
+class PlainView:
+    """Writes lines to stderr: a header, progress every few seconds, samples, and how it ended."""
+
+    def __init__(self, settings: Settings, directory: RunDirectory) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._next = time.monotonic() + PLAIN_SECONDS
+
+    def __enter__(self) -> View:
+        return self.show
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+    def show(self, item: Event | Status) -> None:
+        """Show an event or a status."""
+        if not isinstance(item, Status):
+            for line in told(item, self._settings, self._directory):
+                self.write(line)
+        elif time.monotonic() >= self._next:
+            self._next = time.monotonic() + PLAIN_SECONDS
+            self.write(" · ".join([*_where(item), *_how_well(item, self._settings)]))
+
+    def write(self, line: str) -> None:
+        """Write one line."""
+        say(f"{line}\n", sys.stderr)
+
+
+class BarView:
+    """Draws a bar and the current figures at the foot of the terminal; samples scroll away above it."""
+
+    def __init__(self, settings: Settings, directory: RunDirectory) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._settings = settings
+        self._directory = directory
+        self._console = Console(stderr=True, highlight=False)
+        # Drawn by us between two updates: a thread that draws would take its time from training.
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._next = 0.0
+
+    def __enter__(self) -> View:
+        self._live.__enter__()
+        return self.show
+
+    def __exit__(self, *exception: Any) -> None:
+        self._live.__exit__(*exception)
+
+    def show(self, item: Event | Status) -> None:
+        """Show an event or a status."""
+        from rich.text import Text
+
+        if isinstance(item, Status):
+            if time.monotonic() >= self._next:
+                self._next = time.monotonic() + BAR_SECONDS
+                self._live.update(self._bar(item), refresh=True)
+            return
+        lines = list(told(item, self._settings, self._directory))
+        styles = ["dim" if isinstance(item, Sample) else "yellow" if isinstance(item, Warned) else ""]
+        for line, style in zip(lines, styles + [""] * len(lines), strict=False):
+            self._console.print(Text(harmless(line), style=style), soft_wrap=not isinstance(item, Sample))
+
+    def _bar(self, status: Status) -> RenderableType:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        total = _share_done(status, self._settings)
+        row = Table.grid(expand=True, padding=(0, 2, 0, 0))
+        row.add_column(ratio=1)
+        row.add_column(no_wrap=True)
+        bar = ProgressBar(total=1, completed=total or 0, pulse=total is None)
+        row.add_row(bar, Text(" · ".join(_where(status))))
+        return Group(row, Text(" · ".join(_how_well(status, self._settings)), style="dim", no_wrap=True))
+
+
+class JsonView:
+    """Writes the events to stdout as they are in the log, besides what another view shows.
+
+    Parameters
+    ----------
+    view : callable
+        The other view.
+    stop : callable
+        Stops training, with a reason, when nobody reads stdout any more.
+
+    Attributes
+    ----------
+    error : OSError or None
+        Why stdout could not be written.
+    """
+
+    def __init__(self, view: View, stop: Callable[[str], None]) -> None:
+        self._view = view
+        self._stop = stop
+        self.error: OSError | None = None
+
+    def __call__(self, item: Event | Status) -> None:
+        """Show an event or a status."""
+        self._view(item)
+        if isinstance(item, Event) and self.error is None and sys.stdout is not None:
+            try:
+                sys.stdout.buffer.write(item.to_line().encode())
+                sys.stdout.buffer.flush()
+            except OSError as error:
+                self.error = error
+                self._stop("output closed")
+
+
+def told(event: Event, settings: Settings, directory: RunDirectory) -> Iterator[str]:
+    """Yield the lines in which an event is told to people; none for most."""
+    match event:
+        case Started():
+            corpus = event.corpus
+            clip = "" if settings.clip is None else f" · clip ±{settings.clip:g}"
+            yield (
+                f"{harmless_line(corpus['name'])} · {corpus['characters']:,} characters · "
+                f"K = {corpus['vocabulary_size']:,}"
+            )
+            yield (
+                f"m = {settings.hidden:,} · T = {settings.seq_length:,} · B = {settings.batch_size:,} · "
+                f"{settings.optimizer} {settings.learning_rate:g}{clip} · {settings.dtype} · "
+                f"seed {settings.seed}"
+            )
+            if corpus["newlines_replaced"]:
+                yield f"{corpus['newlines_replaced']:,} CR LF or CR newlines became LF"
+        case Sample():
+            yield f"\nupdate {event.update:,} · smooth loss {event.smooth_loss:.2f}"
+            yield f"{event.text}\n"
+        case Validated():
+            yield (
+                f"update {event.update:,} · held-out loss {event.loss:.4f} nats and "
+                f"{event.loss / math.log(2):.4f} bits a character"
+            )
+        case Warned():
+            yield f"warning: {event.message}"
+        case Ended():
+            yield from _ending(event, settings, directory)
+
+
+def _ending(ended: Ended, settings: Settings, directory: RunDirectory) -> Iterator[str]:
+    where = f"update {ended.update:,} · epoch {ended.epoch:.2f}"
+    if ended.reason == "diverged":
+        kept = "the last finite checkpoint is kept" if ended.state_sha256 else "no checkpoint was saved yet"
+        yield f"diverged at {where}: the loss or a weight is no longer a finite number; {kept}"
+        yield f"try a smaller --learning-rate (it was {settings.learning_rate:g}), or --clip 5"
+        return
+    yield f"stopped ({ended.reason}) at {where} · smooth loss {_units(ended.smooth_loss, settings)}"
+    if ended.best_loss is not None:
+        if settings.held_out:
+            yield f"best held-out loss {ended.best_loss:.4f} nats a character at update {ended.best_update:,}"
+        else:
+            yield f"best smooth loss {ended.best_loss:.2f} at update {ended.best_update:,}"
+
+
+def _where(status: Status) -> list[str]:
+    words = [f"update {status.update:,}", f"epoch {status.epoch:.2f}"]
+    if status.phase != "training":
+        words.append(status.phase)
+    elif status.seconds_left is not None and status.update:
+        words.append(f"{_clock(status.seconds_left)} left")
+    return words
+
+
+def _how_well(status: Status, settings: Settings) -> list[str]:
+    return [
+        f"smooth loss {_units(status.smooth_loss, settings)}",
+        f"{status.updates_per_second:,.0f} updates/s",
+    ]
+
+
+def _units(loss: float, settings: Settings) -> str:
+    nats = loss / settings.characters_of_loss
+    return f"{loss:.2f} · {nats:.3f} nats and {nats / math.log(2):.3f} bits a character"
+
+
+def _share_done(status: Status, settings: Settings) -> float | None:
+    """Return how much of the run is done, from 0 to 1, or None where nothing tells its end."""
+    shares = [
+        done / limit
+        for done, limit in (
+            (status.update, settings.updates),
+            (status.epoch, settings.epochs),
+            (status.time, settings.seconds),
+        )
+        if limit is not None
+    ]
+    return min(1.0, max(shares)) if shares else None
+
+
+def _clock(seconds: float) -> str:
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

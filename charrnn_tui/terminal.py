@@ -1,0 +1,78 @@
+"""What may reach a terminal, and what kind of terminal there is.
+
+Texts, samples, file names and messages made from them are not trusted: a terminal obeys escape sequences in
+whatever is written to it. All of it goes through `harmless` first.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TextIO
+
+
+def _table() -> dict[int, str]:
+    pictures = {code: chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"}
+    pictures[0x7F] = "\u2421"
+    hidden = [
+        *range(0x80, 0xA0),  # C1 controls
+        0xAD,  # soft hyphen
+        0x61C,  # Arabic letter mark
+        *range(0x200B, 0x2010),  # zero-width, and marks of direction
+        *range(0x2028, 0x202F),  # line and paragraph separators, embeddings and overrides of direction
+        *range(0x2060, 0x2070),  # invisible operators, isolates
+        0xFEFF,  # byte order mark
+        *range(0xFFF9, 0xFFFC),  # interlinear annotation
+        *range(0xD800, 0xE000),  # surrogates
+        *range(0xE0000, 0xE0080),  # tags
+    ]
+    return {**pictures, **dict.fromkeys(hidden, "\ufffd")}
+
+
+_TABLE = _table()
+
+
+def harmless(text: str) -> str:
+    r"""Return a text that a terminal shows and does not obey.
+
+    Control characters but newline and tab become their pictures; what is invisible or changes the direction
+    of writing becomes U+FFFD.
+
+    Examples
+    --------
+    >>> harmless("red: \x1b[31m")
+    'red: ␛[31m'
+    """
+    return text.translate(_TABLE)
+
+
+def harmless_line(text: str) -> str:
+    r"""Return a text as `harmless` does, and in one line.
+
+    Examples
+    --------
+    >>> harmless_line("two\nlines")
+    'two␊lines'
+    """
+    return harmless(text).replace("\n", "\u240a").replace("\t", "\u2409")
+
+
+def is_rich(stream: TextIO | None) -> bool:
+    """Return whether a stream is a terminal that can move its cursor."""
+    return stream is not None and stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def say(text: str, stream: TextIO | None) -> bool:
+    """Write text for people to a stream, and return whether it could be written.
+
+    What its encoding lacks becomes a question mark. A stream that is closed or broken is no reason to stop
+    what the text is about.
+    """
+    if stream is None:
+        return False
+    encoding = stream.encoding or "utf-8"
+    try:
+        stream.write(harmless(text).encode(encoding, "replace").decode(encoding))
+        stream.flush()
+    except (OSError, ValueError):  # ValueError: closed
+        return False
+    return True
