@@ -8,7 +8,8 @@
     │   ├── UnknownCharacterError   a character that the vocabulary does not have
     │   ├── SettingsError           an option outside its range, or a size that cannot fit
     │   └── RunDirectoryError       a run that cannot be created, found or opened
-    └── CheckpointError             a checkpoint that cannot be written or read
+    ├── CheckpointError             a checkpoint that cannot be written or read
+    └── RunFailedError              a run whose record is not complete
 
 Every message is one sentence for a stranger: it names the thing and what to do. The command line prints it
 and exits with `exit_code`.
@@ -57,3 +58,7 @@ class RunDirectoryError(UsageError):
 
 class CheckpointError(CharRNNError):
     """A checkpoint that cannot be written or read."""
+
+
+class RunFailedError(CharRNNError):
+    """A run whose record is not complete."""

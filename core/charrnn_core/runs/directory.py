@@ -131,10 +131,10 @@ def create_run(runs: Path, corpus_name: str, name: str | None = None) -> RunDire
     RunDirectoryError
         The name cannot be one, is taken, or the directory cannot be made.
     """
-    if name is not None and _cleaned(name) != name:
+    if name is not None and (not name or _cleaned(name) != name):
         raise RunDirectoryError(
             f"--name {name} cannot be the name of a run; letters, digits, '.', '_' and '-' can, at most "
-            f"{_LONGEST_NAME}, and no '.' or '-' first"
+            f"{_LONGEST_NAME} of them, and no '.' or '-' first"
         )
     wanted = name or f"{datetime.now().astimezone():%Y%m%d-%H%M}-{_cleaned(corpus_name) or 'text'}"
     attempt = 1

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from charrnn_core.errors import CheckpointError
+from charrnn_core.errors import CheckpointError, RunFailedError
 from charrnn_core.rnn.threads import limit_blas_threads
 from charrnn_core.runs.checkpoint import RunFacts, save
 from charrnn_core.runs.directory import create_run, utc_now
@@ -105,6 +105,8 @@ class TrainingProcess:
         ------
         CheckpointError
             The trial save before the first update failed, or the last one at the end.
+        RunFailedError
+            The end of the event log could not be written.
         """
         trainer = self.trainer
         self._view = view
@@ -128,14 +130,27 @@ class TrainingProcess:
                     self._save(trial=self._state_sha256 is None)
             assert ended is not None, "a trainer's last event is Ended"
             self._save()
-            ended = dataclasses.replace(ended, state_sha256=self._state_sha256)
+            ended = dataclasses.replace(
+                ended, time=trainer.seconds, state_sha256=self._state_sha256
+            )
             self._record(ended)
-        self._log.sync()
+        self._close()
+        return ended
+
+    def _close(self) -> None:
+        """Give back log and lock, and say now what could not be made durable."""
+        unsynced = None
+        try:
+            self._log.sync()
+        except OSError as error:
+            unsynced = error
         self._log.close()
         os.close(self._lock)
         if self._save_failed:
             raise CheckpointError("the last checkpoint could not be saved; the one before it is kept")
-        return ended
+        if unsynced is not None or self._log.waiting:
+            reason = f": {unsynced.strerror}" if unsynced is not None else ""
+            raise RunFailedError(f"the end of {self.directory.events_path} may be missing{reason}")
 
     def _record(self, item: Event | Status) -> None:
         if isinstance(item, Event):
