@@ -210,14 +210,23 @@ def told(event: Event, settings: Settings, directory: RunDirectory) -> Iterator[
             yield from _ending(event, settings, directory)
 
 
+_REASONS = {
+    "updates": "done with all updates",
+    "epochs": "done with all epochs",
+    "seconds": "stopped by --seconds",
+    "smooth loss": "stopped by --stop-below",
+}
+
+
 def _ending(ended: Ended, settings: Settings, directory: RunDirectory) -> Iterator[str]:
-    where = f"update {ended.update:,} · epoch {ended.epoch:.2f}"
+    where = f"update {ended.update:,}, epoch {ended.epoch:.2f}, after {_clock(ended.time)}"
     if ended.reason == "diverged":
         kept = "the last finite checkpoint is kept" if ended.state_sha256 else "no checkpoint was saved yet"
         yield f"diverged at {where}: the loss or a weight is no longer a finite number; {kept}"
         yield f"try a smaller --learning-rate (it was {settings.learning_rate:g}), or --clip 5"
         return
-    yield f"stopped ({ended.reason}) at {where} · smooth loss {_units(ended.smooth_loss, settings)}"
+    yield f"{_REASONS.get(ended.reason, f'stopped by {ended.reason}')} at {where}"
+    yield f"smooth loss {_units(ended.smooth_loss, settings)}"
     if ended.best_loss is not None:
         if settings.held_out:
             yield f"best held-out loss {ended.best_loss:.4f} nats a character at update {ended.best_update:,}"

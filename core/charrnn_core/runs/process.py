@@ -130,9 +130,7 @@ class TrainingProcess:
                     self._save(trial=self._state_sha256 is None)
             assert ended is not None, "a trainer's last event is Ended"
             self._save()
-            ended = dataclasses.replace(
-                ended, time=trainer.seconds, state_sha256=self._state_sha256
-            )
+            ended = dataclasses.replace(ended, time=trainer.seconds, state_sha256=self._state_sha256)
             self._record(ended)
         self._close()
         return ended

@@ -93,6 +93,9 @@ class Windows:
         fresh : bool array of shape (count,)
             Whether h is set to zeros before the window.
         """
+        if self.order == "sequential":
+            index = np.arange(first, first + count) % self.per_epoch
+            return index * self.seq_length, index == 0
         positions = np.empty(count, np.int64)
         fresh = np.empty(count, np.bool_)
         done = 0
