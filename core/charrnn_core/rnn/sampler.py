@@ -37,7 +37,8 @@ def log_probabilities(
         kept[o.argmax()] = True
         return np.where(kept, 0.0, -np.inf)
     log_p: Floats = o - o.max()
-    log_p /= temperature
+    with np.errstate(over="ignore"):  # -inf is what a tiny temperature makes of all but the largest
+        log_p /= temperature
     log_p -= np.log(np.exp(log_p).sum())
     if top_k is not None and top_k < len(o):
         order = np.argsort(-log_p, kind="stable")

@@ -16,10 +16,12 @@ import numpy as np
 from charrnn_core.errors import CorpusError
 from charrnn_core.text.vocabulary import Codes, Vocabulary, code_points
 
-BLOCK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 19
 """How much of a text is worked on at once: small enough for the processor's cache, large enough for NumPy."""
 
 _UNICODE = 0x110000
+
+_BEGINNING = 4  # bytes, at least as many as any byte order mark or file signature that is looked for
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,6 @@ class TextCoder:
         self._digest = hashlib.sha256()
         self._pending = b""  # bytes whose character, or whose CR LF, is not complete yet
         self._offset = 0  # of _pending's first byte in the source
-        self._lines = 1  # the line that _pending starts on
         self._byte_order_mark = False
         self._newlines_replaced = 0
         self._characters: list[str] = []  # in the order of first appearance
@@ -113,6 +114,9 @@ class TextCoder:
 
     def _take(self, block: bytes, *, final: bool) -> None:
         data = self._pending + block if self._pending else block
+        if self._offset == 0 and len(data) < _BEGINNING and not final:
+            self._pending = data  # how a text begins tells what it is, where it is not UTF-8
+            return
         if self._offset == 0 and data.startswith(codecs.BOM_UTF8):
             data = data[len(codecs.BOM_UTF8) :]
             self._offset = len(codecs.BOM_UTF8)
@@ -130,7 +134,6 @@ class TextCoder:
             self._newlines_replaced += data.count(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
             text = text.replace("\r\n", "\n").replace("\r", "\n") if text is not None else None
-        self._lines += data.count(b"\n")
         self._digest.update(data)
         if text is None and self._dtype == np.uint8:
             self._add_ascii(data)
@@ -142,16 +145,27 @@ class TextCoder:
             return codecs.utf_8_decode(data, "strict", final)
         except UnicodeDecodeError as error:
             before = data[: error.start].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-            offset, line = self._offset + error.start, self._lines + before.count(b"\n")
+            offset, line = self._offset + error.start, 1 + self._newlines() + before.count(b"\n")
             raise CorpusError(
                 f"{self._name} is not UTF-8: {error.reason} at byte {offset:,} (line {line:,}); "
                 f"{_remedy(data) if self._offset == 0 else _REMEDY}"
             ) from None
 
+    def _newlines(self) -> int:
+        """Return how many newlines are in what was coded; nothing is counted until somebody asks."""
+        if "\n" not in self._characters:
+            return 0
+        codes: Codes = np.frombuffer(self._codes, self._dtype)
+        return int(np.count_nonzero(codes == self._characters.index("\n")))
+
     # -- characters to codes ------------------------------------------------------------------------------
 
     def _use(self, dtype: np.dtype[np.unsignedinteger]) -> None:
-        """Keep codes in this type from now on; its largest value stands for "not seen yet"."""
+        """Keep codes in this type from now on.
+
+        Its largest value stands for "not seen yet" until the last character that the type can hold takes it;
+        from then on that value only says "look whether it is new".
+        """
         self._dtype = dtype
         self._unseen = int(np.iinfo(dtype).max)
         self._table: Codes = np.full(_UNICODE, self._unseen, dtype)
@@ -162,8 +176,7 @@ class TextCoder:
     def _add_ascii(self, data: bytes) -> None:
         # bytes.translate is twice as fast as NumPy's take, and most texts are mostly ASCII.
         codes = data.translate(self._ascii)
-        if self._unseen in codes:
-            self._learn(data.decode("ascii"))
+        if self._unseen in codes and self._learn(data.decode("ascii")):
             self._add_text(data.decode("ascii"))
         else:
             self._codes += codes
@@ -171,23 +184,26 @@ class TextCoder:
     def _add_text(self, text: str) -> None:
         points = code_points(text)
         codes = self._table.take(points, mode="clip")
-        if np.any(codes == self._unseen):
-            self._learn(text)
+        if np.any(codes == self._unseen) and self._learn(text):
             codes = self._table.take(points, mode="clip")
         self._codes += codes.data.cast("B")
 
-    def _learn(self, text: str) -> None:
+    def _learn(self, text: str) -> bool:
+        """Give codes to the characters that are new, and return whether there are any."""
         new = sorted(set(text).difference(self._characters))
+        if not new:
+            return False
         codes = np.arange(len(self._characters), len(self._characters) + len(new))
         self._characters += new
-        if len(self._characters) > self._unseen:
+        if len(self._characters) > self._unseen + 1:
             before = self._dtype
-            self._use(np.min_scalar_type(len(self._characters)))
+            self._use(np.min_scalar_type(len(self._characters) - 1))
             _widen(self._codes, before, self._dtype)
         else:
             self._table[code_points("".join(new))] = codes
             if self._dtype == np.uint8:
                 self._ascii = self._table[:128].tobytes().ljust(256)
+        return True
 
     def _sorted(self) -> tuple[Codes, Vocabulary]:
         vocabulary = Vocabulary("".join(sorted(self._characters)))
@@ -202,8 +218,7 @@ class TextCoder:
         if self._dtype != np.uint8:
             for start in range(0, len(codes), size):
                 codes[start : start + size] = order.take(codes[start : start + size], mode="clip")
-        # Exactly 256 (or 65,536) characters: the value that stood for "not seen yet" is free again.
-        return codes.astype(vocabulary.dtype, copy=False), vocabulary
+        return codes, vocabulary
 
 
 def _widen(

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from charrnn_core.text.coding import BLOCK_BYTES, TextCoder
-from charrnn_core.text.source import find_source
+from charrnn_core.text.coding import BLOCK_BYTES, CodedText, TextCoder
+from charrnn_core.text.source import Kind, find_source
 from charrnn_core.text.vocabulary import Codes, Vocabulary
 
 
@@ -38,7 +37,7 @@ class Corpus:
     """
 
     name: str
-    kind: Literal["file", "input", "bundled"]
+    kind: Kind
     path: str | None
     codes: Codes
     vocabulary: Vocabulary
@@ -91,19 +90,9 @@ def read_corpus(text: str, progress: Callable[[int], None] | None = None) -> Cor
         read += len(block)
         if progress is not None:
             progress(read)
-    coded = coder.finish()
     path = source.paths[0] if source.kind == "file" else None
-    return Corpus(
-        name={"file": path.stem if path else "", "input": "input", "bundled": source.name}[source.kind],
-        kind=source.kind,
-        path=str(path.absolute()) if path else None,
-        codes=coded.codes,
-        vocabulary=coded.vocabulary,
-        sha256=coded.sha256,
-        source_bytes=coded.source_bytes,
-        byte_order_mark=coded.byte_order_mark,
-        newlines_replaced=coded.newlines_replaced,
-    )
+    name = {"file": path.stem if path else "", "input": "input", "bundled": source.name}[source.kind]
+    return _corpus(name, source.kind, str(path.absolute()) if path else None, coder.finish())
 
 
 def corpus_of(text: str, name: str = "text") -> Corpus:
@@ -115,13 +104,27 @@ def corpus_of(text: str, name: str = "text") -> Corpus:
     9
     """
     coder = TextCoder(name)
-    data = text.encode()
-    coder.feed(data)
-    coded = coder.finish()
-    return Corpus(name, "input", None, coded.codes, coded.vocabulary, coded.sha256, len(data))
+    coder.feed(text.encode())
+    return _corpus(name, "input", None, coder.finish())
+
+
+def _corpus(name: str, kind: Kind, path: str | None, coded: CodedText) -> Corpus:
+    return Corpus(
+        name=name,
+        kind=kind,
+        path=path,
+        codes=coded.codes,
+        vocabulary=coded.vocabulary,
+        sha256=coded.sha256,
+        source_bytes=coded.source_bytes,
+        byte_order_mark=coded.byte_order_mark,
+        newlines_replaced=coded.newlines_replaced,
+    )
 
 
 def write_text(corpus: Corpus, path: Path) -> None:
-    """Write the normalised text to a new file, in UTF-8 with LF newlines."""
+    """Write the normalised text to a new file in UTF-8, so that reading it gives the same text again."""
     with path.open("x", encoding="utf-8", newline="\n") as file:
+        if corpus.codes[0] == corpus.vocabulary.characters.find("\ufeff"):
+            file.write("\ufeff")  # reading drops one; this text has another after it
         file.writelines(corpus.text_blocks())

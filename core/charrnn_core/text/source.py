@@ -16,6 +16,8 @@ from charrnn_core.errors import CorpusError
 from charrnn_core.memory import installed_memory
 from charrnn_core.text.coding import BLOCK_BYTES
 
+Kind = Literal["file", "input", "bundled"]
+
 PYTHON_BYTES = 5_000_000
 """The bundled text `python` ends before the module with which it would become larger than this."""
 
@@ -33,7 +35,7 @@ class Source:
         The files, in the order in which they are read; none for standard input.
     """
 
-    kind: Literal["file", "input", "bundled"]
+    kind: Kind
     name: str
     paths: tuple[Path, ...] = ()
 

@@ -94,8 +94,8 @@ class Windows:
             Whether h is set to zeros before the window.
         """
         if self.order == "sequential":
-            index = np.arange(first, first + count) % self.per_epoch
-            return index * self.seq_length, index == 0
+            in_epoch = np.arange(first, first + count, dtype=np.int64) % self.per_epoch
+            return in_epoch * self.seq_length, in_epoch == 0
         positions = np.empty(count, np.int64)
         fresh = np.empty(count, np.bool_)
         done = 0
