@@ -1,6 +1,21 @@
-"""`python -m charrnn_tui` is `charrnn`."""
+"""`charrnn`, which `python -m charrnn_tui` is too."""
 
-from charrnn_tui.cli import main
+from __future__ import annotations
+
+import signal
+import sys
+
+
+def main() -> None:
+    """Run the command that the command line names, and exit with its code."""
+    # Until a command takes the signal over, Ctrl+C ends the process as it ends `cat`: as an exception it
+    # would come out of half-imported libraries in all their forms.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from charrnn_tui.cli import run
+
+    sys.exit(run(sys.argv[1:]))
+
 
 if __name__ == "__main__":
     main()

@@ -63,11 +63,6 @@ def _root(
         print(context.get_help())
 
 
-def main() -> None:
-    """Run the command that the command line names, and exit with its code."""
-    sys.exit(run(sys.argv[1:]))
-
-
 def run(arguments: list[str]) -> int:
     """Run a command and return its exit code; whatever goes wrong is one line on stderr."""
     if sys.platform == "win32":

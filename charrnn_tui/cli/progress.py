@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from charrnn_core.memory import readable_size
-from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.training.events import Ended, Event, Sample, Started, Status, Validated, Warned
 from charrnn_core.training.settings import Settings
 from charrnn_tui.terminal import harmless, harmless_line, is_rich, say
@@ -47,11 +50,11 @@ def reading(quiet: bool) -> Iterator[Callable[[int], None]]:
         sys.stderr.flush()
 
 
-def view_for(settings: Settings, directory: RunDirectory, *, quiet: bool) -> AbstractContextManager[View]:
+def view_for(settings: Settings, *, quiet: bool) -> AbstractContextManager[View]:
     """Return the view that fits stderr; entering it gives the function that takes events."""
     if quiet:
         return _Quiet()
-    return BarView(settings, directory) if is_rich(sys.stderr) else PlainView(settings, directory)
+    return BarView(settings) if is_rich(sys.stderr) else PlainView(settings)
 
 
 class _Quiet:
@@ -71,9 +74,8 @@ class _Quiet:
 class PlainView:
     """Writes lines to stderr: a header, progress every few seconds, samples, and how it ended."""
 
-    def __init__(self, settings: Settings, directory: RunDirectory) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._directory = directory
         self._next = time.monotonic() + PLAIN_SECONDS
 
     def __enter__(self) -> View:
@@ -85,7 +87,7 @@ class PlainView:
     def show(self, item: Event | Status) -> None:
         """Show an event or a status."""
         if not isinstance(item, Status):
-            for line in told(item, self._settings, self._directory):
+            for line in told(item, self._settings):
                 self.write(line)
         elif time.monotonic() >= self._next:
             self._next = time.monotonic() + PLAIN_SECONDS
@@ -99,26 +101,53 @@ class PlainView:
 class BarView:
     """Draws a bar and the current figures at the foot of the terminal; samples scroll away above it."""
 
-    def __init__(self, settings: Settings, directory: RunDirectory) -> None:
+    def __init__(self, settings: Settings) -> None:
         from rich.console import Console
         from rich.live import Live
 
         self._settings = settings
-        self._directory = directory
         self._console = Console(stderr=True, highlight=False)
         # Drawn by us between two updates: a thread that draws would take its time from training.
-        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._live = Live(
+            console=self._console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
         self._next = 0.0
+        self._gone = False
 
     def __enter__(self) -> View:
+        self._before = signal.signal(signal.SIGTSTP, self._suspend)
         self._live.__enter__()
         return self.show
 
     def __exit__(self, *exception: Any) -> None:
-        self._live.__exit__(*exception)
+        with self._muted():
+            self._live.__exit__(*exception)
+        signal.signal(signal.SIGTSTP, self._before)
 
     def show(self, item: Event | Status) -> None:
-        """Show an event or a status."""
+        """Show an event or a status; nothing, once the terminal is gone."""
+        with self._muted():
+            if not self._gone:
+                self._show(item)
+
+    @contextmanager
+    def _muted(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError:  # the terminal is gone, which is no reason to stop training
+            self._gone = True
+
+    def _suspend(self, number: int, frame: FrameType | None) -> None:
+        """Give the shell its cursor back while Ctrl+Z has stopped this process."""
+        os.write(2, b"\x1b[?25h")
+        os.kill(os.getpid(), signal.SIGSTOP)
+        os.write(2, b"\x1b[?25l")
+
+    def _show(self, item: Event | Status) -> None:
         from rich.text import Text
 
         if isinstance(item, Status):
@@ -126,10 +155,10 @@ class BarView:
                 self._next = time.monotonic() + BAR_SECONDS
                 self._live.update(self._bar(item), refresh=True)
             return
-        lines = list(told(item, self._settings, self._directory))
-        styles = ["dim" if isinstance(item, Sample) else "yellow" if isinstance(item, Warned) else ""]
-        for line, style in zip(lines, styles + [""] * len(lines), strict=False):
-            self._console.print(Text(harmless(line), style=style), soft_wrap=not isinstance(item, Sample))
+        style = "dim" if isinstance(item, Sample) else "yellow" if isinstance(item, Warned) else ""
+        for number, line in enumerate(told(item, self._settings)):
+            text = Text(harmless(line), style="" if number else style)
+            self._console.print(text, soft_wrap=not isinstance(item, Sample))
 
     def _bar(self, status: Status) -> RenderableType:
         from rich.console import Group
@@ -144,6 +173,23 @@ class BarView:
         bar = ProgressBar(total=1, completed=total or 0, pulse=total is None)
         row.add_row(bar, Text(" · ".join(_where(status))))
         return Group(row, Text(" · ".join(_how_well(status, self._settings)), style="dim", no_wrap=True))
+
+
+class PathView:
+    """Writes the run's path to stdout when training has started, besides what another view shows.
+
+    Not earlier: whoever reads the path may send a signal, and from then on a signal is a clean stop.
+    """
+
+    def __init__(self, view: View, path: Path) -> None:
+        self._view = view
+        self._path = path
+
+    def __call__(self, item: Event | Status) -> None:
+        """Show an event or a status."""
+        if isinstance(item, Started) and sys.stdout is not None:
+            print(os.fspath(self._path), flush=True)
+        self._view(item)
 
 
 class JsonView:
@@ -179,7 +225,7 @@ class JsonView:
                 self._stop("output closed")
 
 
-def told(event: Event, settings: Settings, directory: RunDirectory) -> Iterator[str]:
+def told(event: Event, settings: Settings) -> Iterator[str]:
     """Yield the lines in which an event is told to people; none for most."""
     match event:
         case Started():
@@ -207,7 +253,7 @@ def told(event: Event, settings: Settings, directory: RunDirectory) -> Iterator[
         case Warned():
             yield f"warning: {event.message}"
         case Ended():
-            yield from _ending(event, settings, directory)
+            yield from _ending(event, settings)
 
 
 _REASONS = {
@@ -215,18 +261,15 @@ _REASONS = {
     "epochs": "done with all epochs",
     "seconds": "stopped by --seconds",
     "smooth loss": "stopped by --stop-below",
+    "diverged": "diverged",
 }
 
 
-def _ending(ended: Ended, settings: Settings, directory: RunDirectory) -> Iterator[str]:
+def _ending(ended: Ended, settings: Settings) -> Iterator[str]:
     where = f"update {ended.update:,}, epoch {ended.epoch:.2f}, after {_clock(ended.time)}"
-    if ended.reason == "diverged":
-        kept = "the last finite checkpoint is kept" if ended.state_sha256 else "no checkpoint was saved yet"
-        yield f"diverged at {where}: the loss or a weight is no longer a finite number; {kept}"
-        yield f"try a smaller --learning-rate (it was {settings.learning_rate:g}), or --clip 5"
-        return
     yield f"{_REASONS.get(ended.reason, f'stopped by {ended.reason}')} at {where}"
-    yield f"smooth loss {_units(ended.smooth_loss, settings)}"
+    if math.isfinite(ended.smooth_loss):
+        yield f"smooth loss {_units(ended.smooth_loss, settings)}"
     if ended.best_loss is not None:
         if settings.held_out:
             yield f"best held-out loss {ended.best_loss:.4f} nats a character at update {ended.best_update:,}"

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from charrnn_core.errors import RunFailedError
 from charrnn_core.training.settings import Settings
 from charrnn_tui.cli.options import Runs, with_settings
 
-if TYPE_CHECKING:
-    from charrnn_core.training.events import Ended
-
+DEFAULT_CORPUS = "tales"
 SHORT_HELP = "Train a network on a text."
 HELP = (
     "Example: charrnn train book.txt --hidden 200 --epochs 5\n\n"
@@ -27,11 +24,14 @@ HELP = (
 def command(
     settings: Settings,
     corpus: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="[CORPUS]", help="A text file, - for standard input, or a bundled text (charrnn corpora)."
+            metavar="[CORPUS]",
+            help="A text file, - for standard input, or a bundled text: see charrnn corpora "
+            f"(default {DEFAULT_CORPUS}).",
+            show_default=False,
         ),
-    ] = "tales",
+    ] = None,
     runs: Runs = "runs",
     name: Annotated[
         str | None,
@@ -47,23 +47,21 @@ def command(
 
     from charrnn_core.runs.process import TrainingProcess
     from charrnn_core.text.corpus import read_corpus
-    from charrnn_tui.cli.progress import JsonView, reading, view_for
+    from charrnn_core.text.source import bundled_sources
+    from charrnn_tui.cli.progress import JsonView, PathView, reading, view_for
 
     with reading(quiet) as progress:
-        text = read_corpus(corpus, progress)
+        text = read_corpus(bundled_sources()[DEFAULT_CORPUS] if corpus is None else corpus, progress)
     process = TrainingProcess(settings, text, runs=Path(runs), name=name)
-    if not json and sys.stdout is not None:
-        print(os.fspath(process.directory.path), flush=True)
-    with view_for(settings, process.directory, quiet=quiet) as view:
-        if json:
-            view = JsonView(view, process.trainer.stop)
+    with view_for(settings, quiet=quiet) as told:
+        view = JsonView(told, process.trainer.stop) if json else PathView(told, process.directory.path)
         ended = process.run(view)
     if isinstance(view, JsonView) and view.error is not None:
         raise view.error
-    return _exit_code(ended, process.signal)
-
-
-def _exit_code(ended: Ended, signal: int | None) -> int:
-    if signal is not None:
-        return 128 + signal
-    return 1 if ended.reason == "diverged" else 0
+    if ended.reason == "diverged":
+        kept = "the last finite checkpoint is kept" if ended.state_sha256 else "no checkpoint was saved yet"
+        raise RunFailedError(
+            f"training diverged at update {ended.update:,}: the loss or a weight is no longer finite "
+            f"({kept}); try a smaller --learning-rate than {settings.learning_rate:g}, or --clip 5"
+        )
+    return 0 if process.signal is None else 128 + process.signal

@@ -10,6 +10,7 @@ import safetensors.numpy
 
 from charrnn_core.errors import CheckpointError, RunDirectoryError
 from charrnn_core.runs import checkpoint as checkpoint_module
+from charrnn_core.runs import process as process_module
 from charrnn_core.runs.checkpoint import read_checkpoint
 from charrnn_core.runs.directory import create_run
 from charrnn_core.runs.log import EventLog
@@ -157,6 +158,7 @@ def test_a_state_that_is_not_finite_is_never_saved(tmp_path):
 
 
 def test_a_save_that_fails_is_a_warning_and_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(process_module, "SAVE_SHARE", 0)  # save between any two advances
     real, failures = os.fsync, iter([True, False])
 
     def fsync(descriptor):

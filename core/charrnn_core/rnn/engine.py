@@ -149,7 +149,7 @@ class NumpyEngine:
     def gradient_figures(self) -> tuple[float, float]:
         """Return norm and clipped share of the last window's gradient, before clipping."""
         gradients = self._network.gradients.buffer
-        norm = float(np.linalg.norm(gradients))
+        norm = float(np.linalg.norm(gradients.astype(np.float64)))  # the squares overflow float32 first
         if self._clip is None:
             return norm, 0.0
         return norm, float(np.count_nonzero(np.abs(gradients) > self._clip) / gradients.size)

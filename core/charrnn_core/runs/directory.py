@@ -13,7 +13,7 @@ from typing import Any
 from charrnn_core.errors import RunDirectoryError
 from charrnn_core.runs.files import replace_file
 
-_LONGEST_NAME = 100
+_LONGEST_NAME = 100  # bytes; file systems allow 255, and a name may still get a date before it
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def create_run(runs: Path, corpus_name: str, name: str | None = None) -> RunDire
     if name is not None and (not name or _cleaned(name) != name):
         raise RunDirectoryError(
             f"--name {name} cannot be the name of a run; letters, digits, '.', '_' and '-' can, at most "
-            f"{_LONGEST_NAME} of them, and no '.' or '-' first"
+            f"{_LONGEST_NAME} bytes, and no '.' or '-' first"
         )
     wanted = name or f"{datetime.now().astimezone():%Y%m%d-%H%M}-{_cleaned(corpus_name) or 'text'}"
     attempt = 1
@@ -164,4 +164,5 @@ def utc_now() -> str:
 def _cleaned(name: str) -> str:
     """Return a text with all that is unfit for the name of a run replaced by hyphens."""
     kept = "".join(character if character.isalnum() or character in "-_." else "-" for character in name)
-    return kept.lstrip(".-")[:_LONGEST_NAME].rstrip("-")
+    cut = kept.lstrip(".-").encode()[:_LONGEST_NAME].decode(errors="ignore")
+    return cut.rstrip("-")

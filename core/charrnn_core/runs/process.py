@@ -214,7 +214,9 @@ class TrainingProcess:
             self.signal = number
             self.trainer.stop(f"signal {signal.Signals(number).name}")
 
-        before = {number: signal.signal(number, stop) for number in _STOP_SIGNALS}
+        # A signal that whoever started this process has set to be ignored (nohup) stays ignored.
+        heeded = [number for number in _STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+        before = {number: signal.signal(number, stop) for number in heeded}
         try:
             yield
         finally:

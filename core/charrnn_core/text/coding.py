@@ -16,7 +16,7 @@ import numpy as np
 from charrnn_core.errors import CorpusError
 from charrnn_core.text.vocabulary import Codes, Vocabulary, code_points
 
-BLOCK_BYTES = 1 << 19
+BLOCK_BYTES = 1 << 18
 """How much of a text is worked on at once: small enough for the processor's cache, large enough for NumPy."""
 
 _UNICODE = 0x110000

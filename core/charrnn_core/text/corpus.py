@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charrnn_core.text.coding import BLOCK_BYTES, CodedText, TextCoder
-from charrnn_core.text.source import Kind, find_source
+from charrnn_core.text.source import Kind, Source, find_source
 from charrnn_core.text.vocabulary import Codes, Vocabulary
 
 
@@ -67,13 +67,13 @@ class Corpus:
         return self.codes[:boundary], self.codes[boundary:]
 
 
-def read_corpus(text: str, progress: Callable[[int], None] | None = None) -> Corpus:
+def read_corpus(text: str | Source, progress: Callable[[int], None] | None = None) -> Corpus:
     """Read, decode, check, hash and code a text.
 
     Parameters
     ----------
-    text : str
-        A path, `-` for standard input, or the name of a bundled text.
+    text : str or Source
+        A path, `-` for standard input, or the name of a bundled text; or the source itself.
     progress : callable, optional
         Called with the number of bytes read so far, after each block.
 
@@ -82,7 +82,7 @@ def read_corpus(text: str, progress: Callable[[int], None] | None = None) -> Cor
     CorpusError
         It cannot be found or read, is not UTF-8 (with byte offset and line), or is empty.
     """
-    source = find_source(text)
+    source = find_source(text) if isinstance(text, str) else text
     coder = TextCoder(source.name)
     read = 0
     for block in source.blocks():
