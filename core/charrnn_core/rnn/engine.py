@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn_core.rnn.gradcheck import CheckedWindow
 from charrnn_core.rnn.network import Indices, Network, Reduction
 from charrnn_core.rnn.optimizers import Optimizer
 from charrnn_core.rnn.parameters import Floats, Parameters
@@ -83,6 +84,7 @@ class NumpyEngine:
         self._codes = codes
         self._windows = windows
         self._clip = clip
+        self._reduction: Reduction = reduction
         self._network = Network(parameters, windows.seq_length, windows.batch_size, reduction)
         streams = np.arange(windows.batch_size) * windows.part
         self._places: Indices = np.arange(windows.seq_length + 1)[:, None] + streams
@@ -145,6 +147,12 @@ class NumpyEngine:
                     break
         self.smooth_loss = smooth
         return np.array(losses)
+
+    def window(self, update: int) -> CheckedWindow:
+        """Return the window that the next update after this many would take, for a check of its gradients."""
+        ((inputs, targets, fresh),) = self._gather(update, 1)
+        h0 = np.zeros_like(self.h) if fresh else self.h.copy()
+        return CheckedWindow(self.parameters, inputs, targets, h0, self._windows.seq_length, self._reduction)
 
     def gradient_figures(self) -> tuple[float, float]:
         """Return norm and clipped share of the last window's gradient, before clipping."""

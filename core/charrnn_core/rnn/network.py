@@ -108,7 +108,8 @@ class Network:
         p.reshape(-1).take(self._target_places, 0, self._target_outputs, "clip")
         np.exp(p, p)
         p.dot(self._ones_K, row_sum[:, 0])
-        return float(np.log(row_sum).sum() - self._target_outputs.sum()) * self._scale
+        loss: float = (np.log(row_sum).sum() - self._target_outputs.sum()).item()
+        return loss * self._scale
 
     def backward(self) -> None:
         """Fill in `gradients` for the window that `forward` has seen last, exact back to h_0."""
