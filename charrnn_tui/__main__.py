@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 
@@ -12,6 +13,13 @@ def main() -> None:
     # would come out of half-imported libraries in all their forms.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # A stream that was closed leaves its number free, and the next file that is opened would get it: messages
+    # would be written into the run's log.
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
     from charrnn_tui.cli import run
 
     sys.exit(run(sys.argv[1:]))

@@ -7,6 +7,7 @@ whatever is written to it. All of it goes through `harmless` first.
 from __future__ import annotations
 
 import os
+import sys
 from typing import TextIO
 
 
@@ -56,9 +57,50 @@ def harmless_line(text: str) -> str:
     return harmless(text).replace("\n", "\u240a").replace("\t", "\u2409")
 
 
+_PLAIN = ("", "dumb", "unknown")
+
+
+class OutputError(Exception):
+    """Standard output cannot be written.
+
+    Attributes
+    ----------
+    error : OSError
+    """
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def put(text: str) -> None:
+    """Write data to stdout at once: as it is into a pipe or a file, in UTF-8, and harmless onto a terminal.
+
+    Nothing is written where stdout is closed.
+
+    Raises
+    ------
+    OutputError
+        It cannot be written.
+    """
+    stream = sys.stdout
+    if stream is None:
+        return
+    if stream.isatty():
+        data = harmless(text).encode(stream.encoding or "utf-8", "replace")
+    else:
+        data = text.encode("utf-8", "surrogateescape")
+    try:
+        stream.flush()
+        stream.buffer.write(data)
+        stream.buffer.flush()
+    except OSError as error:
+        raise OutputError(error) from None
+
+
 def is_rich(stream: TextIO | None) -> bool:
     """Return whether a stream is a terminal that can move its cursor."""
-    return stream is not None and stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    return stream is not None and stream.isatty() and os.environ.get("TERM", "") not in _PLAIN
 
 
 def say(text: str, stream: TextIO | None) -> bool:

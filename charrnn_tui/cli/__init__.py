@@ -6,7 +6,10 @@ answers at once; NumPy and Rich wait until a command needs them.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import signal
 import sys
 from importlib import import_module
 from typing import Annotated, Any
@@ -15,9 +18,9 @@ import typer
 from typer.core import TyperGroup
 
 from charrnn_core.errors import CharRNNError
-from charrnn_tui.terminal import harmless_line, say
+from charrnn_tui.terminal import OutputError, harmless_line, put, say
 
-COMMANDS = ("train", "corpora")
+COMMANDS = ("train", "resume", "command", "runs", "corpora")
 
 HELP = (
     "Example: charrnn train book.txt --hidden 200\n\n"
@@ -47,7 +50,7 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         from charrnn_core import __version__
 
-        print(f"charrnn {__version__}")
+        put(f"charrnn {__version__}\n")
         raise typer.Exit
 
 
@@ -60,7 +63,7 @@ def _root(
 ) -> None:
     """Show the help where no command is given."""
     if context.invoked_subcommand is None:
-        print(context.get_help())
+        typer.echo(context.get_help())
 
 
 def run(arguments: list[str]) -> int:
@@ -68,27 +71,38 @@ def run(arguments: list[str]) -> int:
     if sys.platform == "win32":
         return _fail("charrnn runs on Linux and macOS; on Windows, use it inside WSL", 2)
     try:
-        code = app(arguments, prog_name="charrnn", standalone_mode=False)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        code = _invoke(arguments)
     except CharRNNError as error:
         return _fail(str(error), error.exit_code)
     except typer.TyperException as error:  # wrong use of the command line
         return _fail(_usage_message(error), 2)
     except (KeyboardInterrupt, typer.Abort):
         return 130
-    except BrokenPipeError:
-        # The reader has gone; Python would complain again when it closes stdout at exit.
+    except OutputError as error:
+        # Python would try to write again, and complain, when it closes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 128 + 13
+        if isinstance(error.error, BrokenPipeError):
+            return 128 + signal.SIGPIPE
+        return _fail(f"cannot write to standard output: {error.error.strerror}", 1)
     except OSError as error:
-        if error.filename is None and sys.stdout is not None:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            return _fail(f"cannot write to standard output: {error.strerror}", 1)
-        return _fail(str(error), 1)
+        where = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
+        return _fail(f"{where}{error.strerror}", 1)
     except MemoryError:
         return _fail("there is not enough memory for this; try a smaller --hidden or --batch-size", 1)
     return int(code or 0)
+
+
+def _invoke(arguments: list[str]) -> int | None:
+    """Run a command and return what it returned, or the code that it asked to exit with."""
+    asks_help = not arguments or "--help" in arguments
+    if not asks_help or sys.stdout is None or sys.stdout.isatty():
+        code: int | None = app(arguments, prog_name="charrnn", standalone_mode=False)
+        return code
+    # Help is printed by Typer, and its errors would not say that it was stdout that failed.
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        code = app(arguments, prog_name="charrnn", standalone_mode=False)
+    put(printed.getvalue())
+    return code
 
 
 def _usage_message(error: typer.TyperException) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from charrnn_tui.terminal import harmless_line
+from charrnn_tui.terminal import harmless_line, put
 
 SHORT_HELP = "List the texts that ship with the program."
 HELP = (
@@ -24,19 +24,15 @@ def command(
     from charrnn_core.text.source import bundled_sources
 
     corpora = [read_corpus(name) for name in bundled_sources()]
-    if json:
-        for corpus in corpora:
-            facts = {
-                "name": corpus.name,
-                "characters": len(corpus),
-                "vocabulary_size": len(corpus.vocabulary),
-                "sha256": corpus.sha256,
-            }
-            print(json_module.dumps(facts))
-        return
-    print(f"{'name':8} {'characters':>10} {'K':>5}  begins")
+    lines = [] if json else [f"{'name':8} {'characters':>10} {'K':>5}  begins"]
     for corpus in corpora:
-        beginning = next(corpus.text_blocks())[:400].strip().partition("\n")[0]
-        print(
-            f"{corpus.name:8} {len(corpus):10,} {len(corpus.vocabulary):5,}  {harmless_line(beginning)[:50]}"
-        )
+        facts = {
+            "name": corpus.name,
+            "characters": len(corpus),
+            "vocabulary_size": len(corpus.vocabulary),
+            "sha256": corpus.sha256,
+        }
+        beginning = harmless_line(next(corpus.text_blocks())[:400].strip().partition("\n")[0])[:50]
+        row = f"{corpus.name:8} {len(corpus):10,} {len(corpus.vocabulary):5,}  {beginning}"
+        lines.append(json_module.dumps(facts) if json else row)
+    put("\n".join(lines) + "\n")

@@ -4,47 +4,92 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import typer
 
-from charrnn_core.training.settings import DEFAULT_LEARNING_RATES, FIELDS, PRESETS, Settings, option_name
+from charrnn_core.training.settings import (
+    DEFAULT_LEARNING_RATES,
+    FIELDS,
+    PRESETS,
+    STOPS,
+    Settings,
+    Value,
+    option_name,
+)
 
 Runs = Annotated[
     str, typer.Option("--runs", metavar="DIR", envvar="CHARRNN_RUNS", help="Directory that holds the runs.")
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="The run's events on stdout, one JSON object a line, not its path.")
+]
+Owned = Annotated[bool, typer.Option("--owned", hidden=True, help="End when standard input ends.")]
+MovedCorpus = Annotated[
+    str | None, typer.Option("--corpus", metavar="FILE", help="Where the text is now, if it has moved.")
+]
+
+CHANGEABLE = ("learning_rate", *(name for name, field in FIELDS.items() if not field.shapes_training))
+"""The settings that can change when a run goes on."""
 
 
 def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add an option for every setting to a command, and `--preset`.
 
-    The command receives the resulting `Settings` as the argument `settings`.
+    The command receives the settings that were given as the argument `given`, a dictionary, and the preset's
+    name, or None, as `preset`.
     """
-    own = [
-        parameter
-        for parameter in inspect.signature(command, eval_str=True).parameters.values()
-        if parameter.name != "settings"
+    preset = inspect.Parameter(
+        "preset",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[str | None, _preset_option()],
+    )
+    return _with_options(command, FIELDS, extra=[preset])
+
+
+def with_changes(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add an option for every setting that can change when a run goes on; the command receives `given`."""
+    return _with_options(command, [name for name in CHANGEABLE if name != "threads"], defaults=False)
+
+
+def _with_options(
+    command: Callable[..., Any],
+    names: Iterable[str],
+    extra: list[inspect.Parameter] | None = None,
+    *,
+    defaults: bool = True,
+) -> Callable[..., Any]:
+    names = list(names)
+    extra = extra or []
+    hidden = {"given", *(parameter.name for parameter in extra)}
+    signature = inspect.signature(command, eval_str=True)
+    own = [parameter for parameter in signature.parameters.values() if parameter.name not in hidden]
+    added = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[str | None, _option(name, defaults=defaults)],
+        )
+        for name in names
     ]
-    added = [_parameter("preset", _preset_option()), *(_parameter(name, _option(name)) for name in FIELDS)]
 
     @functools.wraps(command)
     def with_options(**arguments: Any) -> Any:
-        preset = arguments.pop("preset") or next(iter(PRESETS))
-        texts = {name: arguments.pop(name) for name in FIELDS}
-        given = {name: FIELDS[name].parse(name, text) for name, text in texts.items() if text is not None}
-        return command(settings=Settings.of(preset, **given), **arguments)
+        texts = {name: arguments.pop(name) for name in names}
+        given: dict[str, Value] = {
+            name: FIELDS[name].parse(name, text) for name, text in texts.items() if text is not None
+        }
+        return command(given=given, **arguments)
 
-    parameters = own + added
+    parameters = own + extra + added
     # Typer reads both.
     with_options.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     with_options.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return with_options
-
-
-def _parameter(name: str, option: Any) -> inspect.Parameter:
-    annotation = Annotated[str | None, option]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
 def _preset_option() -> Any:
@@ -57,7 +102,7 @@ def _preset_option() -> Any:
     )
 
 
-def _option(name: str) -> Any:
+def _option(name: str, *, defaults: bool) -> Any:
     field = FIELDS[name]
     default = getattr(Settings(), name)
     shown = "none" if default is None else default if isinstance(default, str) else f"{default:,g}"
@@ -65,11 +110,16 @@ def _option(name: str) -> Any:
         shown = f"{default:,}"
     if name == "learning_rate":
         shown = ", ".join(f"{rate:g} for {optimizer}" for optimizer, rate in DEFAULT_LEARNING_RATES.items())
+    help = f"{field.help[0].upper()}{field.help[1:]}"
+    if defaults:
+        help += f" (default {shown})"
+    elif name in STOPS:
+        help = help.split(";")[0]
     choices = list(field.choices)
     return typer.Option(
         option_name(name),
         metavar="|".join(choices) or {int: "N", float: "X"}[field.kind],
-        help=f"{field.help[0].upper()}{field.help[1:]} (default {shown}).",
+        help=f"{help}.",
         rich_help_panel=field.group,
         autocompletion=(lambda: choices) if choices else None,
     )

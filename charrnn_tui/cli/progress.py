@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from charrnn_core.memory import readable_size
 from charrnn_core.training.events import Ended, Event, Sample, Started, Status, Validated, Warned
 from charrnn_core.training.settings import Settings
-from charrnn_tui.terminal import harmless, harmless_line, is_rich, say
+from charrnn_tui.terminal import OutputError, harmless, harmless_line, is_rich, put, say
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -142,9 +142,14 @@ class BarView:
             self._gone = True
 
     def _suspend(self, number: int, frame: FrameType | None) -> None:
-        """Give the shell its cursor back while Ctrl+Z has stopped this process."""
+        """Give the shell its cursor back while Ctrl+Z has stopped this process.
+
+        Stopped by the same signal, which the system ignores where no shell could ever continue the process.
+        """
         os.write(2, b"\x1b[?25h")
-        os.kill(os.getpid(), signal.SIGSTOP)
+        signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, self._suspend)
         os.write(2, b"\x1b[?25l")
 
     def _show(self, item: Event | Status) -> None:
@@ -187,8 +192,8 @@ class PathView:
 
     def __call__(self, item: Event | Status) -> None:
         """Show an event or a status."""
-        if isinstance(item, Started) and sys.stdout is not None:
-            print(os.fspath(self._path), flush=True)
+        if isinstance(item, Started):
+            put(f"{self._path}\n")
         self._view(item)
 
 
@@ -204,23 +209,22 @@ class JsonView:
 
     Attributes
     ----------
-    error : OSError or None
+    error : OutputError or None
         Why stdout could not be written.
     """
 
     def __init__(self, view: View, stop: Callable[[str], None]) -> None:
         self._view = view
         self._stop = stop
-        self.error: OSError | None = None
+        self.error: OutputError | None = None
 
     def __call__(self, item: Event | Status) -> None:
         """Show an event or a status."""
         self._view(item)
-        if isinstance(item, Event) and self.error is None and sys.stdout is not None:
+        if isinstance(item, Event) and self.error is None:
             try:
-                sys.stdout.buffer.write(item.to_line().encode())
-                sys.stdout.buffer.flush()
-            except OSError as error:
+                put(item.to_line())
+            except OutputError as error:
                 self.error = error
                 self._stop("output closed")
 

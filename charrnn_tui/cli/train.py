@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from charrnn_core.errors import RunFailedError
-from charrnn_core.training.settings import Settings
-from charrnn_tui.cli.options import Runs, with_settings
+from charrnn_core.errors import RunFailedError, UsageError
+from charrnn_core.training.settings import Settings, Value, option_name
+from charrnn_tui.cli.options import CHANGEABLE, Json, MovedCorpus, Owned, Quiet, Runs, with_settings
+from charrnn_tui.terminal import say
+
+if TYPE_CHECKING:
+    from charrnn_core.runs.directory import RunDirectory
 
 DEFAULT_CORPUS = "tales"
 SHORT_HELP = "Train a network on a text."
@@ -22,7 +27,8 @@ HELP = (
 
 @with_settings
 def command(
-    settings: Settings,
+    given: dict[str, Value],
+    preset: str | None = None,
     corpus: Annotated[
         str | None,
         typer.Argument(
@@ -37,31 +43,89 @@ def command(
         str | None,
         typer.Option("--name", metavar="NAME", help="Name of the run (default: date, time, text)."),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")] = False,
-    json: Annotated[
-        bool, typer.Option("--json", help="The run's events on stdout, one JSON object a line, not its path.")
-    ] = False,
+    resume: Annotated[
+        str | None, typer.Option("--resume", metavar="RUN", help="Go on with a run, as charrnn resume does.")
+    ] = None,
+    replay: Annotated[
+        str | None,
+        typer.Option(
+            "--replay",
+            metavar="RUN",
+            help="Repeat a run with its interventions in a new one, and compare the states.",
+        ),
+    ] = None,
+    moved: MovedCorpus = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    owned: Owned = False,
 ) -> int:
     """Train a network on a text and return the exit code."""
+    from charrnn_tui.cli.training import show
+
+    if resume is not None or replay is not None:
+        _allow_only(given, preset, corpus, name, resume, replay)
+        from charrnn_core.runs import starting
+        from charrnn_core.runs.directory import find_run
+
+        directory = find_run(resume or replay or "", Path(runs))
+        if resume is None:
+            return _replay(directory, Path(runs), name, moved, quiet=quiet, json=json)
+        process = starting.resume(directory, given, corpus=moved, owned=owned)
+        return show(process, quiet=quiet, json=json)
+    if moved is not None:
+        raise UsageError("--corpus goes with --resume or --replay; give the text itself: charrnn train FILE")
+    settings = Settings.of(preset or "dd2424-2019", **given)
     settings.check_memory()  # before anything large is read
 
-    from charrnn_core.runs.process import TrainingProcess
+    from charrnn_core.runs import starting
     from charrnn_core.text.corpus import read_corpus
     from charrnn_core.text.source import bundled_sources
-    from charrnn_tui.cli.progress import JsonView, PathView, reading, view_for
+    from charrnn_tui.cli.progress import reading
 
     with reading(quiet) as progress:
         text = read_corpus(bundled_sources()[DEFAULT_CORPUS] if corpus is None else corpus, progress)
-    process = TrainingProcess(settings, text, runs=Path(runs), name=name)
-    with view_for(settings, quiet=quiet) as told:
-        view = JsonView(told, process.trainer.stop) if json else PathView(told, process.directory.path)
-        ended = process.run(view)
-    if isinstance(view, JsonView) and view.error is not None:
-        raise view.error
-    if ended.reason == "diverged":
-        kept = "the last finite checkpoint is kept" if ended.state_sha256 else "no checkpoint was saved yet"
-        raise RunFailedError(
-            f"training diverged at update {ended.update:,}: the loss or a weight is no longer finite "
-            f"({kept}); try a smaller --learning-rate than {settings.learning_rate:g}, or --clip 5"
+    process = starting.start(settings, text, runs=Path(runs), name=name, owned=owned)
+    return show(process, quiet=quiet, json=json)
+
+
+def _allow_only(
+    given: dict[str, Value],
+    preset: str | None,
+    corpus: str | None,
+    name: str | None,
+    resume: str | None,
+    replay: str | None,
+) -> None:
+    """Refuse what makes no sense when there is a run to go on with or to repeat."""
+    if resume is not None and replay is not None:
+        raise UsageError("--resume and --replay exclude each other")
+    option = "--resume" if resume is not None else "--replay"
+    if corpus is not None:
+        raise UsageError(f"with {option} the text is the run's own; if it has moved, say where with --corpus")
+    if preset is not None:
+        raise UsageError(f"with {option} the settings are the run's own; --preset cannot change them")
+    if resume is not None and name is not None:
+        raise UsageError("with --resume the run keeps its name")
+    wrong = [setting for setting in given if replay is not None or setting not in (*CHANGEABLE,)]
+    if wrong:
+        raise UsageError(
+            f"with {option} the settings are the run's own; {option_name(wrong[0])} cannot change"
         )
-    return 0 if process.signal is None else 128 + process.signal
+
+
+def _replay(
+    directory: RunDirectory, runs: Path, name: str | None, corpus: str | None, *, quiet: bool, json: bool
+) -> int:
+    from charrnn_core.runs import starting
+    from charrnn_tui.cli.training import show
+
+    process, recorded = starting.replay(directory, runs=runs, name=name, corpus=corpus)
+    code = show(process, quiet=quiet, json=json)
+    if code == 0 and process.state_sha256 != recorded.state_sha256:
+        raise RunFailedError(
+            f"the replay differs from {directory.name} at update {recorded.update:,}: state "
+            f"{process.state_sha256}, recorded {recorded.state_sha256}"
+        )
+    if code == 0 and not quiet:
+        say(f"the replay of {directory.name} ends in the same state, {recorded.state_sha256}\n", sys.stderr)
+    return code

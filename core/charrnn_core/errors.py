@@ -7,7 +7,8 @@
     │   ├── CorpusError             a text that cannot be read or trained on
     │   ├── UnknownCharacterError   a character that the vocabulary does not have
     │   ├── SettingsError           an option outside its range, or a size that cannot fit
-    │   └── RunDirectoryError       a run that cannot be created, found or opened
+    │   ├── RunDirectoryError       a run that cannot be created, found or opened
+    │   └── CommandError            a command to a run that it cannot obey
     ├── CheckpointError             a checkpoint that cannot be written or read
     └── RunFailedError              a run whose record is not complete
 
@@ -54,6 +55,10 @@ class SettingsError(UsageError):
 
 class RunDirectoryError(UsageError):
     """A run directory that cannot be created, found or opened."""
+
+
+class CommandError(UsageError):
+    """A command to a run that it cannot obey."""
 
 
 class CheckpointError(CharRNNError):

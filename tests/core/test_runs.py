@@ -9,12 +9,11 @@ import pytest
 import safetensors.numpy
 
 from charrnn_core.errors import CheckpointError, RunDirectoryError
-from charrnn_core.runs import checkpoint as checkpoint_module
-from charrnn_core.runs import process as process_module
-from charrnn_core.runs.checkpoint import read_checkpoint
+from charrnn_core.runs import saving
+from charrnn_core.runs.checkpoint import Place, RunFacts, read_checkpoint, to_bytes
 from charrnn_core.runs.directory import create_run
 from charrnn_core.runs.log import EventLog
-from charrnn_core.runs.process import TrainingProcess
+from charrnn_core.runs.starting import start
 from charrnn_core.text.corpus import corpus_of
 from charrnn_core.training.events import Event, Warned
 from charrnn_core.training.settings import Settings
@@ -28,13 +27,17 @@ def small(**given):
 
 
 def train(path, settings, view=lambda item: None, name=None):
-    process = TrainingProcess(settings, corpus_of(TEXT, "tide"), runs=path, name=name)
+    process = start(settings, corpus_of(TEXT, "tide"), runs=path, name=name)
     ended = process.run(view)
     return process, ended
 
 
 def events_of(directory):
     return [json.loads(line) for line in directory.events_path.read_text(encoding="utf-8").splitlines()]
+
+
+def arrays_of(path):
+    return read_checkpoint(path).snapshot.arrays()
 
 
 def deterministic(directory):
@@ -86,7 +89,7 @@ def test_equal_settings_give_equal_states_and_events(tmp_path, given):
 def test_sampling_and_saving_cadence_change_no_parameter_and_not_the_identity(tmp_path):
     plain, ended = train(tmp_path, small(sample_every=None, checkpoint_every=1000.0), name="plain")
     busy, busy_ended = train(tmp_path, small(sample_every=3, checkpoint_every=0.0), name="busy")
-    one, two = (read_checkpoint(run.directory.checkpoint_path("last")).arrays for run in (plain, busy))
+    one, two = (arrays_of(run.directory.checkpoint_path("last")) for run in (plain, busy))
     assert one.keys() == two.keys()
     assert all(np.array_equal(one[name], two[name]) for name in one)
     assert ended.state_sha256 == busy_ended.state_sha256
@@ -96,11 +99,12 @@ def test_a_checkpoint_holds_the_state_and_says_what_it_is(tmp_path):
     process, ended = train(tmp_path, small(optimizer="adam", batch_size=2))
     path = process.directory.checkpoint_path("last")
     checkpoint = read_checkpoint(path)
+    saved = arrays_of(path)
     engine = process.trainer.engine
     for name, array in engine.parameters.arrays().items():
-        assert np.array_equal(checkpoint.arrays[name], array)
-        assert checkpoint.arrays[f"memory.mean.{name}"].shape == array.shape
-    assert np.array_equal(checkpoint.arrays["h"], engine.h)
+        assert np.array_equal(saved[name], array)
+        assert saved[f"memory.mean.{name}"].shape == array.shape
+    assert np.array_equal(saved["h"], engine.h)
     assert checkpoint.state_sha256 == ended.state_sha256
     assert checkpoint.metadata["update"] == 130
     assert checkpoint.metadata["vocabulary"] == "".join(sorted(set(TEXT)))
@@ -117,7 +121,8 @@ def test_the_best_checkpoint_is_the_state_at_its_update(tmp_path):
     best = read_checkpoint(process.directory.checkpoint_path("best"))
     last = read_checkpoint(until.directory.checkpoint_path("last"))
     assert best.metadata["update"] == 100
-    assert all(np.array_equal(best.arrays[name], last.arrays[name]) for name in best.arrays)
+    one, two = best.snapshot.arrays(), last.snapshot.arrays()
+    assert all(np.array_equal(one[name], two[name]) for name in one)
     saved = [event for event in events_of(process.directory) if event["type"] == "checkpoint"]
     assert [(event["kind"], event["update"], event["digest"]) for event in saved] == [
         ("best", 100, best.state_sha256)
@@ -127,8 +132,14 @@ def test_the_best_checkpoint_is_the_state_at_its_update(tmp_path):
 def test_equal_checkpoints_are_equal_bytes(tmp_path):
     process, _ = train(tmp_path, small(updates=5))
     snapshot = process.trainer.snapshot()
-    facts = process._facts
-    assert checkpoint_module.to_bytes(snapshot, facts, 3) == checkpoint_module.to_bytes(snapshot, facts, 3)
+    facts = RunFacts(
+        snapshot_vocabulary(process), {"sha256": "0" * 64, "path": "0" * 64}, {"engine": "numpy"}
+    )
+    assert to_bytes(snapshot, facts, Place(3)) == to_bytes(snapshot, facts, Place(3))
+
+
+def snapshot_vocabulary(process):
+    return process.trainer.corpus.vocabulary.characters
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):
@@ -148,17 +159,17 @@ def test_a_state_that_is_not_finite_is_never_saved(tmp_path):
         if not isinstance(item, Event) and item.update >= 40:
             process.trainer.engine.parameters.V[0, 0] = np.nan
 
-    process = TrainingProcess(small(checkpoint_every=0.0), corpus_of(TEXT), runs=tmp_path)
+    process = start(small(checkpoint_every=0.0), corpus_of(TEXT), runs=tmp_path)
     ended = process.run(poison)
     assert ended.reason == "diverged"
     kept = read_checkpoint(process.directory.checkpoint_path("last"))
     assert kept.metadata["update"] <= 40
     assert kept.state_sha256 == ended.state_sha256
-    assert all(np.isfinite(array).all() for array in kept.arrays.values())
+    assert all(np.isfinite(array).all() for array in kept.snapshot.arrays().values())
 
 
 def test_a_save_that_fails_is_a_warning_and_tried_again(tmp_path, monkeypatch):
-    monkeypatch.setattr(process_module, "SAVE_SHARE", 0)  # save between any two advances
+    monkeypatch.setattr(saving, "SAVE_SHARE", 0)  # save between any two advances
     real, failures = os.fsync, iter([True, False])
 
     def fsync(descriptor):
@@ -187,7 +198,7 @@ def test_a_last_save_that_fails_is_an_error_and_the_one_before_is_kept(tmp_path,
         if not isinstance(item, Event) and item.update == 10:
             monkeypatch.setattr(os, "fsync", fsync)
 
-    process = TrainingProcess(small(), corpus_of(TEXT), runs=tmp_path)
+    process = start(small(), corpus_of(TEXT), runs=tmp_path)
     with pytest.raises(CheckpointError, match="kept"):
         process.run(later)
     monkeypatch.undo()
@@ -195,7 +206,7 @@ def test_a_last_save_that_fails_is_an_error_and_the_one_before_is_kept(tmp_path,
 
 
 def test_a_trial_save_finds_a_bad_disk_before_the_first_update(tmp_path, monkeypatch):
-    process = TrainingProcess(small(), corpus_of(TEXT), runs=tmp_path)
+    process = start(small(), corpus_of(TEXT), runs=tmp_path)
 
     def fsync(descriptor):
         raise OSError(5, "Input/output error")
@@ -233,7 +244,7 @@ def test_a_log_that_cannot_be_written_waits_and_is_whole_again(tmp_path, monkeyp
 def test_a_second_process_is_kept_out(tmp_path):
     directory = create_run(tmp_path, "tide")
     descriptor = directory.lock()
-    with pytest.raises(RunDirectoryError, match="another process"):
+    with pytest.raises(RunDirectoryError, match=f"process {os.getpid()}"):
         directory.lock()
     os.close(descriptor)
     os.close(directory.lock())

@@ -1,57 +1,50 @@
 """Checkpoints: all that a run needs to go on, in one safetensors file with a digest of its own.
 
-safetensors has no checksum, so the metadata carries a SHA-256 over everything. It is a single JSON text with
-sorted keys under the key `charrnn`; safetensors writes a map of several in random order.
+The metadata is a single JSON text with sorted keys under the key `charrnn`; safetensors writes a map of
+several in random order. safetensors has no checksum, so that text holds `sha256`, the SHA-256 of the whole
+file with 64 zeros in the digest's place: whatever bit of header or data is changed, the file is refused.
+
+`state_sha256` is the identity of the state: over arrays and deterministic state, without times, versions and
+machine.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+import stat
+import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
 import safetensors.numpy
 
-from charrnn_core.errors import CheckpointError
-from charrnn_core.rnn.parameters import Floats
+from charrnn_core.errors import CheckpointError, SettingsError
+from charrnn_core.rnn.parameters import PARAMETER_NAMES, Floats
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.files import sync_directory, temporary_name, to_json, write_temporary
 from charrnn_core.runs.log import EventLog
+from charrnn_core.text.vocabulary import Vocabulary
 from charrnn_core.training.settings import FIELDS, Settings
-from charrnn_core.training.state import Snapshot
+from charrnn_core.training.state import Snapshot, memory_names
 
 FORMAT = 1
 """Version of the checkpoint format."""
 
-METADATA_KEY = "charrnn"
+KINDS = ("last", "previous", "best")
+"""The checkpoints of a run."""
 
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """A checkpoint as it is in a file.
-
-    Attributes
-    ----------
-    arrays : dict of str to array
-    metadata : dict
-        `format`, `update`, `epoch`, `settings`, `vocabulary`, `corpus`, `state`, `seconds`, `log_length`,
-        `engine`, `threads`, `blas`, `versions`, `machine`, `sha256` and `state_sha256`.
-    """
-
-    arrays: dict[str, Floats]
-    metadata: dict[str, Any]
-
-    @property
-    def state_sha256(self) -> str:
-        """The identity of the training state: equal for equal arrays and deterministic state."""
-        return str(self.metadata["state_sha256"])
+_METADATA_KEY = "charrnn"
+_NO_DIGEST = "0" * 64
+_LARGEST_HEADER = 16_000_000  # a vocabulary of all of Unicode takes a third of it
+_MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""By format: what makes the metadata of the next format of it. Format 1 is the first."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +53,6 @@ class RunFacts:
 
     Attributes
     ----------
-    settings : Settings
     vocabulary : str
         The characters.
     corpus : dict
@@ -69,13 +61,58 @@ class RunFacts:
         Engine, threads, BLAS, versions, machine.
     """
 
-    settings: Settings
     vocabulary: str
     corpus: dict[str, Any]
     environment: dict[str, Any]
 
 
-def to_bytes(snapshot: Snapshot, facts: RunFacts, log_length: int) -> tuple[bytes, str]:
+@dataclass(frozen=True)
+class Place:
+    """Where the other files of the run are when a checkpoint is saved.
+
+    Attributes
+    ----------
+    log_length : int
+        Bytes of `events.jsonl`; what a resumed run finds after them it does again.
+    command_offset : int
+        Bytes of `commands.jsonl` that were read.
+    drawn : int
+        How many samples were asked for.
+    obeyed : dict or None
+        The last command that changed training, as its `obeyed` event says it.
+    """
+
+    log_length: int = 0
+    command_offset: int = 0
+    drawn: int = 0
+    obeyed: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was read and found whole.
+
+    Attributes
+    ----------
+    kind : str
+        "last", "previous" or "best", or the name of the file.
+    snapshot : Snapshot
+    vocabulary : Vocabulary
+    place : Place
+    state_sha256 : str
+    metadata : dict
+        All that the file says of itself.
+    """
+
+    kind: str
+    snapshot: Snapshot
+    vocabulary: Vocabulary
+    place: Place
+    state_sha256: str
+    metadata: dict[str, Any]
+
+
+def to_bytes(snapshot: Snapshot, facts: RunFacts, place: Place) -> tuple[bytes, str]:
     """Return a checkpoint as the bytes of its file, and its `state_sha256`.
 
     Raises
@@ -86,53 +123,198 @@ def to_bytes(snapshot: Snapshot, facts: RunFacts, log_length: int) -> tuple[byte
     arrays = snapshot.arrays()
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise CheckpointError(f"the state at update {snapshot.update:,} is not finite and is not saved")
-    settings = facts.settings.to_json()
-    state_sha256 = _digest(
-        arrays,
-        {
-            "settings": {name: settings[name] for name, field in FIELDS.items() if field.shapes_training},
-            "vocabulary": facts.vocabulary,
-            "corpus": facts.corpus["sha256"],
-            "state": snapshot.state(),
-        },
-    )
+    state = snapshot.state()
+    state_sha256 = _identity(arrays, snapshot.settings, facts.vocabulary, facts.corpus["sha256"], state)
     metadata: dict[str, Any] = {
         "format": FORMAT,
         "update": snapshot.update,
         "epoch": snapshot.epoch,
-        "settings": settings,
+        "seconds": snapshot.seconds,
+        "settings": snapshot.settings.to_json(),
         "vocabulary": facts.vocabulary,
         "corpus": facts.corpus,
-        "state": snapshot.state(),
-        "seconds": snapshot.seconds,
-        "log_length": log_length,
+        "state": state,
         "state_sha256": state_sha256,
+        "log_length": place.log_length,
+        "command_offset": place.command_offset,
+        "drawn": place.drawn,
+        "obeyed": place.obeyed,
+        "sha256": _NO_DIGEST,
         **facts.environment,
     }
-    metadata["sha256"] = _digest(arrays, metadata)
-    return safetensors.numpy.save(arrays, {METADATA_KEY: to_json(metadata)}), state_sha256
+    data: bytes = safetensors.numpy.save(arrays, {_METADATA_KEY: to_json(metadata)})
+    digest = hashlib.sha256(data).hexdigest()
+    return data.replace(_digest_entry(_NO_DIGEST), _digest_entry(digest), 1), state_sha256
+
+
+def _digest_entry(digest: str) -> bytes:
+    r"""Return how the digest stands in the header, a JSON text inside a JSON text.
+
+    A file name with the same characters cannot be taken for it: its quotes are escaped once more.
+    """
+    return rf"\"sha256\":\"{digest}\"".encode()
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Return the checkpoint in a file.
+    """Return the checkpoint in a file, if this program wrote it and every bit of it is as written.
+
+    Reads no more than what its own settings say it must hold, and nothing is executed, mapped or unpickled.
 
     Raises
     ------
     CheckpointError
-        It cannot be read, is not one of ours, or is damaged.
+        There is none, or it is damaged, foreign, or of a newer format.
     """
     try:
-        data = path.read_bytes()
-        length = int.from_bytes(data[:8], "little")
-        header = json.loads(data[8 : 8 + length])
-        metadata = json.loads(header["__metadata__"][METADATA_KEY])
-        arrays = safetensors.numpy.load(data)
-        sha256 = metadata.pop("sha256")
-    except (OSError, ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
-        raise CheckpointError(f"{path} is not a checkpoint of charrnn: {error}") from None
-    if _digest(arrays, metadata) != sha256:
-        raise CheckpointError(f"{path} is damaged: its digest does not agree")
-    return Checkpoint(arrays, {**metadata, "sha256": sha256})
+        # Without O_NONBLOCK the opening of a named pipe waits for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}") from None
+    try:
+        return _read(path.stem, descriptor)
+    except (*_MALFORMED, SettingsError, _DamageError) as error:
+        raise CheckpointError(f"{path} is not a whole checkpoint of charrnn: {error}") from None
+    except OSError as error:
+        raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
+
+
+_MALFORMED = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
+"""What JSON of the wrong form leads to, somewhere in the building of a state from it."""
+
+
+class _DamageError(Exception):
+    """What is wrong with a file that should be a checkpoint."""
+
+
+def _read(kind: str, descriptor: int) -> Checkpoint:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise _DamageError("it is not a regular file")
+    start = _read_exactly(descriptor, 8)
+    (length,) = struct.unpack("<Q", start)
+    if not 0 < length <= min(_LARGEST_HEADER, status.st_size - 8):
+        raise _DamageError("its header has an impossible length")
+    header_bytes = _read_exactly(descriptor, length)
+    header = json.loads(header_bytes, object_pairs_hook=_distinct)
+    metadata = _metadata(header.pop("__metadata__"))
+    settings = Settings.from_json(metadata["settings"])
+    vocabulary = Vocabulary(metadata["vocabulary"])
+    settings.check_memory(len(vocabulary))
+    shapes = _expected_shapes(settings, len(vocabulary))
+    dtype = np.dtype(settings.dtype)
+    size = sum(math.prod(shape) for shape in shapes.values()) * dtype.itemsize
+    if status.st_size != 8 + length + size:
+        raise _DamageError(f"it has {status.st_size:,} bytes, and should have {8 + length + size:,}")
+    data = _read_exactly(descriptor, size)
+    whole = hashlib.sha256(start)
+    whole.update(header_bytes.replace(_digest_entry(metadata["sha256"]), _digest_entry(_NO_DIGEST), 1))
+    whole.update(data)
+    if whole.hexdigest() != metadata["sha256"]:
+        raise _DamageError("its digest does not agree")
+    if header.keys() != shapes.keys():
+        raise _DamageError("it does not hold the arrays that its settings need")
+    # The digest agrees, so these are the bytes that safetensors wrote, and it may parse them.
+    arrays = safetensors.numpy.load(start + header_bytes + data)
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape or arrays[name].dtype != dtype:
+            raise _DamageError(f"{name} has another shape or type than its settings say")
+        if not np.isfinite(arrays[name]).all():
+            raise _DamageError(f"{name} is not finite")
+        if name.startswith("memory.squares.") and (arrays[name] < 0).any():
+            raise _DamageError(f"{name} has a negative square")
+    state = metadata["state"]
+    snapshot = Snapshot.from_parts(
+        settings, arrays, state, epoch=metadata["epoch"], seconds=metadata["seconds"]
+    )
+    corpus_sha256 = metadata["corpus"]["sha256"]
+    identity = _identity(arrays, settings, metadata["vocabulary"], corpus_sha256, state)
+    if identity != metadata["state_sha256"]:
+        raise _DamageError("its state is not the one that it names")
+    place = _place(metadata)
+    return Checkpoint(kind, snapshot, vocabulary, place, identity, metadata)
+
+
+def _place(metadata: dict[str, Any]) -> Place:
+    counts = [metadata[name] for name in ("log_length", "command_offset", "drawn")]
+    if not all(isinstance(count, int) and count >= 0 for count in counts):
+        raise _DamageError("it does not say where the run's other files were")
+    obeyed = metadata["obeyed"]
+    if obeyed is not None and obeyed.keys() != {"update", "time", "command", "name", "arguments"}:
+        raise _DamageError("it does not say which command was obeyed last")
+    log_length, command_offset, drawn = counts
+    return Place(log_length, command_offset, drawn, obeyed)
+
+
+def _read_exactly(descriptor: int, size: int) -> bytes:
+    blocks = []
+    while size:
+        block = os.read(descriptor, min(size, 1 << 24))
+        if not block:
+            raise _DamageError("it ends too early")
+        blocks.append(block)
+        size -= len(block)
+    return b"".join(blocks)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise _DamageError("its header names something twice")
+    return values
+
+
+def _metadata(texts: dict[str, str]) -> dict[str, Any]:
+    """Return the metadata in the form of this version's format."""
+    metadata = json.loads(texts[_METADATA_KEY], object_pairs_hook=_distinct)
+    number = metadata["format"]
+    if not isinstance(number, int) or number < 1:
+        raise _DamageError("its format has no number")
+    if number > FORMAT:
+        raise _DamageError(
+            f"it has format {number}, and this version of charrnn reads up to {FORMAT}; "
+            f"it was written by charrnn {metadata['versions']['charrnn']}"
+        )
+    while number < FORMAT:
+        metadata = _MIGRATIONS[number](metadata)
+        number += 1
+    return dict(metadata)
+
+
+def _expected_shapes(settings: Settings, characters: int) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every array that a checkpoint with these settings holds."""
+    m, K = settings.hidden, characters
+    shapes: dict[str, tuple[int, ...]] = {"U": (m, K), "W": (m, m), "V": (K, m), "b": (m,), "c": (K,)}
+    for memory in memory_names(settings):
+        shapes.update({f"memory.{memory}.{name}": shapes[name] for name in PARAMETER_NAMES})
+    return {**shapes, "h": (settings.batch_size, m)}
+
+
+def _identity(
+    arrays: Mapping[str, Floats],
+    settings: Settings,
+    vocabulary: str,
+    corpus_sha256: str,
+    state: dict[str, Any],
+) -> str:
+    """Return the SHA-256 over the arrays (names, types, shapes, bytes) and all else that shapes training."""
+    values = settings.to_json()
+    facts = {
+        "settings": {name: values[name] for name, field in FIELDS.items() if field.shapes_training},
+        "vocabulary": vocabulary,
+        "corpus": corpus_sha256,
+        "state": state,
+    }
+    digest = hashlib.sha256(to_json(facts).encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(to_json([name, array.dtype.str, list(array.shape)]).encode())
+        digest.update(array.data)
+    return digest.hexdigest()
+
+
+# -- a run's checkpoints -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -153,8 +335,17 @@ class Saved:
     warning: str | None = None
 
 
-def save(directory: RunDirectory, kind: str, snapshot: Snapshot, facts: RunFacts, log: EventLog) -> Saved:
-    """Put a checkpoint in place, durably; "last" leaves the one before it as "previous".
+def save(
+    directory: RunDirectory,
+    kind: str,
+    snapshot: Snapshot,
+    facts: RunFacts,
+    place: Place,
+    log: EventLog,
+    *,
+    rotate: bool = False,
+) -> Saved:
+    """Put a checkpoint in place, durably; with `rotate` the last one before it becomes "previous".
 
     No name that exists is ever missing or incomplete meanwhile.
 
@@ -165,12 +356,12 @@ def save(directory: RunDirectory, kind: str, snapshot: Snapshot, facts: RunFacts
     """
     began = time.perf_counter()
     path = directory.checkpoint_path(kind)
-    data, state_sha256 = to_bytes(snapshot, facts, log.length)
+    data, state_sha256 = to_bytes(snapshot, facts, place)
     try:
         temporary = write_temporary(path, data, durable=True)
         try:
-            log.sync()  # so that no checkpoint is ever ahead of the log it continues
-            if kind == "last" and path.exists():
+            log.sync()  # so that no checkpoint is ever ahead of the log that it continues
+            if rotate and path.exists():
                 _link(path, directory.checkpoint_path("previous"))
             temporary.replace(path)
         except BaseException:
@@ -197,11 +388,24 @@ def _link(existing: Path, name: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _digest(arrays: Mapping[str, Floats], metadata: dict[str, Any]) -> str:
-    """Return the SHA-256 over names, types, shapes and bytes of arrays, and metadata."""
-    digest = hashlib.sha256(to_json(metadata).encode())
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
-        digest.update(to_json([name, array.dtype.str, list(array.shape)]).encode())
-        digest.update(array.data)
-    return digest.hexdigest()
+def newest_checkpoint(directory: RunDirectory) -> tuple[Checkpoint, list[str]]:
+    """Return the newest checkpoint of a run that is whole, and what was wrong with newer ones.
+
+    Raises
+    ------
+    CheckpointError
+        None is whole; the message says what is wrong with each.
+    """
+    problems: list[str] = []
+    found: list[Checkpoint] = []
+    for kind in KINDS:
+        try:
+            found.append(read_checkpoint(directory.checkpoint_path(kind)))
+        except CheckpointError as error:
+            if kind == "last" or directory.checkpoint_path(kind).exists():
+                problems.append(str(error))
+        if kind == "last" and found:
+            break  # the others are older
+    if not found:
+        raise CheckpointError(f"{directory.path} has no checkpoint to go on from: {'; '.join(problems)}")
+    return max(found, key=lambda checkpoint: checkpoint.snapshot.update), problems

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +10,8 @@ from typing import Any
 
 from charrnn_core.errors import RunDirectoryError
 from charrnn_core.runs.files import replace_file
+from charrnn_core.runs.lock import is_locked, take_lock
+from charrnn_core.training.events import encodable
 
 _LONGEST_NAME = 100  # bytes; file systems allow 255, and a name may still get a date before it
 
@@ -26,6 +26,7 @@ class RunDirectory:
         events.jsonl    all that happened, one JSON object a line
         status.json     what is happening now; believed only while the lock is held
         checkpoints/    last, previous and best
+        commands.jsonl  what views ask of the process that trains
         corpus.txt      the text, where it came from standard input
         .lock           locked by the process that trains
 
@@ -63,6 +64,16 @@ class RunDirectory:
         return self.path / "corpus.txt"
 
     @property
+    def commands_path(self) -> Path:
+        """`commands.jsonl`."""
+        return self.path / "commands.jsonl"
+
+    @property
+    def lock_path(self) -> Path:
+        """`.lock`."""
+        return self.path / ".lock"
+
+    @property
     def checkpoints(self) -> Path:
         """The directory `checkpoints`."""
         return self.path / "checkpoints"
@@ -89,7 +100,8 @@ class RunDirectory:
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Write `config.json`, durably; with it the directory is a run."""
-        replace_file(self.config_path, (json.dumps(config, ensure_ascii=False, indent=2) + "\n").encode())
+        text = encodable(json.dumps(config, ensure_ascii=False, indent=2))
+        replace_file(self.config_path, f"{text}\n".encode())
 
     def write_status(self, status: dict[str, Any]) -> None:
         """Replace `status.json`; not durable, since it is stale within a tenth of a second."""
@@ -98,20 +110,23 @@ class RunDirectory:
     def lock(self) -> int:
         """Take the run for this process until it ends, and return the lock's descriptor.
 
-        The kernel gives the lock back however the process ends.
-
         Raises
         ------
         RunDirectoryError
             Another process has it.
         """
-        descriptor = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise RunDirectoryError(f"{self.path} is being trained by another process") from None
-        return descriptor
+        return take_lock(self.lock_path)
+
+    def is_locked(self) -> bool:
+        """Return whether a process trains this run now."""
+        return is_locked(self.lock_path)
+
+    def remove_stale_files(self) -> None:
+        """Remove what a killed process left half-written; only for the process that holds the lock."""
+        for folder, names in ((self.path, ("config.json", "status.json")), (self.checkpoints, ("",))):
+            for name in names:
+                for path in folder.glob(f".{name}*.????????????"):
+                    path.unlink(missing_ok=True)
 
 
 def create_run(runs: Path, corpus_name: str, name: str | None = None) -> RunDirectory:
@@ -139,8 +154,9 @@ def create_run(runs: Path, corpus_name: str, name: str | None = None) -> RunDire
     wanted = name or f"{datetime.now().astimezone():%Y%m%d-%H%M}-{_cleaned(corpus_name) or 'text'}"
     attempt = 1
     while True:
-        path = runs.absolute() / (wanted if attempt == 1 else f"{wanted}-{attempt}")
+        path = runs / (wanted if attempt == 1 else f"{wanted}-{attempt}")
         try:
+            path = path.absolute()
             runs.mkdir(parents=True, exist_ok=True)
             path.mkdir()
             (path / "checkpoints").mkdir()
@@ -154,6 +170,36 @@ def create_run(runs: Path, corpus_name: str, name: str | None = None) -> RunDire
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise RunDirectoryError(f"cannot make the run directory {path}: {reason}") from None
+
+
+def find_run(text: str, runs: Path) -> RunDirectory:
+    """Return the run that a user means by a path, a name, or the unique beginning of a name.
+
+    What has a separator, or is a directory with a `config.json`, is a path; else it is a name under `runs`.
+
+    Raises
+    ------
+    RunDirectoryError
+        There is no such run, or several.
+    """
+    if "/" in text or (Path(text) / "config.json").is_file():
+        directory = RunDirectory(Path(text).absolute())
+        if not directory.config_path.is_file():
+            raise RunDirectoryError(f"{text} is not a run directory: it has no config.json")
+        return directory
+    named = [run for run in list_runs(runs) if run.name.startswith(text)] if text else []
+    exact = [run for run in named if run.name == text]
+    if len(exact or named) == 1:
+        return (exact or named)[0]
+    if named:
+        names = ", ".join(run.name for run in named[:5])
+        raise RunDirectoryError(f"{text} is the beginning of {len(named)} runs: {names}")
+    raise RunDirectoryError(f"{text or 'an empty name'}: no such run under {runs}; charrnn runs lists them")
+
+
+def list_runs(runs: Path) -> list[RunDirectory]:
+    """Return the runs under a directory, ordered by name."""
+    return [RunDirectory(path.parent.absolute()) for path in sorted(runs.glob("*/config.json"))]
 
 
 def utc_now() -> str:

@@ -8,6 +8,8 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from charrnn_core.training.events import encodable
+
 
 def write_all(descriptor: int, data: bytes) -> None:
     """Write all the bytes; the system may take fewer at a time."""
@@ -72,4 +74,6 @@ def replace_file(path: Path, data: bytes, *, durable: bool = True) -> None:
 
 def to_json(value: Any) -> str:
     """Return a value as JSON of one line, keys sorted, so that equal values are equal texts."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    return encodable(
+        json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    )

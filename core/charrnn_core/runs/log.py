@@ -21,20 +21,21 @@ class EventLog:
     Parameters
     ----------
     path : Path
-        Made if it does not exist.
+        Made if it does not exist. A last line that a crash has torn is cut off.
 
     Attributes
     ----------
     length : int
         Bytes of whole lines in the file.
-    waiting : int
-        Lines that could not be written yet.
     """
 
     def __init__(self, path: Path) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         self._descriptor = os.open(path, flags, 0o666)
-        self.length = os.fstat(self._descriptor).st_size
+        size = os.fstat(self._descriptor).st_size
+        self.length = whole_lines(self._descriptor, size)
+        if self.length < size:
+            os.ftruncate(self._descriptor, self.length)
         self._lines: deque[bytes] = deque(maxlen=_WAITING_LINES)
 
     @property
@@ -61,3 +62,15 @@ class EventLog:
     def close(self) -> None:
         """Close the file."""
         os.close(self._descriptor)
+
+
+def whole_lines(descriptor: int, size: int) -> int:
+    """Return how many of a file's first `size` bytes are whole lines."""
+    end = size
+    while end:
+        start = max(0, end - 65536)
+        newline = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0

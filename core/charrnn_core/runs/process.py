@@ -1,49 +1,70 @@
-"""The process that trains: from settings and a corpus to a run directory, until a stop or a signal."""
+"""The process that trains: it owns a run directory until a stop or a signal, and obeys what views ask."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
+import select
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
+from typing import Any
 
-from charrnn_core.errors import CheckpointError, RunFailedError
-from charrnn_core.rnn.threads import limit_blas_threads
-from charrnn_core.runs.checkpoint import RunFacts, save
-from charrnn_core.runs.directory import create_run, utc_now
-from charrnn_core.runs.environment import describe_corpus, machine, versions
+import numpy as np
+
+from charrnn_core.errors import CheckpointError, RunFailedError, UsageError
+from charrnn_core.runs.checkpoint import Place, RunFacts
+from charrnn_core.runs.commands import BadCommand, Command, CommandReader
+from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.log import EventLog
-from charrnn_core.text.corpus import Corpus, write_text
-from charrnn_core.training.events import CheckpointSaved, Ended, Event, Started, Status, Warned
-from charrnn_core.training.settings import Settings
+from charrnn_core.runs.saving import Saver
+from charrnn_core.training.events import (
+    Ended,
+    Event,
+    Obeyed,
+    Refused,
+    Status,
+    Warned,
+)
 from charrnn_core.training.trainer import Trainer
 
 STATUS_SECONDS = 0.1
 """How often `status.json` is replaced."""
 
-SAVE_SHARE = 50
-"""A periodic save waits at least this many times as long as the last one took."""
+ASKED_SAMPLE_STREAM = 3
+"""The spawn key of the random numbers of the n-th sample that was asked for is (3, n)."""
 
 View = Callable[[Event | Status], None]
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_PAUSED_SECONDS = 0.05  # how often a paused process looks for commands
 
 
 class TrainingProcess:
-    """One training run, from its first update to its end.
+    """One process's share of a run, from where it begins to where it ends.
+
+    Made by `start`, `resume` or `replay` of `charrnn_core.runs.starting`.
 
     Parameters
     ----------
-    settings : Settings
-    corpus : Corpus
-    runs : Path
-        Where the run directory is made.
-    name : str, optional
-        Of the run.
+    directory : RunDirectory
+    lock : int
+        The descriptor of its lock.
+    log : EventLog
+    trainer : Trainer
+    facts : RunFacts
+    opening : list of Event
+        What is recorded first: that training started or was resumed, and what was found.
+    place : Place
+        Where the run's files were when the state that training goes on from was saved.
+    answered : set of str
+        The ids of commands that the log answers already.
+    saved_best : int, optional
+        The update of the best state that is on disk.
+    owned : bool
+        Standard input is a pipe from whoever started this process; its end means that the owner is gone.
 
     Attributes
     ----------
@@ -51,45 +72,43 @@ class TrainingProcess:
     trainer : Trainer
     signal : int or None
         The signal that stopped it.
-
-    Raises
-    ------
-    UsageError
-        Settings and corpus do not go together, or the run directory cannot be made. No directory is made
-        in the first case.
+    state_sha256 : str or None
+        Identity of the last state that was saved.
     """
 
-    def __init__(self, settings: Settings, corpus: Corpus, *, runs: Path, name: str | None = None) -> None:
-        blas = limit_blas_threads(settings.threads)
-        self.trainer = Trainer(settings, corpus)
-        self.directory = create_run(runs, corpus.name, name)
-        self._lock = self.directory.lock()
-        environment = {
-            "engine": self.trainer.engine.name,
-            "threads": settings.threads,
-            "blas": blas,
-            "versions": versions(),
-            "machine": machine(),
-        }
-        self._facts = RunFacts(settings, corpus.vocabulary.characters, describe_corpus(corpus), environment)
-        if corpus.kind == "input":
-            write_text(corpus, self.directory.corpus_path)
-        self.directory.write_config(
-            {
-                "created": utc_now(),
-                "settings": settings.to_json(),
-                "corpus": self._facts.corpus,
-                "versions": environment["versions"],
-            }
-        )
-        self._log = EventLog(self.directory.events_path)
+    def __init__(
+        self,
+        directory: RunDirectory,
+        lock: int,
+        log: EventLog,
+        trainer: Trainer,
+        facts: RunFacts,
+        opening: list[Event],
+        *,
+        place: Place | None = None,
+        answered: set[str] | None = None,
+        saved_best: int | None = None,
+        owned: bool = False,
+    ) -> None:
+        self.directory = directory
+        self.trainer = trainer
         self.signal: int | None = None
+        place = place or Place()
+        self._lock = lock
+        self._log = log
+        self._opening = opening
+        self._answered = answered or set()
+        self._owned = owned
+        self._paused = False
         self._view: View = lambda item: None
-        self._state_sha256: str | None = None
-        self._saved_best: int | None = None
-        self._save_failed = False
-        self._next_save = 0.0
         self._next_status = 0.0
+        self._commands = CommandReader(directory.commands_path, place.command_offset)
+        self._saver = Saver(directory, trainer, facts, log, self._record, place=place, saved_best=saved_best)
+
+    @property
+    def state_sha256(self) -> str | None:
+        """Identity of the last state that was saved."""
+        return self._saver.state_sha256
 
     def run(self, view: View) -> Ended:
         """Train until a stop or a signal, and return how it ended.
@@ -108,47 +127,30 @@ class TrainingProcess:
         RunFailedError
             The end of the event log could not be written.
         """
-        trainer = self.trainer
+        trainer, saver = self.trainer, self._saver
         self._view = view
         ended: Ended | None = None
         with self._signals():
-            self._record(
-                Started(
-                    update=0,
-                    time=0.0,
-                    settings=self._facts.settings.to_json(),
-                    corpus=self._facts.corpus,
-                    **self._facts.environment,
-                )
-            )
+            for event in self._opening:
+                self._record(event)
+            self._answer_old_commands()
             for item in trainer.run():
                 if isinstance(item, Ended):
                     ended = item
                     break
                 self._record(item)
-                if not trainer.diverged and time.monotonic() >= self._next_save:
-                    self._save(trial=self._state_sha256 is None)
+                if not trainer.diverged:
+                    if saver.due or saver.state_sha256 is None:
+                        saver.save()
+                    self._attend()
             assert ended is not None, "a trainer's last event is Ended"
-            self._save()
-            ended = dataclasses.replace(ended, time=trainer.seconds, state_sha256=self._state_sha256)
+            saver.save()
+            ended = dataclasses.replace(ended, time=trainer.seconds, state_sha256=saver.state_sha256)
             self._record(ended)
         self._close()
         return ended
 
-    def _close(self) -> None:
-        """Give back log and lock, and say now what could not be made durable."""
-        unsynced = None
-        try:
-            self._log.sync()
-        except OSError as error:
-            unsynced = error
-        self._log.close()
-        os.close(self._lock)
-        if self._save_failed:
-            raise CheckpointError("the last checkpoint could not be saved; the one before it is kept")
-        if unsynced is not None or self._log.waiting:
-            reason = f": {unsynced.strerror}" if unsynced is not None else ""
-            raise RunFailedError(f"the end of {self.directory.events_path} may be missing{reason}")
+    # -- what is recorded and shown ------------------------------------------------------------------------
 
     def _record(self, item: Event | Status) -> None:
         if isinstance(item, Event):
@@ -161,7 +163,7 @@ class TrainingProcess:
         self._view(item)
 
     def _write_status(self, status: Status) -> None:
-        state = "stopping" if self.signal else "training"
+        state = "paused" if self._paused else "stopping" if self.signal else "training"
         try:
             self.directory.write_status({"state": state, "pid": os.getpid(), **status.to_json()})
         except OSError:
@@ -171,38 +173,131 @@ class TrainingProcess:
     def _warn(self, message: str) -> None:
         self._record(Warned(update=self.trainer.update, time=self.trainer.seconds, message=message))
 
-    def _save(self, *, trial: bool = False) -> None:
-        """Save best, if it is new, and last; a failure is a warning, but for the first save of all."""
-        trainer, began = self.trainer, time.monotonic()
+    def _close(self) -> None:
+        """Give back log and lock, and say now what could not be made durable."""
+        unsynced = None
         try:
-            best = trainer.best
-            if best is not None and trainer.best_snapshot is not None and best.update != self._saved_best:
-                saved = save(self.directory, "best", trainer.best_snapshot, self._facts, self._log)
-                self._saved_best = best.update
-                self._record(
-                    CheckpointSaved(
-                        update=best.update,
-                        time=trainer.seconds,
-                        kind="best",
-                        digest=saved.state_sha256,
-                        seconds=saved.seconds,
-                        loss=best.loss,
-                    )
-                )
-            if not trainer.diverged:
-                saved = save(self.directory, "last", trainer.snapshot(), self._facts, self._log)
-                self._state_sha256 = saved.state_sha256
-                if saved.warning:
-                    self._warn(saved.warning)
-            self._save_failed = False
-        except CheckpointError as error:
-            if trial:
-                raise
-            if not self._save_failed:
-                self._warn(f"{error}; training goes on, and the next save tries again")
-            self._save_failed = True
-        took = time.monotonic() - began
-        self._next_save = began + took + max(self._facts.settings.checkpoint_every, SAVE_SHARE * took)
+            self._log.sync()
+        except OSError as error:
+            unsynced = error
+        self._log.close()
+        self._commands.close()
+        os.close(self._lock)
+        if self._saver.failed:
+            raise CheckpointError("the last checkpoint could not be saved; the one before it is kept")
+        if unsynced is not None or self._log.waiting:
+            reason = f": {unsynced.strerror}" if unsynced is not None else ""
+            raise RunFailedError(f"the end of {self.directory.events_path} may be missing{reason}")
+
+    # -- what is asked of it -------------------------------------------------------------------------------
+
+    def _attend(self) -> None:
+        """Obey what was asked, between two updates; while paused, wait here for more."""
+        self._look_for_owner()
+        self._obey_all()
+        if self._paused and self.signal is None:
+            self._saver.save()
+            with self.trainer.paused():
+                self._write_status(self.trainer.status("paused"))
+                while self._paused and self.signal is None and not self.trainer.stopping:
+                    time.sleep(_PAUSED_SECONDS)
+                    self._look_for_owner()
+                    self._obey_all()
+            self._next_status = 0.0
+
+    def _look_for_owner(self) -> None:
+        """Stop when the pipe from the process that started this one has ended."""
+        if self._owned and select.select([0], [], [], 0)[0] and not os.read(0, 4096):
+            self._owned = False
+            self.trainer.stop("owner gone")
+
+    def _answer_old_commands(self) -> None:
+        """Answer what was asked while nobody trained, and what a crash left without an answer."""
+        obeyed = self._saver.place.obeyed
+        if obeyed is not None and obeyed["command"] not in self._answered:
+            # It is in the state that training goes on from; only its answer was lost.
+            self._record(Obeyed(**{**obeyed, "time": self.trainer.seconds}))
+        while found := self._commands.read():
+            for command, offset in found:
+                if not isinstance(command, Command) or command.id not in self._answered:
+                    self._refuse(command.id, "nobody was training")
+                self._read_up_to(offset)
+
+    def _obey_all(self) -> None:
+        for command, offset in self._commands.read():
+            self._read_up_to(offset)
+            if isinstance(command, BadCommand):
+                self._refuse(command.id, command.reason)
+                continue
+            try:
+                self._obey(command)
+            except (UsageError, CheckpointError) as error:
+                self._refuse(command.id, str(error))
+
+    def _obey(self, command: Command) -> None:
+        trainer, arguments = self.trainer, command.arguments
+        match command.name:
+            case "pause":
+                self._paused = True
+            case "continue":
+                self._paused = False
+            case "stop":
+                trainer.stop("stopped")
+            case "detach":
+                self._owned = False
+            case "sample":
+                self._draw(command)
+            case "checkpoint":
+                self._saver.save_now()
+            case "set-learning-rate":
+                self._set_learning_rate(command, float(arguments["learning_rate"]))
+            case "check":
+                self._record(dataclasses.replace(trainer.check_gradients(), command=command.id))
+        self._record(self._answer(command))
+
+    def _answer(self, command: Command) -> Obeyed:
+        return Obeyed(
+            update=self.trainer.update,
+            time=self.trainer.seconds,
+            command=command.id,
+            name=command.name,
+            arguments=command.arguments,
+        )
+
+    def _draw(self, command: Command) -> None:
+        settings, arguments, place = self.trainer.settings, command.arguments, self._saver.place
+        stream = np.random.SeedSequence(settings.seed, spawn_key=(ASKED_SAMPLE_STREAM, place.drawn))
+        sample = self.trainer.draw(
+            np.random.default_rng(stream),
+            length=arguments.get("length", settings.sample_length),
+            temperature=arguments.get("temperature", settings.temperature),
+            top_p=arguments.get("top_p"),
+            prime=arguments.get("prime", ""),
+        )
+        self._saver.place = dataclasses.replace(place, drawn=place.drawn + 1)
+        self._record(dataclasses.replace(sample, command=command.id))
+
+    def _set_learning_rate(self, command: Command, learning_rate: float) -> None:
+        """Change it, and have the change in a saved checkpoint before it is answered."""
+        before, place = self.trainer.settings.learning_rate, self._saver.place
+        self.trainer.set_learning_rate(learning_rate)
+        self._saver.place = dataclasses.replace(place, obeyed=_plain(self._answer(command)))
+        try:
+            self._saver.save_quietly()
+        except CheckpointError:
+            self.trainer.set_learning_rate(before)
+            self._saver.place = place
+            raise
+
+    def _refuse(self, command: str | None, reason: str) -> None:
+        self._record(
+            Refused(update=self.trainer.update, time=self.trainer.seconds, command=command, reason=reason)
+        )
+
+    def _read_up_to(self, offset: int) -> None:
+        self._saver.place = dataclasses.replace(self._saver.place, command_offset=offset)
+
+    # -- signals -------------------------------------------------------------------------------------------
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -222,3 +317,8 @@ class TrainingProcess:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _plain(event: Event) -> dict[str, Any]:
+    """Return the fields of an event, for a checkpoint."""
+    return {field.name: getattr(event, field.name) for field in dataclasses.fields(event)}

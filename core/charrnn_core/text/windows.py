@@ -64,9 +64,11 @@ class Windows:
     def __post_init__(self) -> None:
         need = self.batch_size * (self.seq_length + 1)
         if self.characters < need:
+            remedy = "--batch-size" if self.characters > self.seq_length else "--seq-length"
             raise CorpusError(
-                f"the text to train on has {self.characters:,} characters, and seq-length {self.seq_length:,}"
-                f" with batch-size {self.batch_size:,} needs at least {need:,}; choose a smaller seq-length"
+                f"the text to train on has {self.characters:,} characters, and --seq-length "
+                f"{self.seq_length:,} with --batch-size {self.batch_size:,} needs at least {need:,}; "
+                f"choose a smaller {remedy}"
             )
 
     @property

@@ -14,6 +14,19 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 
+def encodable(text: str) -> str:
+    r"""Return a JSON text without lone surrogates, which file names that are not UTF-8 bring in.
+
+    They become the escapes that JSON has for them, so that reading gives the same name again.
+
+    Examples
+    --------
+    >>> encodable('"caf\udce9"')
+    '"caf\\udce9"'
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Event:
     """Something that happened.
@@ -31,13 +44,24 @@ class Event:
     time: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return the event as a dictionary of JSON values, type, update and time first; NaN becomes null."""
+        """Return the event as a dictionary of JSON values, type, update and time first; NaN becomes null.
+
+        `partial` and `command` are there only where they say something.
+        """
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        return {"type": self.type, **{name: _finite(value) for name, value in fields.items()}}
+        told = {name: _finite(value) for name, value in fields.items() if not _says_nothing(name, value)}
+        return {"type": self.type, **told}
 
     def to_line(self) -> str:
         """Return the event as one line of JSON, with its newline."""
-        return json.dumps(self.to_json(), ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+        return (
+            encodable(json.dumps(self.to_json(), ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+            + "\n"
+        )
+
+
+def _says_nothing(name: str, value: Any) -> bool:
+    return not value and name in ("partial", "command")
 
 
 def _finite(value: Any) -> Any:
@@ -70,6 +94,27 @@ class Started(Event):
     blas: str
     versions: dict[str, str]
     machine: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumed(Started):
+    """Training went on from a checkpoint.
+
+    Attributes
+    ----------
+    checkpoint : str
+        "last", "previous" or "best".
+    log_length : int
+        The offset in the log that training goes on from: what it finds after it was lost with the process
+        that had done it, and is done again.
+    changed : dict
+        Settings that were given another value.
+    """
+
+    type: ClassVar[str] = "resumed"
+    checkpoint: str
+    log_length: int
+    changed: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,13 +156,6 @@ class Progress(Event):
     updates_per_second: float
     partial: bool = False
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the event as JSON values; `partial` only where it is true."""
-        fields = super().to_json()
-        if not self.partial:
-            del fields["partial"]
-        return fields
-
 
 @dataclass(frozen=True, kw_only=True)
 class Sample(Event):
@@ -130,6 +168,8 @@ class Sample(Event):
     prime : str
         What the network read first; empty when nobody gave it anything.
     smooth_loss : float
+    command : str or None
+        The command that asked for it; None for one by schedule.
     """
 
     type: ClassVar[str] = "sample"
@@ -137,6 +177,24 @@ class Sample(Event):
     temperature: float
     prime: str
     smooth_loss: float
+    command: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class GradientsChecked(Event):
+    """The backward pass was compared with derivatives that do not use it.
+
+    Attributes
+    ----------
+    rows : tuple of dict
+        One for each parameter, method and h_0, as `charrnn_core.rnn.gradcheck.CheckRow` has them.
+    command : str or None
+        The command that asked for it.
+    """
+
+    type: ClassVar[str] = "gradients_checked"
+    rows: tuple[dict[str, Any], ...]
+    command: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +251,40 @@ class CheckpointSaved(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Obeyed(Event):
+    """A command took effect.
+
+    Attributes
+    ----------
+    command : str
+        Its id.
+    name : str
+    arguments : dict
+    """
+
+    type: ClassVar[str] = "obeyed"
+    command: str
+    name: str
+    arguments: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refused(Event):
+    """A command did not take effect.
+
+    Attributes
+    ----------
+    command : str or None
+        Its id, where it had one.
+    reason : str
+    """
+
+    type: ClassVar[str] = "refused"
+    command: str | None
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Warned(Event):
     """Something went wrong that training survives.
 
@@ -238,7 +330,7 @@ class Status:
     Attributes
     ----------
     phase : str
-        "training", "validating".
+        "training", "validating" or "paused".
     update : int
     epoch : float
     loss : float

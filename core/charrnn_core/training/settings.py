@@ -324,8 +324,7 @@ class Settings:
         optimizer = values.get("optimizer", "adagrad")
         if "learning_rate" not in given and optimizer != PRESETS[preset].get("optimizer", "adagrad"):
             values["learning_rate"] = DEFAULT_LEARNING_RATES.get(str(optimizer), 0.1)
-        others = (given.get("epochs"), given.get("seconds"), given.get("stop_below"))
-        if "updates" not in given and any(other is not None for other in others):
+        if "updates" not in given and any(given.get(stop) is not None for stop in STOPS):
             values["updates"] = None
         return cls(**values)
 
@@ -372,6 +371,9 @@ class Settings:
 
 FIELDS: dict[str, Field] = {field.name: field.metadata["field"] for field in dataclasses.fields(Settings)}
 """What is known of each setting, by name, in the order of the groups."""
+
+STOPS = ("updates", "epochs", "seconds", "stop_below")
+"""The settings that say when a run ends; the first that is reached ends it."""
 
 DEFAULT_LEARNING_RATES = {"adagrad": 0.1, "adam": 0.001, "rmsprop": 0.001}
 """The learning rate of each optimizer where none is given."""

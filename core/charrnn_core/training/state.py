@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from charrnn_core.rnn.parameters import Floats, Parameters
+from charrnn_core.rnn.parameters import PARAMETER_NAMES, Floats, Parameters
+from charrnn_core.training.settings import Settings
 
 Duty = Literal["log", "epoch", "validate", "best", "sample"]
-"""What is done at an update besides the update itself, in this order."""
+"""What is done at an update besides the update itself."""
+
+DUTIES: tuple[Duty, ...] = ("log", "epoch", "validate", "best", "sample")
+"""The duties in the order in which they are done."""
 
 
 def bucket_width(update: int) -> int:
@@ -91,6 +96,8 @@ class Snapshot:
 
     Attributes
     ----------
+    settings : Settings
+        As they are at this update: the learning rate may have been changed since the start.
     parameters : Parameters
     memory : dict of str to Parameters
         The optimizer's memory, each part in the shape of the parameters.
@@ -102,10 +109,13 @@ class Snapshot:
     best : Best or None
     pending : tuple of str
         Duties of this update that are still to be done.
+    gradient_norm, clipped_share : float
+        Of the last update's gradient, before clipping.
     seconds : float
         Of training; the only part that another machine would not have the same.
     """
 
+    settings: Settings
     parameters: Parameters
     memory: dict[str, Parameters]
     h: Floats
@@ -115,6 +125,8 @@ class Snapshot:
     bucket: Bucket
     best: Best | None
     pending: tuple[Duty, ...]
+    gradient_norm: float
+    clipped_share: float
     seconds: float
 
     def arrays(self) -> dict[str, Floats]:
@@ -126,7 +138,7 @@ class Snapshot:
         return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
     def state(self) -> dict[str, Any]:
-        """Return the deterministic state that is not an array, as JSON values."""
+        """Return the deterministic state that is not an array, as JSON values; `from_parts` takes it."""
         bucket = asdict(self.bucket)
         if not self.bucket.count:
             bucket.update(low=None, high=None)
@@ -136,4 +148,82 @@ class Snapshot:
             "bucket": bucket,
             "best": None if self.best is None else asdict(self.best),
             "pending": list(self.pending),
+            "gradient_norm": self.gradient_norm,
+            "clipped_share": self.clipped_share,
         }
+
+    @classmethod
+    def from_parts(
+        cls,
+        settings: Settings,
+        arrays: Mapping[str, Floats],
+        state: Mapping[str, Any],
+        *,
+        epoch: float,
+        seconds: float,
+    ) -> Snapshot:
+        """Return the snapshot that has these `arrays()` and this `state()`.
+
+        Raises
+        ------
+        ValueError
+            A value of the state is not one that a run could have had.
+        """
+        m, K = arrays["U"].shape
+        dtype = np.dtype(settings.dtype)
+
+        def whole(prefix: str) -> Parameters:
+            parameters = Parameters(m, K, dtype.type)
+            for name in PARAMETER_NAMES:
+                getattr(parameters, name)[...] = arrays[prefix + name]
+            return parameters
+
+        return cls(
+            settings=settings,
+            parameters=whole(""),
+            memory={name: whole(f"memory.{name}.") for name in memory_names(settings)},
+            h=arrays["h"].copy(),
+            update=_natural(state["update"]),
+            epoch=epoch,
+            smooth_loss=_finite(state["smooth_loss"]),
+            bucket=_bucket(state["bucket"], _natural(state["update"])),
+            best=None if state["best"] is None else _best(state["best"], _natural(state["update"])),
+            pending=tuple(duty for duty in DUTIES if duty in state["pending"]),
+            gradient_norm=_finite(state["gradient_norm"]),
+            clipped_share=_finite(state["clipped_share"]),
+            seconds=seconds,
+        )
+
+
+def memory_names(settings: Settings) -> tuple[str, ...]:
+    """Return the names of what the optimizer of these settings remembers."""
+    return ("mean", "squares") if settings.optimizer == "adam" else ("squares",)
+
+
+def _natural(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is not a count")
+    return value
+
+
+def _finite(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise ValueError(f"{value!r} is not a finite number")
+    return float(value)
+
+
+def _bucket(value: Mapping[str, Any], update: int) -> Bucket:
+    bucket = Bucket(_natural(value["first"]), _natural(value["last"]), _natural(value["count"]))
+    if not bucket.first - 1 <= update <= bucket.last or bucket.count != update - bucket.first + 1:
+        raise ValueError("the unfinished bucket of the log does not end at the update")
+    bucket.total = _finite(value["total"])
+    if bucket.count:
+        bucket.low, bucket.high = _finite(value["low"]), _finite(value["high"])
+    return bucket
+
+
+def _best(value: Mapping[str, Any], update: int) -> Best:
+    best = Best(_finite(value["loss"]), _natural(value["update"]))
+    if best.update > update:
+        raise ValueError("the best update is still to come")
+    return best

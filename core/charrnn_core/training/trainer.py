@@ -6,6 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from charrnn_core.errors import CorpusError
 from charrnn_core.rnn.engine import NumpyEngine
+from charrnn_core.rnn.gradcheck import check
 from charrnn_core.rnn.optimizers import AdaGrad, Adam, Optimizer, RMSProp
 from charrnn_core.rnn.parameters import Floats, Parameters, initial_parameters
 from charrnn_core.rnn.sampler import Sampler
@@ -20,7 +22,16 @@ from charrnn_core.rnn.scoring import Scorer
 from charrnn_core.text.corpus import Corpus
 from charrnn_core.text.vocabulary import Vocabulary
 from charrnn_core.text.windows import Windows
-from charrnn_core.training.events import Ended, EpochDone, Event, Progress, Sample, Status, Validated
+from charrnn_core.training.events import (
+    Ended,
+    EpochDone,
+    Event,
+    GradientsChecked,
+    Progress,
+    Sample,
+    Status,
+    Validated,
+)
 from charrnn_core.training.settings import Settings
 from charrnn_core.training.state import Best, Bucket, Duty, Snapshot
 
@@ -30,11 +41,14 @@ BEST_EVERY = 100
 SAMPLE_STREAM = 2
 """The spawn key of the random numbers of the sample at update n is (2, n)."""
 
+CHECK_STREAM = 4
+"""The spawn key of the random numbers of the gradient check at update n is (4, n)."""
+
 _PULSE_SECONDS = 0.05  # about how long the engine works before the caller can step in
 _SCORED_A_PULSE = 4096  # characters of held-out text
 _RATE_SECONDS = 1.0  # the time over which the rate shown now is measured
 
-Phase = Literal["training", "validating"]
+Phase = Literal["training", "validating", "paused"]
 
 
 class Trainer:
@@ -48,11 +62,15 @@ class Trainer:
     ----------
     settings : Settings
     corpus : Corpus
+    snapshot : Snapshot, optional
+        The state to go on from; from the start by default.
     clock : callable
         Seconds, monotonic.
 
     Attributes
     ----------
+    settings : Settings
+        As they are now.
     update : int
         Updates done.
     best : Best or None
@@ -71,7 +89,12 @@ class Trainer:
     """
 
     def __init__(
-        self, settings: Settings, corpus: Corpus, *, clock: Callable[[], float] = time.monotonic
+        self,
+        settings: Settings,
+        corpus: Corpus,
+        *,
+        snapshot: Snapshot | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if len(corpus.vocabulary) < 2:
             raise CorpusError(
@@ -119,30 +142,109 @@ class Trainer:
         self._stop_reason: str | None = None
         self._clock = clock
         self._began = clock()
+        self._seconds_before = 0.0
+        self._paused_at: float | None = None
         self._bucket_time = 0.0
+        self._gradient = (0.0, 0.0)  # norm and clipped share of the last update's gradient
+        self._end: tuple[int, tuple[Duty, ...]] | None = None
+        self._rates: list[tuple[int, float]] = []  # changes of the learning rate to come, last one first
         self._pace: deque[tuple[float, int]] = deque()  # times and updates of the last second
+        if snapshot is not None:
+            self._go_on_from(snapshot)
 
     # -- what the caller may do between two events ---------------------------------------------------------
 
     @property
     def seconds(self) -> float:
         """Seconds of training so far, to the microsecond."""
-        return round(self._clock() - self._began, 6)
+        now = self._clock() if self._paused_at is None else self._paused_at
+        return round(self._seconds_before + now - self._began, 6)
 
     @property
     def epoch(self) -> float:
         """Epochs done."""
         return self.windows.epoch(self.update)
 
+    @property
+    def stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stop_reason is not None
+
     def stop(self, reason: str) -> None:
         """Stop before the next update; `reason` goes into the `ended` event."""
         self._stop_reason = reason
 
+    def end_at(self, update: int, pending: tuple[Duty, ...]) -> None:
+        """End as a recorded run ended: at an update, before the duties that it left to be done."""
+        self._end = (update, pending)
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """Train with another learning rate from the next update on.
+
+        Raises
+        ------
+        SettingsError
+            It is not an allowed one.
+        """
+        self.settings = replace(self.settings, learning_rate=learning_rate)
+        self.engine.optimizer.learning_rate = learning_rate
+
+    def schedule_learning_rates(self, changes: list[tuple[int, float]]) -> None:
+        """Change the learning rate after given updates: pairs of update and rate, in order."""
+        self._rates = sorted(changes, key=lambda change: change[0])[::-1]
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop the run's clock while this context lasts."""
+        self._paused_at = self._clock()
+        yield
+        self._began += self._clock() - self._paused_at
+        self._paused_at = None
+        self._pace.clear()
+
+    def check_gradients(self) -> GradientsChecked:
+        """Return the default check of the gradients of the next window; training is not touched."""
+        stream = np.random.SeedSequence(self.settings.seed, spawn_key=(CHECK_STREAM, self.update))
+        rows = check(self.engine.window(self.update), stream)
+        return GradientsChecked(
+            update=self.update, time=self.seconds, rows=tuple(row.to_json() for row in rows)
+        )
+
+    def draw(
+        self,
+        generator: np.random.Generator,
+        *,
+        length: int,
+        temperature: float,
+        top_p: float | None = None,
+        prime: str = "",
+    ) -> Sample:
+        """Return a sample of the network as it is; training is not touched.
+
+        Raises
+        ------
+        UnknownCharacterError
+            The prime holds characters that the vocabulary does not have.
+        """
+        vocabulary = self.corpus.vocabulary
+        sampler = Sampler(self.engine.parameters, generator, temperature=temperature, top_p=top_p)
+        sampler.feed(vocabulary.encode(prime).tolist() if prime else opening(vocabulary))
+        return Sample(
+            update=self.update,
+            time=self.seconds,
+            text=vocabulary.decode(list(sampler.codes(length))),
+            temperature=temperature,
+            prime=prime,
+            smooth_loss=self.engine.smooth_loss,
+        )
+
     def snapshot(self) -> Snapshot:
         """Return a copy of the whole state."""
         engine = self.engine
+        norm, clipped_share = self._gradient
         m, K = self.settings.hidden, len(self.corpus.vocabulary)
         return Snapshot(
+            settings=self.settings,
             parameters=engine.parameters.copy(),
             memory={
                 name: Parameters(m, K, memory.dtype, memory.copy())
@@ -155,8 +257,24 @@ class Trainer:
             bucket=replace(self._bucket),
             best=self.best,
             pending=tuple(self._pending),
+            gradient_norm=norm,
+            clipped_share=clipped_share,
             seconds=self.seconds,
         )
+
+    def _go_on_from(self, snapshot: Snapshot) -> None:
+        engine = self.engine
+        engine.parameters.buffer[:] = snapshot.parameters.buffer
+        for name, memory in snapshot.memory.items():
+            engine.optimizer.memory[name][:] = memory.buffer
+        engine.h[...] = snapshot.h
+        engine.smooth_loss = snapshot.smooth_loss
+        self.update = snapshot.update
+        self.best = snapshot.best
+        self._bucket = replace(snapshot.bucket)
+        self._pending = list(snapshot.pending)
+        self._gradient = (snapshot.gradient_norm, snapshot.clipped_share)
+        self._seconds_before = snapshot.seconds
 
     # -- the run -------------------------------------------------------------------------------------------
 
@@ -165,11 +283,14 @@ class Trainer:
 
         The state already counts an event as done when it is yielded.
         """
-        self._began, self._bucket_time = self._clock(), 0.0
-        yield self._begin()
+        self._began, self._bucket_time = self._clock(), self._seconds_before
+        if math.isnan(self.engine.smooth_loss):
+            yield self._begin()
         while True:
             yield from self._do_duties()
-            reason = self._stop_reason or self._reached()
+            while self._rates and self._rates[-1][0] <= self.update:
+                self.set_learning_rate(self._rates.pop()[1])
+            reason = self._stop_reason or self.reached
             if reason is not None:
                 break
             yield self._advance()
@@ -188,6 +309,7 @@ class Trainer:
     def _begin(self) -> Progress:
         first = self.engine.begin()
         self.diverged = not math.isfinite(first.loss)
+        self._gradient = (first.norm, first.clipped_share)
         if not self.diverged:
             self._pending = self._due()
         return Progress(
@@ -217,12 +339,13 @@ class Trainer:
         self.update += len(done)
         if done:
             self._bucket.add(done)
+        self._gradient = self.engine.gradient_figures()
         self._pending = [] if self.diverged else self._due()
         now = self.seconds
         self._pace.append((now, self.update))
         while len(self._pace) > 2 and now - self._pace[0][0] > _RATE_SECONDS:
             self._pace.popleft()
-        return self._status("training", sum(done) / len(done) if done else math.nan)
+        return self.status("training", sum(done) / len(done) if done else math.nan)
 
     def _updates_at_once(self) -> int:
         """Return how many updates to do now: about `_PULSE_SECONDS` of them, and never beyond a duty."""
@@ -237,6 +360,10 @@ class Trainer:
         limit = self._update_limit()
         if limit is not None:
             borders.append(limit)
+        if self._rates:
+            borders.append(self._rates[-1][0])
+        if self._end is not None:
+            borders.append(self._end[0])
         return max(1, min(min(borders) - update, int(self._rate() * _PULSE_SECONDS)))
 
     def _update_limit(self) -> int | None:
@@ -248,11 +375,14 @@ class Trainer:
             limits.append(math.ceil(self.settings.epochs * self.windows.per_epoch))
         return min(limits, default=None)
 
-    def _reached(self) -> str | None:
-        """Return which stop has been reached, if any."""
+    @property
+    def reached(self) -> str | None:
+        """Which stop has been reached, if any."""
         settings = self.settings
         if self.diverged:
             return "diverged"
+        if self._end == (self.update, tuple(self._pending)):
+            return "replayed"
         if settings.stop_below is not None and self.update and self.engine.smooth_loss < settings.stop_below:
             return "smooth loss"
         if settings.updates is not None and self.update >= settings.updates:
@@ -286,6 +416,8 @@ class Trainer:
     def _do_duties(self) -> Iterator[Event | Status]:
         """Do what is pending; a validation that a stop interrupts stays pending."""
         while self._pending:
+            if self._end == (self.update, tuple(self._pending)):
+                return
             if self._pending[0] == "validate":
                 loss = yield from self._held_out_loss()
                 if loss is None:
@@ -315,7 +447,7 @@ class Trainer:
         bucket, now = self._bucket, self.seconds
         elapsed = max(now - self._bucket_time, 1e-6)
         self._bucket_time = now
-        norm, clipped_share = self.engine.gradient_figures()
+        norm, clipped_share = self._gradient
         position, _ = self.windows.at(self.update - 1, 1)
         return Progress(
             update=self.update,
@@ -340,7 +472,7 @@ class Trainer:
             if self._stop_reason is not None:
                 return None
             scorer.advance(_SCORED_A_PULSE)
-            yield self._status("validating", math.nan)
+            yield self.status("validating", math.nan)
         return scorer.loss / scorer.scored
 
     def _consider(self, loss: float) -> None:
@@ -350,20 +482,10 @@ class Trainer:
             self.best_snapshot = self.snapshot()
 
     def _sample(self) -> Sample:
-        settings, vocabulary = self.settings, self.corpus.vocabulary
+        settings = self.settings
         stream = np.random.SeedSequence(settings.seed, spawn_key=(SAMPLE_STREAM, self.update))
-        sampler = Sampler(
-            self.engine.parameters, np.random.default_rng(stream), temperature=settings.temperature
-        )
-        sampler.feed(opening(vocabulary))
-        text = vocabulary.decode(list(sampler.codes(settings.sample_length)))
-        return Sample(
-            update=self.update,
-            time=self.seconds,
-            text=text,
-            temperature=settings.temperature,
-            prime="",
-            smooth_loss=self.engine.smooth_loss,
+        return self.draw(
+            np.random.default_rng(stream), length=settings.sample_length, temperature=settings.temperature
         )
 
     # -- what is happening now -----------------------------------------------------------------------------
@@ -375,7 +497,8 @@ class Trainer:
         (began, first), (now, last) = self._pace[0], self._pace[-1]
         return (last - first) / max(now - began, 1e-6)
 
-    def _status(self, phase: Phase, loss: float) -> Status:
+    def status(self, phase: Phase, loss: float = math.nan) -> Status:
+        """Return what is happening now."""
         rate = self._rate()
         left = []
         limit = self._update_limit()

@@ -1,0 +1,39 @@
+"""`charrnn resume`: go on exactly where a run stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from charrnn_core.training.settings import Value
+from charrnn_tui.cli.options import Json, MovedCorpus, Owned, Quiet, Runs, with_changes
+
+SHORT_HELP = "Go on with a run, exactly where it stopped."
+HELP = (
+    "Example: charrnn resume 20261122-2210-tales --updates 200000\n\n"
+    "Go on with a run exactly where it stopped: interrupted and resumed, it ends in the same state as "
+    "without the interruption. A stop that is given takes the place of all stops that the run had."
+)
+
+
+@with_changes
+def command(
+    given: dict[str, Value],
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run's directory, its name, or the beginning of its name.")
+    ],
+    runs: Runs = "runs",
+    moved: MovedCorpus = None,
+    quiet: Quiet = False,
+    json: Json = False,
+    owned: Owned = False,
+) -> int:
+    """Go on with a run and return the exit code."""
+    from charrnn_core.runs import starting
+    from charrnn_core.runs.directory import find_run
+    from charrnn_tui.cli.training import show
+
+    process = starting.resume(find_run(run, Path(runs)), given, corpus=moved, owned=owned)
+    return show(process, quiet=quiet, json=json)

@@ -1,0 +1,37 @@
+"""What `train` and `resume` have in common: show a process while it trains, and end as it ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from charrnn_core.errors import RunFailedError
+
+if TYPE_CHECKING:
+    from charrnn_core.runs.process import TrainingProcess
+
+
+def show(process: TrainingProcess, *, quiet: bool, json: bool) -> int:
+    """Train, show it on stderr, and return the exit code.
+
+    Raises
+    ------
+    RunFailedError
+        Training diverged.
+    OutputError
+        Stdout could not be written; with `json`, training was saved and stopped.
+    """
+    from charrnn_tui.cli.progress import JsonView, PathView, view_for
+
+    settings = process.trainer.settings
+    with view_for(settings, quiet=quiet) as told:
+        view = JsonView(told, process.trainer.stop) if json else PathView(told, process.directory.path)
+        ended = process.run(view)
+    if isinstance(view, JsonView) and view.error is not None:
+        raise view.error
+    if ended.reason == "diverged":
+        kept = "the last finite checkpoint is kept" if ended.state_sha256 else "no checkpoint was saved yet"
+        raise RunFailedError(
+            f"training diverged at update {ended.update:,}: the loss or a weight is no longer finite "
+            f"({kept}); try a smaller --learning-rate than {settings.learning_rate:g}, or --clip 5"
+        )
+    return 0 if process.signal is None else 128 + process.signal

@@ -1,0 +1,193 @@
+"""Commands: what views ask of the process that trains, through `commands.jsonl`."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from charrnn_core.errors import CommandError, UsageError
+from charrnn_core.runs.files import to_json
+from charrnn_core.training.settings import FIELDS
+
+CommandName = Literal[
+    "pause", "continue", "stop", "detach", "sample", "check", "checkpoint", "set-learning-rate"
+]
+
+COMMAND_NAMES: tuple[CommandName, ...] = get_args(CommandName)
+
+LARGEST_COMMAND = 64_000
+"""Bytes of a command's line: a single write of them is appended whole."""
+
+_SAMPLE_FIELDS = ("length", "temperature", "top_p", "prime")
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something asked of a run.
+
+    Attributes
+    ----------
+    id : str
+        Unique; the event that answers the command names it.
+    name : str
+        One of `COMMAND_NAMES`.
+    arguments : dict
+        `length`, `temperature`, `top_p` and `prime` of a sample, all optional; `learning_rate`.
+
+    Raises
+    ------
+    CommandError
+        There is no such command, or an argument is missing, unknown or not allowed.
+    """
+
+    id: str
+    name: CommandName
+    arguments: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.name not in COMMAND_NAMES:
+            raise CommandError(f"there is no command {self.name!r}; there are {', '.join(COMMAND_NAMES)}")
+        known = {"sample": _SAMPLE_FIELDS, "set-learning-rate": ("learning_rate",)}.get(self.name, ())
+        for argument in self.arguments:
+            if argument not in known:
+                raise CommandError(f"the command {self.name} takes no {argument!r}")
+        if self.name == "set-learning-rate":
+            if "learning_rate" not in self.arguments:
+                raise CommandError("the command set-learning-rate needs a learning rate")
+            FIELDS["learning_rate"].check("learning_rate", self.arguments["learning_rate"])
+        if "length" in self.arguments:
+            FIELDS["sample_length"].check("length", self.arguments["length"])
+        if "temperature" in self.arguments:
+            FIELDS["temperature"].check("temperature", self.arguments["temperature"])
+        top_p = self.arguments.get("top_p")
+        if top_p is not None and not (
+            isinstance(top_p, (int, float)) and not isinstance(top_p, bool) and 0 < top_p <= 1
+        ):
+            raise CommandError("top-p is a number above 0 and at most 1")
+        if not isinstance(self.arguments.get("prime", ""), str):
+            raise CommandError("a prime is a text")
+
+    @classmethod
+    def make(cls, name: CommandName, **arguments: Any) -> Command:
+        """Return a command with a new id."""
+        return cls(secrets.token_hex(8), name, arguments)
+
+    def to_line(self) -> bytes:
+        """Return the command as a line of `commands.jsonl`.
+
+        Raises
+        ------
+        CommandError
+            It is too long.
+        """
+        line = (
+            to_json({"id": self.id, "command": self.name, **self.arguments}).encode("utf-8", "replace")
+            + b"\n"
+        )
+        if len(line) > LARGEST_COMMAND:
+            raise CommandError(f"a command has at most {LARGEST_COMMAND:,} bytes; this one has {len(line):,}")
+        return line
+
+
+@dataclass(frozen=True)
+class BadCommand:
+    """A line of `commands.jsonl` that is no command.
+
+    Attributes
+    ----------
+    id : str or None
+        Where one could be read.
+    reason : str
+    """
+
+    id: str | None
+    reason: str
+
+
+def send(path: Path, command: Command) -> None:
+    """Append a command to a run's `commands.jsonl`."""
+    line = command.to_line()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+    try:
+        if os.write(descriptor, line) != len(line):
+            # What was written has no end; with one it is a line that is refused, and the next one is whole.
+            os.write(descriptor, b"\n")
+            raise CommandError(f"the command could not be written whole to {path}")
+    finally:
+        os.close(descriptor)
+
+
+class CommandReader:
+    """Reads the commands of a run as they come; a line without its end waits.
+
+    Parameters
+    ----------
+    path : Path
+    offset : int
+        Bytes of the file that were read before.
+
+    Attributes
+    ----------
+    offset : int
+        Bytes of the file that are read, whole lines.
+    """
+
+    def __init__(self, path: Path, offset: int = 0) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+        self._skipping = False  # the rest of a line that is too long
+        self.offset = offset
+
+    def read(self) -> list[tuple[Command | BadCommand, int]]:
+        """Return the commands that are new, each with the offset after it."""
+        if self._descriptor is None:
+            try:
+                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            except FileNotFoundError:
+                return []
+            if os.fstat(self._descriptor).st_size < self.offset:
+                self.offset = 0  # another file than the one that was read before
+        found: list[tuple[Command | BadCommand, int]] = []
+        while block := os.pread(self._descriptor, LARGEST_COMMAND, self.offset):
+            lines = block.split(b"\n")
+            for line in lines[:-1]:
+                self.offset += len(line) + 1
+                if not self._skipping:
+                    found.append((_parse(line), self.offset))
+                self._skipping = False
+            if len(lines) == 1:
+                if len(block) < LARGEST_COMMAND:
+                    break  # a line that is still being written
+                self.offset += len(block)
+                if not self._skipping:
+                    found.append((BadCommand(None, "a command is too long"), self.offset))
+                self._skipping = True
+            if len(found) >= 1000:
+                break  # the rest waits for the next time
+        return found
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+
+def _parse(line: bytes) -> Command | BadCommand:
+    identity = None
+    try:
+        fields = json.loads(line)
+        if not isinstance(fields, dict):
+            raise CommandError("a command is a JSON object")
+        identity = fields.pop("id", None)
+        if not isinstance(identity, str) or not 0 < len(identity) <= 64:
+            identity = None
+            raise CommandError("a command has an id of at most 64 characters")
+        return Command(identity, fields.pop("command", ""), fields)
+    except (ValueError, RecursionError):
+        return BadCommand(None, "a command is a line of JSON")
+    except UsageError as error:
+        return BadCommand(identity, str(error))

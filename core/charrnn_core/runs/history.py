@@ -1,0 +1,236 @@
+"""The history of a run: a fold of its events, for every view."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+EventFields = dict[str, Any]
+"""An event as in its line: type, update, time, and what its class in `training.events` says."""
+
+_READ_AT_ONCE = 1 << 20
+_NUMBERS = ("update", "time")
+
+
+class EventTail:
+    """Follows a log that grows; a line without its end waits.
+
+    Parameters
+    ----------
+    path : Path
+        May not exist yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+        self._offset = 0
+
+    def read(self) -> Iterator[tuple[int, EventFields]]:
+        """Yield the events that are new, each with the offset of its line; other lines are skipped."""
+        if self._descriptor is None:
+            try:
+                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            except FileNotFoundError:
+                return
+        rest = b""
+        while block := os.pread(self._descriptor, _READ_AT_ONCE, self._offset + len(rest)):
+            *lines, rest = (rest + block).split(b"\n")
+            for line in lines:
+                offset = self._offset
+                self._offset += len(line) + 1
+                event = _parse(line)
+                if event is not None:
+                    yield offset, event
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def _parse(line: bytes) -> EventFields | None:
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+        return None
+    if not all(isinstance(event.get(name), (int, float)) for name in _NUMBERS):
+        return None
+    return event
+
+
+@dataclass
+class _Lane:
+    """The events of one type that training makes, with the offsets of their lines."""
+
+    events: list[EventFields] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+
+    def add(self, offset: int, event: EventFields) -> None:
+        self.events.append(event)
+        self.offsets.append(offset)
+
+    def supersede(self, log_length: int, update: int) -> None:
+        """Forget what a resumed run does again; what a command asked for stays, for it happened."""
+        kept = [
+            index
+            for index, event in enumerate(self.events)
+            if event.get("command") or (self.offsets[index] < log_length and event["update"] <= update)
+        ]
+        if len(kept) < len(self.events):
+            self.events[:] = [self.events[index] for index in kept]
+            self.offsets[:] = [self.offsets[index] for index in kept]
+
+
+@dataclass
+class History:
+    """What happened in a run, without what was lost and done again.
+
+    Attributes
+    ----------
+    openings : list of dict
+        The `started` event, and a `resumed` event for each time that training went on.
+    progress, samples, validations, checks, epochs, checkpoints : list of dict
+        Events of these types, in order of their updates.
+    interventions : list of dict
+        `obeyed` and `refused` events.
+    warnings : list of dict
+    ended : dict or None
+        How the last process ended; None while one trains, or after a crash.
+    answered : set of str
+        Ids of commands that have an answer.
+    """
+
+    openings: list[EventFields] = field(default_factory=list)
+    interventions: list[EventFields] = field(default_factory=list)
+    warnings: list[EventFields] = field(default_factory=list)
+    ended: EventFields | None = None
+    answered: set[str] = field(default_factory=set)
+    _rates: list[tuple[int, int, float]] = field(default_factory=list)  # offset, update, learning rate
+    _lanes: dict[str, _Lane] = field(
+        default_factory=lambda: {
+            name: _Lane()
+            for name in ("progress", "sample", "validated", "gradients_checked", "epoch", "checkpoint")
+        }
+    )
+
+    @classmethod
+    def read(cls, path: Path) -> History:
+        """Return the history in a log; an empty one if there is no file."""
+        history = cls()
+        tail = EventTail(path)
+        for offset, event in tail.read():
+            history.add(offset, event)
+        tail.close()
+        return history
+
+    @property
+    def progress(self) -> list[EventFields]:
+        """The buckets of updates."""
+        return self._lanes["progress"].events
+
+    @property
+    def samples(self) -> list[EventFields]:
+        """The samples."""
+        return self._lanes["sample"].events
+
+    @property
+    def validations(self) -> list[EventFields]:
+        """The scores of held-out text."""
+        return self._lanes["validated"].events
+
+    @property
+    def checks(self) -> list[EventFields]:
+        """The gradient checks."""
+        return self._lanes["gradients_checked"].events
+
+    @property
+    def epochs(self) -> list[EventFields]:
+        """The ends of epochs."""
+        return self._lanes["epoch"].events
+
+    @property
+    def checkpoints(self) -> list[EventFields]:
+        """The checkpoints that were asked for, and new bests."""
+        return self._lanes["checkpoint"].events
+
+    def add(self, offset: int, event: EventFields) -> None:
+        """Take in the next event of a log, whose line is at this offset."""
+        kind = event["type"]
+        if kind in self._lanes:
+            lane = self._lanes[kind]
+            if kind == "progress" and lane.events:
+                _replace_partial(lane, event)
+            lane.add(offset, event)
+        elif kind == "started":
+            self.openings.append(event)
+        elif kind == "resumed":
+            self._resume(offset, event)
+        elif kind in ("obeyed", "refused"):
+            self.interventions.append(event)
+            if kind == "obeyed" and event.get("name") == "set-learning-rate":
+                self._rates.append((offset, event["update"], float(event["arguments"]["learning_rate"])))
+            if isinstance(event.get("command"), str):
+                self.answered.add(event["command"])
+        elif kind == "warning":
+            self.warnings.append(event)
+        elif kind == "ended":
+            self.ended = event
+
+    def learning_rates(self, until: int) -> list[tuple[int, float]]:
+        """Return the changes of the learning rate up to an update: after which update, and to what.
+
+        Both those asked for by commands and those made when the run went on, in the order of their making.
+        """
+        return [(update, rate) for _, update, rate in self._rates if update <= until]
+
+    def _resume(self, offset: int, event: EventFields) -> None:
+        """Forget what was lost with a process, as the one that goes on says where it does."""
+        self.openings.append(event)
+        self.ended = None
+        log_length, update = event["log_length"], event["update"]
+        for lane in self._lanes.values():
+            lane.supersede(log_length, update)
+        self._rates = [rate for rate in self._rates if rate[0] < log_length and rate[1] <= update]
+        self._rates.append((offset, update, float(event["settings"]["learning_rate"])))
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """Return a field of all progress events, float64; NaN where it is null."""
+        return np.array([event.get(name) for event in self.progress], dtype=np.float64)
+
+    def envelope(self, columns: int) -> tuple[NDArray[np.float64], ...]:
+        """Return the course of the loss in at most this many columns, its extremes kept.
+
+        Returns
+        -------
+        update, low, high, smooth : float64 arrays
+            For each column the last update, the smallest and the largest loss of a window, and the smooth
+            loss at its end.
+        """
+        update, smooth = self.column("update"), self.column("smooth_loss")
+        low, high = self.column("loss_min"), self.column("loss_max")
+        if len(update) > columns:
+            edges = np.linspace(update[0], update[-1], columns + 1)[1:]
+            starts = np.unique(np.searchsorted(update, edges, side="right").clip(1))
+            firsts = np.concatenate([[0], starts[:-1]])
+            low, high = np.fmin.reduceat(low, firsts), np.fmax.reduceat(high, firsts)
+            update, smooth = update[starts - 1], smooth[starts - 1]
+        return update, low, high, smooth
+
+
+def _replace_partial(lane: _Lane, event: EventFields) -> None:
+    """Forget the unfinished bucket that this one completes."""
+    last = lane.events[-1]
+    if last.get("partial") and last.get("first_update") == event.get("first_update"):
+        lane.events.pop()
+        lane.offsets.pop()

@@ -1,0 +1,139 @@
+"""What can be said of a run in one line, without reading all of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from charrnn_core.runs.directory import RunDirectory
+
+RunState = Literal["training", "paused", "ended", "interrupted", "crashed"]
+
+_INTERRUPTIONS = ("signal", "owner gone", "stopped", "output closed")
+_TAIL = 1 << 16
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """One run in a list of runs.
+
+    Attributes
+    ----------
+    name, path : str
+    state : str
+        "training" or "paused" while a process holds the lock; else "ended" by a stop that was set,
+        "interrupted" by a signal or a command, or "crashed" without an end.
+    reason : str or None
+        How it ended.
+    corpus : str
+    update : int
+    smooth_loss, best_loss : float or None
+    created : str
+        UTC, ISO 8601.
+    age : float
+        Seconds since then.
+    size : int
+        Bytes of all its files.
+    """
+
+    name: str
+    path: str
+    state: RunState
+    reason: str | None
+    corpus: str
+    update: int
+    smooth_loss: float | None
+    best_loss: float | None
+    created: str
+    age: float
+    size: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as JSON values."""
+        return asdict(self)
+
+
+def summarize(directory: RunDirectory) -> RunSummary:
+    """Return a run's summary, from its configuration, its lock, its status and the end of its log.
+
+    Raises
+    ------
+    RunDirectoryError
+        `config.json` cannot be read.
+    """
+    config = directory.config()
+    locked = directory.is_locked()
+    events = _last_events(directory)
+    status = _status(directory) if locked else {}
+    ended = events[-1] if events and events[-1].get("type") == "ended" and not locked else None
+    latest: dict[str, Any] = next(
+        (event for event in reversed(events) if event.get("smooth_loss") is not None), {}
+    )
+    best: dict[str, Any] = next((event for event in reversed(events) if event.get("kind") == "best"), {})
+    reason = None if ended is None else str(ended.get("reason"))
+    state: RunState
+    if locked:
+        state = "paused" if status.get("state") == "paused" else "training"
+    elif reason is None:
+        state = "crashed"
+    else:
+        state = "interrupted" if reason.startswith(_INTERRUPTIONS) else "ended"
+    created = str(config.get("created", ""))
+    return RunSummary(
+        name=directory.name,
+        path=str(directory.path),
+        state=state,
+        reason=reason,
+        corpus=str(_get(config, "corpus", "name", default="")),
+        update=status.get("update", events[-1].get("update", 0) if events else 0),
+        smooth_loss=status.get("smooth_loss", latest.get("smooth_loss")),
+        best_loss=best.get("loss") if ended is None else ended.get("best_loss"),
+        created=created,
+        age=_age(created),
+        size=sum(path.stat().st_size for path in directory.path.rglob("*") if path.is_file()),
+    )
+
+
+def _last_events(directory: RunDirectory) -> list[dict[str, Any]]:
+    try:
+        descriptor = os.open(directory.events_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return []  # a run that has no log yet has no last events
+    try:
+        size = os.fstat(descriptor).st_size
+        lines = os.pread(descriptor, _TAIL, max(0, size - _TAIL)).split(b"\n")
+    finally:
+        os.close(descriptor)
+    events = []
+    for line in lines[0 if size <= _TAIL else 1 : -1]:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict):
+            events.append(event)
+    return events
+
+
+def _status(directory: RunDirectory) -> dict[str, Any]:
+    try:
+        status = json.loads(directory.status_path.read_bytes())
+    except (OSError, ValueError):
+        return {}  # not written yet
+    return status if isinstance(status, dict) else {}
+
+
+def _get(value: Any, *names: str, default: Any) -> Any:
+    for name in names:
+        value = value.get(name, default) if isinstance(value, dict) else default
+    return value
+
+
+def _age(created: str) -> float:
+    try:
+        return (datetime.now(UTC) - datetime.fromisoformat(created)).total_seconds()
+    except (ValueError, TypeError):
+        return 0.0

@@ -1,0 +1,162 @@
+"""When checkpoints are saved, and what happens when they cannot be."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from charrnn_core.errors import CheckpointError
+from charrnn_core.runs.checkpoint import Place, RunFacts, save
+from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.runs.log import EventLog
+from charrnn_core.training.events import CheckpointSaved, Event, Warned
+from charrnn_core.training.trainer import Trainer
+
+SAVE_SHARE = 50
+"""A periodic save waits at least this many times as long as the last one took."""
+
+
+class Saver:
+    """Saves a run's best and last state.
+
+    Parameters
+    ----------
+    directory : RunDirectory
+    trainer : Trainer
+    facts : RunFacts
+    log : EventLog
+    record : callable
+        Takes the events that say what was saved, or what went wrong.
+    saved_best : int or None
+        The update of the best state that is on disk already.
+
+    Attributes
+    ----------
+    place : Place
+        What a checkpoint says of the other files; kept up to date by the process.
+    state_sha256 : str or None
+        Of the last state saved; None before the first.
+    failed : bool
+        The last save did not succeed.
+    """
+
+    def __init__(
+        self,
+        directory: RunDirectory,
+        trainer: Trainer,
+        facts: RunFacts,
+        log: EventLog,
+        record: Callable[[Event], None],
+        *,
+        place: Place,
+        saved_best: int | None = None,
+    ) -> None:
+        self.place = place
+        self.state_sha256: str | None = None
+        self.failed = False
+        self._directory = directory
+        self._trainer = trainer
+        self._facts = facts
+        self._log = log
+        self._record = record
+        self._saved_best = saved_best
+        self._next = 0.0
+        self._attempts = 0
+
+    @property
+    def due(self) -> bool:
+        """Whether a periodic save is due."""
+        return time.monotonic() >= self._next
+
+    def save(self) -> None:
+        """Save best, if it is new, and last.
+
+        A failure is recorded once as a warning, and the saves that follow are further and further apart. A
+        state that is not finite replaces nothing.
+
+        Raises
+        ------
+        CheckpointError
+            It was the first save of all: nothing has been trained, and nothing could be kept.
+        """
+        began = time.monotonic()
+        try:
+            self._save_best()
+            if not self._trainer.diverged:
+                self._save_last()
+            self.failed = False
+            self._attempts = 0
+        except CheckpointError as error:
+            if self.state_sha256 is None:
+                raise
+            if not self.failed:
+                self._warn(f"{error}; training goes on, and later saves try again")
+            self.failed = True
+            self._attempts += 1
+        took = time.monotonic() - began
+        wait = max(self._trainer.settings.checkpoint_every, SAVE_SHARE * took)
+        self._next = began + took + wait * 2 ** min(self._attempts, 6)
+
+    def save_quietly(self) -> None:
+        """Save last, and record nothing of it.
+
+        Raises
+        ------
+        CheckpointError
+        """
+        self._save_last()
+
+    def save_now(self) -> None:
+        """Save last because somebody asked.
+
+        Raises
+        ------
+        CheckpointError
+        """
+        began = time.monotonic()
+        digest = self._save_last()
+        self._record(
+            CheckpointSaved(
+                update=self._trainer.update,
+                time=self._trainer.seconds,
+                kind="last",
+                digest=digest,
+                seconds=round(time.monotonic() - began, 6),
+                loss=self._trainer.engine.smooth_loss,
+            )
+        )
+
+    def _save_last(self) -> str:
+        snapshot = self._trainer.snapshot()
+        # The first save of a process replaces the state that it began with, or one that was found damaged:
+        # neither may take the place of an older whole one.
+        rotate = self.state_sha256 is not None
+        saved = save(self._directory, "last", snapshot, self._facts, self._here(), self._log, rotate=rotate)
+        self.state_sha256 = saved.state_sha256
+        if saved.warning:
+            self._warn(saved.warning)
+        return saved.state_sha256
+
+    def _save_best(self) -> None:
+        trainer = self._trainer
+        if trainer.best is None or trainer.best_snapshot is None or trainer.best.update == self._saved_best:
+            return
+        saved = save(self._directory, "best", trainer.best_snapshot, self._facts, self._here(), self._log)
+        self._saved_best = trainer.best.update
+        self._record(
+            CheckpointSaved(
+                update=trainer.best.update,
+                time=trainer.seconds,
+                kind="best",
+                digest=saved.state_sha256,
+                seconds=saved.seconds,
+                loss=trainer.best.loss,
+            )
+        )
+
+    def _here(self) -> Place:
+        return replace(self.place, log_length=self._log.length)
+
+    def _warn(self, message: str) -> None:
+        self._record(Warned(update=self._trainer.update, time=self._trainer.seconds, message=message))

@@ -1,0 +1,272 @@
+"""How a training process begins: a new run, one that goes on, or one that is repeated."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from charrnn_core.errors import CheckpointError, CorpusError, RunDirectoryError, RunFailedError, SettingsError
+from charrnn_core.rnn.engine import NumpyEngine
+from charrnn_core.rnn.threads import limit_blas_threads
+from charrnn_core.runs.checkpoint import Checkpoint, RunFacts, newest_checkpoint, read_checkpoint
+from charrnn_core.runs.directory import RunDirectory, create_run, utc_now
+from charrnn_core.runs.environment import describe_corpus, machine, versions
+from charrnn_core.runs.history import History
+from charrnn_core.runs.log import EventLog
+from charrnn_core.runs.process import TrainingProcess
+from charrnn_core.text.corpus import Corpus, read_corpus, write_text
+from charrnn_core.text.source import Source, bundled_sources
+from charrnn_core.training.events import Event, Resumed, Started, Warned
+from charrnn_core.training.settings import FIELDS, STOPS, Settings, Value, option_name
+from charrnn_core.training.trainer import Trainer
+
+CHANGEABLE = tuple(name for name, field in FIELDS.items() if not field.shapes_training and name != "threads")
+"""Settings that can be given another value when a run goes on, besides the learning rate."""
+
+
+def start(
+    settings: Settings, corpus: Corpus, *, runs: Path, name: str | None = None, owned: bool = False
+) -> TrainingProcess:
+    """Make a new run directory and return the process that trains into it.
+
+    Parameters
+    ----------
+    settings : Settings
+    corpus : Corpus
+    runs : Path
+        Where the run directory is made.
+    name : str, optional
+        Of the run.
+    owned : bool
+        As of `TrainingProcess`.
+
+    Raises
+    ------
+    UsageError
+        Settings and corpus do not go together (then no directory is made), or it cannot be made.
+    """
+    blas = limit_blas_threads(settings.threads)
+    trainer = Trainer(settings, corpus)
+    directory = create_run(runs, corpus.name, name)
+    facts = _facts(trainer, corpus, blas)
+    try:
+        lock = directory.lock()
+        if corpus.kind == "input":
+            write_text(corpus, directory.corpus_path)
+        log = EventLog(directory.events_path)
+        directory.write_config(
+            {
+                "created": utc_now(),
+                "settings": settings.to_json(),
+                "corpus": facts.corpus,
+                "versions": facts.environment["versions"],
+            }
+        )
+    except OSError as error:
+        shutil.rmtree(directory.path, ignore_errors=True)  # made a moment ago, and not yet a run
+        raise RunFailedError(f"cannot write {directory.path}: {error.strerror}") from None
+    opening = Started(
+        update=0, time=0.0, settings=settings.to_json(), corpus=facts.corpus, **facts.environment
+    )
+    return TrainingProcess(directory, lock, log, trainer, facts, [opening], owned=owned)
+
+
+def resume(
+    directory: RunDirectory,
+    changes: Mapping[str, Value],
+    *,
+    corpus: str | None = None,
+    owned: bool = False,
+) -> TrainingProcess:
+    """Return the process that goes on exactly where a run stopped.
+
+    Parameters
+    ----------
+    directory : RunDirectory
+    changes : mapping
+        Settings with another value: stops, samples, saving, learning rate.
+    corpus : str, optional
+        Where the text is now, if not where it was.
+    owned : bool
+        As of `TrainingProcess`.
+
+    Raises
+    ------
+    RunDirectoryError
+        Another process trains it, or it is finished.
+    CheckpointError
+        No checkpoint is whole.
+    SettingsError
+        A change would make another network.
+    CorpusError
+        The text cannot be read, or is another one.
+    """
+    directory.config()  # before anything is touched: a directory that is no run is left alone
+    lock = directory.lock()
+    try:
+        checkpoint, problems = newest_checkpoint(directory)
+        settings = _changed(checkpoint.snapshot.settings, changes)
+        engine = checkpoint.metadata["engine"]
+        if engine != NumpyEngine.name:
+            raise RunDirectoryError(f"{directory.path} was trained by the engine {engine}, which is not here")
+        text = _text_of(directory, checkpoint, corpus)
+        blas = limit_blas_threads(checkpoint.metadata["threads"])
+        trainer = Trainer(settings, text, snapshot=checkpoint.snapshot)
+        reached = trainer.reached
+        if reached is not None and not checkpoint.snapshot.pending:
+            raise RunDirectoryError(
+                f"{directory.path} is finished ({reached}, at update {trainer.update:,}); to go on, give it "
+                f"more, for example --updates {2 * trainer.update:,}"
+            )
+        directory.remove_stale_files()
+        history = History.read(directory.events_path)
+        facts = _facts(trainer, text, blas)
+        log = EventLog(directory.events_path)
+        before = checkpoint.snapshot.settings.to_json()
+        changed = {name: value for name, value in settings.to_json().items() if value != before[name]}
+        opening: list[Event] = [
+            Resumed(
+                update=trainer.update,
+                time=trainer.seconds,
+                settings=settings.to_json(),
+                corpus=facts.corpus,
+                checkpoint=checkpoint.kind,
+                log_length=min(checkpoint.place.log_length, log.length),
+                changed=changed,
+                **facts.environment,
+            )
+        ]
+        warnings = [f"{problem}; training goes on from {checkpoint.kind}" for problem in problems]
+        if blas != checkpoint.metadata["blas"]:
+            warnings.append(
+                f"this machine multiplies with {blas}, and the run with {checkpoint.metadata['blas']}: its "
+                "last bits may differ from an uninterrupted run's"
+            )
+        opening += [Warned(update=trainer.update, time=trainer.seconds, message=text) for text in warnings]
+    except BaseException:
+        os.close(lock)
+        raise
+    return TrainingProcess(
+        directory,
+        lock,
+        log,
+        trainer,
+        facts,
+        opening,
+        place=checkpoint.place,
+        answered=history.answered,
+        saved_best=_saved_best(directory, checkpoint),
+        owned=owned,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Recording:
+    """What a run did, as far as it has to be known to repeat it.
+
+    Attributes
+    ----------
+    settings : Settings
+        Of the start, without stops.
+    update : int
+        Where the recorded state is.
+    state_sha256 : str
+        Its identity.
+    """
+
+    settings: Settings
+    update: int
+    state_sha256: str
+
+
+def replay(
+    directory: RunDirectory, *, runs: Path, name: str | None = None, corpus: str | None = None
+) -> tuple[TrainingProcess, Recording]:
+    """Return a process that repeats a run with its interventions, in a new directory, and what it must reach.
+
+    Raises
+    ------
+    CharRNNError
+        As `start` and `resume`.
+    """
+    config = directory.config()
+    checkpoint, _ = newest_checkpoint(directory)
+    without: dict[str, Any] = dict.fromkeys(STOPS)
+    settings = dataclasses.replace(Settings.from_json(config["settings"]), **without)
+    text = _text_of(directory, checkpoint, corpus)
+    process = start(settings, text, runs=runs, name=name)
+    snapshot = checkpoint.snapshot
+    history = History.read(directory.events_path)
+    process.trainer.schedule_learning_rates(history.learning_rates(snapshot.update))
+    process.trainer.end_at(snapshot.update, snapshot.pending)
+    return process, Recording(settings, snapshot.update, checkpoint.state_sha256)
+
+
+def _facts(trainer: Trainer, corpus: Corpus, blas: str) -> RunFacts:
+    environment = {
+        "engine": trainer.engine.name,
+        "threads": trainer.settings.threads,
+        "blas": blas,
+        "versions": versions(),
+        "machine": machine(),
+    }
+    return RunFacts(corpus.vocabulary.characters, describe_corpus(corpus), environment)
+
+
+def _changed(settings: Settings, changes: Mapping[str, Value]) -> Settings:
+    """Return settings with changes; a stop that is given takes the place of all stops that there were."""
+    for name, value in changes.items():
+        if name not in (*CHANGEABLE, "learning_rate") and value != getattr(settings, name):
+            raise SettingsError(
+                f"{option_name(name)} cannot change when a run goes on: what it has learnt so far would not "
+                f"fit; start a new run for that"
+            )
+    values: dict[str, Any] = dict(changes)
+    if any(changes.get(stop) is not None for stop in STOPS):
+        values = {**dict.fromkeys(STOPS), **values}
+    return dataclasses.replace(settings, **values)
+
+
+def _text_of(directory: RunDirectory, checkpoint: Checkpoint, given: str | None) -> Corpus:
+    """Return the text that a run was trained on, and no other."""
+    facts = checkpoint.metadata["corpus"]
+    source: str | Source
+    if given is not None:
+        source = given
+    elif facts["kind"] == "bundled":
+        bundled = bundled_sources()
+        if facts["name"] not in bundled:
+            raise CorpusError(
+                f"the bundled text {facts['name']} is not in this version; give it with --corpus"
+            )
+        source = bundled[facts["name"]]
+    else:
+        path = directory.corpus_path if facts["kind"] == "input" else Path(facts["path"])
+        source = Source("file", str(path), (path,))
+    try:
+        text = read_corpus(source)
+    except CorpusError as error:
+        raise CorpusError(f"{error}; if the text has moved, say where with --corpus") from None
+    if text.sha256 != facts["sha256"]:
+        raise CorpusError(
+            f"the text {facts['name']} is not the one that the run was trained on: {len(text):,} characters "
+            f"now and {facts['characters']:,} then, and another digest; say with --corpus where that one is"
+        )
+    # It is the text of the run, wherever it was read from now.
+    return dataclasses.replace(text, name=facts["name"], kind=facts["kind"], path=facts["path"])
+
+
+def _saved_best(directory: RunDirectory, checkpoint: Checkpoint) -> int | None:
+    """Return the update of the best state on disk, if it is the one that the run remembers."""
+    best = checkpoint.snapshot.best
+    if best is None:
+        return None
+    try:
+        saved = read_checkpoint(directory.checkpoint_path("best"))
+    except CheckpointError:
+        return None
+    return best.update if saved.snapshot.update == best.update else None
