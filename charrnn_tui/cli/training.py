@@ -23,7 +23,7 @@ def show(process: TrainingProcess, *, quiet: bool, json: bool) -> int:
     from charrnn_tui.cli.progress import JsonView, PathView, view_for
 
     settings = process.trainer.settings
-    with view_for(settings, quiet=quiet) as told:
+    with process.signals(), view_for(settings, quiet=quiet) as told:
         view = JsonView(told, process.trainer.stop) if json else PathView(told, process.directory.path)
         ended = process.run(view)
     if isinstance(view, JsonView) and view.error is not None:

@@ -111,9 +111,7 @@ class TrainingProcess:
         return self._saver.state_sha256
 
     def run(self, view: View) -> Ended:
-        """Train until a stop or a signal, and return how it ended.
-
-        The first SIGINT, SIGTERM or SIGHUP lets the update finish and saves; a second one exits at once.
+        """Train until a stop, and return how it ended; inside `signals`, until a signal too.
 
         Parameters
         ----------
@@ -130,37 +128,35 @@ class TrainingProcess:
         trainer, saver = self.trainer, self._saver
         self._view = view
         ended: Ended | None = None
-        with self._signals():
-            for event in self._opening:
-                self._record(event)
-            self._answer_old_commands()
-            for item in trainer.run():
-                if isinstance(item, Ended):
-                    ended = item
-                    break
-                self._record(item)
-                if not trainer.diverged:
-                    if saver.due or saver.state_sha256 is None:
-                        saver.save()
-                    self._attend()
-            assert ended is not None, "a trainer's last event is Ended"
-            saver.save()
-            ended = dataclasses.replace(ended, time=trainer.seconds, state_sha256=saver.state_sha256)
-            self._record(ended)
+        for event in self._opening:
+            self._record(event)
+        self._answer_old_commands()
+        for item in trainer.run():
+            if isinstance(item, Ended):
+                ended = item
+                break
+            self._record(item)
+            if not trainer.diverged:
+                if saver.due or saver.state_sha256 is None:
+                    saver.save()
+                self._attend()
+        assert ended is not None, "a trainer's last event is Ended"
+        saver.save()
+        ended = dataclasses.replace(ended, time=trainer.seconds, state_sha256=saver.state_sha256)
+        self._record(ended)
         self._close()
         return ended
 
     # -- what is recorded and shown ------------------------------------------------------------------------
 
     def _record(self, item: Event | Status) -> None:
-        if isinstance(item, Event):
-            refused = self._log.append(item)
-            if refused is not None and self._log.waiting == 1:
-                self._warn(f"cannot write {self.directory.events_path}: {refused.strerror}; training goes on")
-        elif time.monotonic() >= self._next_status:
+        refused = self._log.append(item) if isinstance(item, Event) else None
+        if isinstance(item, Status) and time.monotonic() >= self._next_status:
             self._next_status = time.monotonic() + STATUS_SECONDS
             self._write_status(item)
         self._view(item)
+        if refused is not None and self._log.waiting == 1:
+            self._warn(f"cannot write {self.directory.events_path}: {refused.strerror}; training goes on")
 
     def _write_status(self, status: Status) -> None:
         state = "paused" if self._paused else "stopping" if self.signal else "training"
@@ -300,8 +296,11 @@ class TrainingProcess:
     # -- signals -------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Let the first signal stop the trainer and the second one end the process."""
+    def signals(self) -> Iterator[None]:
+        """Let the first SIGINT, SIGTERM or SIGHUP finish the update and save, and a second one exit at once.
+
+        For the caller to enter before its view, so that the view is taken down whenever a signal comes.
+        """
 
         def stop(number: int, frame: FrameType | None) -> None:
             if self.signal is not None:

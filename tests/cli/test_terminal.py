@@ -1,0 +1,194 @@
+"""What may reach a terminal."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import pty
+import unicodedata
+from collections.abc import Iterator
+from typing import TextIO
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from charrnn_tui.terminal import harmless, harmless_line, is_rich, say
+
+C0 = {chr(code) for code in range(0x20)} - {"\n", "\t"}
+C1 = {chr(code) for code in range(0x80, 0xA0)}
+DIRECTIONS = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""All characters with the Unicode property Bidi_Control."""
+SURROGATES = {chr(code) for code in range(0xD800, 0xE000)}
+INVISIBLE = set("\u00ad\u200b\u200c\u200d\u2028\u2029\u2060\u2064\ufeff\ufff9\ufffb\U000e0001\U000e007f")
+FORBIDDEN = C0 | C1 | {"\x7f"} | DIRECTIONS | SURROGATES | INVISIBLE
+
+texts = st.text(st.characters(exclude_categories=()))
+hostile = st.text(st.one_of(st.sampled_from(sorted(FORBIDDEN)), st.characters(exclude_categories=())))
+ordinary = st.text(
+    st.one_of(
+        st.sampled_from("\n\t"),
+        # Letters, marks, numbers, punctuation, symbols and spaces: all that shows and does nothing else.
+        st.characters(categories=("L", "M", "N", "P", "S", "Zs")),
+    )
+)
+
+
+# -- harmless ----------------------------------------------------------------------------------------------
+
+
+@given(hostile)
+@example("\x1b]52;c;AAAA\x07")
+@example("\x9b31m")
+@example("\r\x08\x0b\x0c")
+@example("".join(sorted(FORBIDDEN)))
+def test_nothing_forbidden_is_left(text: str) -> None:
+    assert FORBIDDEN.isdisjoint(harmless(text))
+    assert {unicodedata.category(character) for character in harmless(text)}.isdisjoint({"Cs", "Zl", "Zp"})
+
+
+@given(texts)
+def test_no_control_character_but_newline_and_tab_is_left(text: str) -> None:
+    controls = {character for character in harmless(text) if unicodedata.category(character) == "Cc"}
+    assert controls <= {"\n", "\t"}
+
+
+@given(hostile)
+def test_twice_is_as_once(text: str) -> None:
+    assert harmless(harmless(text)) == harmless(text)
+    assert harmless_line(harmless_line(text)) == harmless_line(text)
+
+
+@given(hostile)
+def test_each_character_stays_one_character_in_its_place(text: str) -> None:
+    shown = harmless(text)
+    assert len(shown) == len(text)
+    assert shown == "".join(map(harmless, text))
+    assert all(
+        after == before or before in FORBIDDEN or hides(before)
+        for before, after in zip(text, shown, strict=True)
+    )
+
+
+def hides(character: str) -> bool:
+    """Return whether a character is one of those without a shape of their own, or not assigned."""
+    return unicodedata.category(character) in ("Cf", "Cn")
+
+
+@given(ordinary)
+@example("Bücher, Erzählungen: naïve façade – Ångström")
+@example("e\u0301 z\u0351\u036b a\u0328\u0301")
+@example("文字の練習。한국어")
+@example("🙂 👍🏽 🇸🇪 ❤\ufe0f")
+@example("שלום مرحبا हिन्दी ไทย")
+@example("[bold]b[/] [/ [@click=app.quit]")
+@example("\ue000 \U0001f9d1 \u202f \u3000 \xa0")
+def test_what_is_ordinary_is_unchanged(text: str) -> None:
+    assert harmless(text) == text
+
+
+@given(hostile)
+def test_what_is_left_can_be_encoded(text: str) -> None:
+    harmless(text).encode("utf-8")
+
+
+def test_controls_become_their_pictures() -> None:
+    assert harmless("\0\x07\x1b\x1f\x7f\r") == "␀␇␛␟␡␍"
+    assert harmless("\x9b\u202e\ufeff\udcff") == "\ufffd" * 4
+
+
+@given(hostile)
+def test_a_line_is_one_line(text: str) -> None:
+    line = harmless_line(text)
+    assert len(line.splitlines()) <= 1
+    assert "\n" not in line and "\t" not in line
+    assert FORBIDDEN.isdisjoint(line)
+
+
+# -- is_rich -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def terminal() -> Iterator[TextIO]:
+    """The program's side of a terminal."""
+    master, slave = pty.openpty()
+    with open(slave, "w", encoding="utf-8") as stream:  # noqa: PTH123 - a descriptor
+        yield stream
+    os.close(master)
+
+
+def test_a_terminal_is_rich(terminal: TextIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert is_rich(terminal)
+
+
+@pytest.mark.parametrize("name", ["dumb", "unknown", "", None])
+def test_a_terminal_that_cannot_move_its_cursor_is_not(
+    terminal: TextIO, monkeypatch: pytest.MonkeyPatch, name: str | None
+) -> None:
+    if name is None:
+        monkeypatch.delenv("TERM", raising=False)
+    else:
+        monkeypatch.setenv("TERM", name)
+    assert not is_rich(terminal)
+
+
+def test_what_is_no_terminal_is_not_rich(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    assert not is_rich(None)
+    assert not is_rich(io.StringIO())
+
+
+# -- say ---------------------------------------------------------------------------------------------------
+
+
+def a_stream(encoding: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n")
+
+
+def said(stream: io.TextIOWrapper) -> str:
+    buffer = stream.buffer
+    assert isinstance(buffer, io.BytesIO)
+    return buffer.getvalue().decode(stream.encoding)
+
+
+@given(hostile, st.sampled_from(["utf-8", "ascii", "latin-1", "cp1252", "koi8-r"]))
+def test_whatever_is_said_arrives_harmlessly_in_any_encoding(text: str, encoding: str) -> None:
+    stream = a_stream(encoding)
+    assert say(text, stream)
+    assert FORBIDDEN.isdisjoint(said(stream))
+    assert len(said(stream)) == len(text)
+
+
+def test_what_an_encoding_lacks_becomes_a_question_mark() -> None:
+    stream = a_stream("ascii")
+    assert say("größe ␛ · 文\n", stream)
+    assert said(stream) == "gr??e ? ? ?\n"
+
+
+def test_what_is_said_is_there_at_once() -> None:
+    stream = a_stream("utf-8")
+    say("one ", stream)
+    assert said(stream) == "one "
+    say("two\n", stream)
+    assert said(stream) == "one two\n"
+
+
+class Broken(io.StringIO):
+    def write(self, text: str, /) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+class Closing(io.StringIO):
+    def flush(self) -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+
+def test_nobody_to_say_it_to_is_no_error() -> None:
+    closed = io.StringIO()
+    closed.close()
+    assert not say("text", None)
+    assert not say("text", closed)
+    assert not say("text", Broken())
+    assert not say("text", Closing())
