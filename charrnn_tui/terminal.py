@@ -73,10 +73,10 @@ class OutputError(Exception):
         self.error = error
 
 
-def put(text: str) -> None:
+def put(text: str, *, raw: bool = False) -> None:
     """Write data to stdout at once: as it is into a pipe or a file, in UTF-8, and harmless onto a terminal.
 
-    Nothing is written where stdout is closed.
+    Nothing is written where stdout is closed. With `raw` a terminal gets the text as it is too.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def put(text: str) -> None:
     if stream is None:
         return
     if stream.isatty():
-        data = harmless(text).encode(stream.encoding or "utf-8", "replace")
+        data = (text if raw else harmless(text)).encode(stream.encoding or "utf-8", "replace")
     else:
         data = text.encode("utf-8", "surrogateescape")
     try:

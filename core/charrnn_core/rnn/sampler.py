@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from charrnn_core.rnn.parameters import Floats, Parameters
+from charrnn_core.text.vocabulary import Vocabulary
+
+_NUMBERS_AT_ONCE = 256
+_TINY = 1e-30  # temperatures whose reciprocal float32 does not hold
 
 
 def log_probabilities(
@@ -58,9 +63,9 @@ class Sampler:
     Parameters
     ----------
     parameters : Parameters
-        Read, never changed.
+        Never changed, and not looked at again if they change.
     generator : numpy Generator
-        One number is drawn a character.
+        One number is used a character.
     temperature, top_k, top_p
         As in `log_probabilities`.
 
@@ -68,6 +73,8 @@ class Sampler:
     ----------
     h : array of shape (m,)
         After the last character fed; zeros before the first.
+    log_probability : float
+        ln of the probability of all characters drawn so far, in the distributions that they were drawn from.
     """
 
     def __init__(
@@ -79,29 +86,87 @@ class Sampler:
         top_k: int | None = None,
         top_p: float | None = None,
     ) -> None:
-        self._parameters = parameters
+        m, K = parameters.hidden, parameters.characters
+        self._input_rows: Floats = parameters.U.T + parameters.b  # row k: U x + b for character k
+        self._W, self._V, self._c = parameters.W.copy(), parameters.V.copy(), parameters.c.copy()
         self._generator = generator
         self._temperature, self._top_k, self._top_p = temperature, top_k, top_p
-        self.h: Floats = np.zeros(parameters.hidden, parameters.dtype)
+        self._a: Floats = np.empty(m, parameters.dtype)
+        self._o: Floats = np.empty(K, parameters.dtype)
+        self._reached = np.empty(K, np.float64)
+        self.h: Floats = np.zeros(m, parameters.dtype)
+        self.log_probability = 0.0
 
     def feed(self, codes: Iterable[int]) -> None:
         """Let the network read characters."""
-        parameters = self._parameters
+        a, h = self._a, self.h.copy()
         for code in codes:
-            self.h = np.tanh(parameters.W.dot(self.h) + parameters.U[:, code] + parameters.b)
+            self._W.dot(h, a)
+            np.add(a, self._input_rows[code], a)
+            np.tanh(a, h)
+        self.h = h
 
-    def codes(self, length: int) -> Iterator[int]:
-        """Yield the codes of `length` characters, each fed to the network before the next is drawn."""
-        parameters = self._parameters
-        for _ in range(length):
-            log_p = log_probabilities(
-                parameters.V.dot(self.h) + parameters.c,
-                temperature=self._temperature,
-                top_k=self._top_k,
-                top_p=self._top_p,
-            )
+    def distribution(self) -> Floats:
+        """Return ln of the probabilities of the next character, float64 of shape (K,)."""
+        return log_probabilities(
+            self._V.dot(self.h) + self._c,
+            temperature=self._temperature,
+            top_k=self._top_k,
+            top_p=self._top_p,
+        )
+
+    def codes(self, length: int | None) -> Iterator[int]:
+        """Yield the codes of `length` characters, or for ever; each is fed before the next is drawn."""
+        if self._temperature > _TINY and self._top_k is None and self._top_p is None:
+            yield from self._from_softmax(length)
+        else:
+            yield from self._from_distribution(length)
+
+    def _numbers(self, length: int | None) -> Iterator[float]:
+        """Yield as many random numbers from [0, 1)."""
+        drawn = 0
+        while length is None or drawn < length:
+            count = _NUMBERS_AT_ONCE if length is None else min(_NUMBERS_AT_ONCE, length - drawn)
+            yield from self._generator.random(count).tolist()
+            drawn += count
+
+    def _from_softmax(self, length: int | None) -> Iterator[int]:
+        """Draw by temperature alone, in a loop with nothing in it that can be outside."""
+        W, V, c, rows = self._W, self._V, self._c, self._input_rows
+        a, o, h, reached, scale = self._a, self._o, self.h.copy(), self._reached, 1 / self._temperature
+        add, subtract, multiply, exp, tanh = np.add, np.subtract, np.multiply, np.exp, np.tanh
+        accumulate, search, total = np.add.accumulate, reached.searchsorted, reached.item
+        self.h = h
+        with np.errstate(over="ignore"):  # a tiny temperature takes all but the largest to -inf
+            for number in self._numbers(length):
+                V.dot(h, o)
+                add(o, c, o)
+                subtract(o, o[o.argmax()], o)
+                multiply(o, scale, o)
+                exp(o, o)
+                accumulate(o, 0, np.float64, reached)
+                # Scaled by the last sum, so that rounding can never leave the draw beyond the end.
+                code = int(search(number * total(-1), "right"))
+                self.log_probability += math.log(o[code] / total(-1))
+                W.dot(h, a)
+                add(a, rows[code], a)
+                tanh(a, h)
+                yield code
+
+    def _from_distribution(self, length: int | None) -> Iterator[int]:
+        """Draw from `distribution`, whatever is cut from it."""
+        for number in self._numbers(length):
+            log_p = self.distribution()
             reached = np.exp(log_p).cumsum()
-            # Scaled by the last sum, so that rounding can never leave the draw beyond the end.
-            code = int(np.searchsorted(reached, self._generator.random() * reached[-1], side="right"))
+            code = int(np.searchsorted(reached, number * reached[-1], side="right"))
+            self.log_probability += float(log_p[code])
             self.feed((code,))
             yield code
+
+
+def opening(vocabulary: Vocabulary) -> list[int]:
+    """Return what a network reads before it writes, where nobody gives it a prime: one newline.
+
+    A text begins after a newline. A vocabulary without one gives its first character.
+    """
+    return [max(0, vocabulary.characters.find("\n"))]

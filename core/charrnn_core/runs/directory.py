@@ -197,6 +197,17 @@ def find_run(text: str, runs: Path) -> RunDirectory:
     raise RunDirectoryError(f"{text or 'an empty name'}: no such run under {runs}; charrnn runs lists them")
 
 
+def newest_runs(runs: Path) -> list[RunDirectory]:
+    """Return the runs under a directory, the one that was created last first; what is no run is left out."""
+    dated = []
+    for run in list_runs(runs):
+        try:
+            dated.append((str(run.config().get("created", "")), run.name, run))
+        except RunDirectoryError:
+            continue  # whoever lists runs says so
+    return [run for _, _, run in sorted(dated, key=lambda entry: entry[:2], reverse=True)]
+
+
 def list_runs(runs: Path) -> list[RunDirectory]:
     """Return the runs under a directory, ordered by name."""
     return [RunDirectory(path.parent.absolute()) for path in sorted(runs.glob("*/config.json"))]

@@ -17,10 +17,9 @@ from charrnn_core.rnn.engine import NumpyEngine
 from charrnn_core.rnn.gradcheck import check
 from charrnn_core.rnn.optimizers import AdaGrad, Adam, Optimizer, RMSProp
 from charrnn_core.rnn.parameters import Floats, Parameters, initial_parameters
-from charrnn_core.rnn.sampler import Sampler
+from charrnn_core.rnn.sampler import Sampler, opening
 from charrnn_core.rnn.scoring import Scorer
 from charrnn_core.text.corpus import Corpus
-from charrnn_core.text.vocabulary import Vocabulary
 from charrnn_core.text.windows import Windows
 from charrnn_core.training.events import (
     Ended,
@@ -516,14 +515,6 @@ class Trainer:
             seconds_left=min(left, default=None),
             time=self.seconds,
         )
-
-
-def opening(vocabulary: Vocabulary) -> list[int]:
-    """Return what a network reads before it writes, where nobody gives it a prime: one newline.
-
-    A text begins after a newline. A vocabulary without one gives its first character.
-    """
-    return [max(0, vocabulary.characters.find("\n"))]
 
 
 def _next(update: int, every: int) -> int:
