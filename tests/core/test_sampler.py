@@ -97,3 +97,53 @@ def test_a_score_is_the_textbook_loss_of_the_whole_text(length, step):
     expected, _, _ = textbook.loss_and_gradients(arrays, codes[:-1].tolist(), codes[1:].tolist(), np.zeros(6))
     assert scorer.scored == length - 1
     assert scorer.loss == pytest.approx(expected, rel=1e-11)
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [{"temperature": 0.6}, {"temperature": 1.7}, {"top_k": 3}, {"top_p": 0.6}, {"top_k": 4, "top_p": 0.8}],
+)
+def test_a_hundred_thousand_draws_follow_the_probabilities(cut):
+    """From a network whose distribution never changes: W, U and V are zero, and c says it all."""
+    parameters = Parameters(3, 6, np.float32)
+    parameters.c[:] = np.log([0.3, 0.05, 0.25, 0.2, 0.15, 0.05])
+    sampler = Sampler(parameters, np.random.default_rng(8), **cut)
+    expected = np.exp(log_probabilities(parameters.c, **cut))
+    counts = np.bincount(list(sampler.codes(100_000)), minlength=6)
+    kept = expected > 0
+    assert not counts[~kept].any()
+    chi_square = ((counts[kept] - 1e5 * expected[kept]) ** 2 / (1e5 * expected[kept])).sum()
+    assert chi_square < 20.5  # 99.9 % of 5 degrees of freedom
+    total = (counts[kept] * np.log(expected[kept])).sum()
+    assert sampler.log_probability == pytest.approx(total, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "cut", [{}, {"temperature": 1e-3}, {"temperature": 1e-300}, {"top_k": 2}, {"top_p": 0.5}]
+)
+def test_logits_of_a_thousand_are_stable(cut):
+    parameters = Parameters(3, 4, np.float32)
+    parameters.c[:] = [1e3, 999.0, -1e3, 0.0]
+    sampler = Sampler(parameters, np.random.default_rng(0), **cut)
+    assert set(sampler.codes(300)) <= {0, 1}
+    assert np.isfinite(sampler.log_probability)
+
+
+def test_a_prime_changes_the_first_distribution_exactly_as_feeding_does():
+    parameters = network()
+    fed = Sampler(parameters, np.random.default_rng(0))
+    fed.feed([1, 2, 3])
+    h = np.zeros(6)
+    for code in (1, 2, 3):
+        h = np.tanh(parameters.W @ h + parameters.U[:, code] + parameters.b)
+    assert fed.h == pytest.approx(h, rel=1e-14)
+    o = parameters.V @ h + parameters.c
+    assert fed.distribution() == pytest.approx(o - np.log(np.exp(o).sum()), rel=1e-12)
+
+
+def test_a_sampler_keeps_writing_as_it_began_when_training_goes_on():
+    parameters = network()
+    expected = list(Sampler(parameters, np.random.default_rng(7)).codes(40))
+    sampler = Sampler(parameters, np.random.default_rng(7))
+    parameters.buffer[:] = 0
+    assert list(sampler.codes(40)) == expected
