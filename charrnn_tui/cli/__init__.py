@@ -94,14 +94,16 @@ def run(arguments: list[str]) -> int:
 
 def _invoke(arguments: list[str]) -> int | None:
     """Run a command and return what it returned, or the code that it asked to exit with."""
-    asks_help = not arguments or "--help" in arguments
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    asks_help = not arguments or "--help" in options
     if not asks_help or sys.stdout is None or sys.stdout.isatty():
         code: int | None = app(arguments, prog_name="charrnn", standalone_mode=False)
         return code
     # Help is printed by Typer, and its errors would not say that it was stdout that failed.
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
+    with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO(), sys.stdout.encoding)) as printed:
         code = app(arguments, prog_name="charrnn", standalone_mode=False)
-    put(printed.getvalue())
+    printed.seek(0)
+    put(printed.read())
     return code
 
 

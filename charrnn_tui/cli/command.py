@@ -66,6 +66,7 @@ def command(
     send(directory.commands_path, asked)
     deadline = time.monotonic() + wait
     while time.monotonic() < deadline:
+        locked = directory.is_locked()  # asked before reading: the last answer of a run comes before its end
         for _, event in tail.read():
             if event.get("command") == asked.id and event["type"] == "sample":
                 say(f"{event['text']}\n", sys.stdout)
@@ -76,7 +77,7 @@ def command(
                 return
             elif event.get("command") == asked.id and event["type"] == "refused":
                 raise CommandError(f"{name}: refused, {harmless_line(str(event.get('reason')))}")
-        if not directory.is_locked():
+        if not locked:
             raise CommandError(f"{directory.name} has ended; the next process that trains it will answer")
         time.sleep(0.02)
     raise CommandError(f"no answer within {wait:g} seconds; it is asked, and may still be obeyed")

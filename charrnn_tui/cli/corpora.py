@@ -11,7 +11,7 @@ from charrnn_tui.terminal import harmless_line, put
 
 SHORT_HELP = "List the texts that ship with the program."
 HELP = (
-    "Example: charrnn train play\n\n"
+    "Example: charrnn corpora\n\n"
     "List the texts that ship with the program; any of their names can be given where a command takes a text."
 )
 
@@ -23,7 +23,7 @@ def command(
     from charrnn_core.text.corpus import read_corpus
     from charrnn_core.text.source import bundled_sources
 
-    corpora = [read_corpus(name) for name in bundled_sources()]
+    corpora = [read_corpus(source) for source in bundled_sources().values()]
     lines = [] if json else [f"{'name':8} {'characters':>10} {'K':>5}  begins"]
     for corpus in corpora:
         facts = {

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from charrnn_core.training.settings import (
+    CHANGEABLE,
     DEFAULT_LEARNING_RATES,
     FIELDS,
     PRESETS,
@@ -22,17 +23,15 @@ from charrnn_core.training.settings import (
 Runs = Annotated[
     str, typer.Option("--runs", metavar="DIR", envvar="CHARRNN_RUNS", help="Directory that holds the runs.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Nothing on stderr but errors and warnings.")]
 Json = Annotated[
     bool, typer.Option("--json", help="The run's events on stdout, one JSON object a line, not its path.")
 ]
 Owned = Annotated[bool, typer.Option("--owned", hidden=True, help="End when standard input ends.")]
 MovedCorpus = Annotated[
-    str | None, typer.Option("--corpus", metavar="FILE", help="Where the text is now, if it has moved.")
+    str | None,
+    typer.Option("--corpus", metavar="FILE", help="With a run: where its text is now, if it has moved."),
 ]
-
-CHANGEABLE = ("learning_rate", *(name for name, field in FIELDS.items() if not field.shapes_training))
-"""The settings that can change when a run goes on."""
 
 
 def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,7 +51,7 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def with_changes(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add an option for every setting that can change when a run goes on; the command receives `given`."""
-    return _with_options(command, [name for name in CHANGEABLE if name != "threads"], defaults=False)
+    return _with_options(command, CHANGEABLE, defaults=False)
 
 
 def _with_options(
@@ -115,6 +114,8 @@ def _option(name: str, *, defaults: bool) -> Any:
         help += f" (default {shown})"
     elif name in STOPS:
         help = help.split(";")[0]
+    if field.none is not None:
+        help += f"; none: {field.none}"
     choices = list(field.choices)
     return typer.Option(
         option_name(name),

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -119,14 +119,16 @@ class BarView:
         self._gone = False
 
     def __enter__(self) -> View:
-        self._before = signal.signal(signal.SIGTSTP, self._suspend)
+        if signal.getsignal(signal.SIGTSTP) == signal.SIG_DFL:
+            signal.signal(signal.SIGTSTP, self._suspend)
         self._live.__enter__()
         return self.show
 
     def __exit__(self, *exception: Any) -> None:
         with self._muted():
             self._live.__exit__(*exception)
-        signal.signal(signal.SIGTSTP, self._before)
+        if signal.getsignal(signal.SIGTSTP) == self._suspend:
+            signal.signal(signal.SIGTSTP, signal.SIG_DFL)
 
     def show(self, item: Event | Status) -> None:
         """Show an event or a status; nothing, once the terminal is gone."""
@@ -146,11 +148,13 @@ class BarView:
 
         Stopped by the same signal, which the system ignores where no shell could ever continue the process.
         """
-        os.write(2, b"\x1b[?25h")
+        with suppress(OSError):  # the terminal may be gone
+            os.write(2, b"\x1b[?25h")
         signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTSTP)
         signal.signal(signal.SIGTSTP, self._suspend)
-        os.write(2, b"\x1b[?25l")
+        with suppress(OSError):
+            os.write(2, b"\x1b[?25l")
 
     def _show(self, item: Event | Status) -> None:
         from rich.text import Text

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charrnn_core.errors import RunFailedError, UsageError
-from charrnn_core.training.settings import Settings, Value, option_name
-from charrnn_tui.cli.options import CHANGEABLE, Json, MovedCorpus, Owned, Quiet, Runs, with_settings
+from charrnn_core.training.settings import CHANGEABLE, Settings, Value, option_name
+from charrnn_tui.cli.options import Json, MovedCorpus, Owned, Quiet, Runs, with_settings
 from charrnn_tui.terminal import say
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _allow_only(
         raise UsageError(f"with {option} the settings are the run's own; --preset cannot change them")
     if resume is not None and name is not None:
         raise UsageError("with --resume the run keeps its name")
-    wrong = [setting for setting in given if replay is not None or setting not in (*CHANGEABLE,)]
+    wrong = [setting for setting in given if replay is not None or setting not in CHANGEABLE]
     if wrong:
         raise UsageError(
             f"with {option} the settings are the run's own; {option_name(wrong[0])} cannot change"

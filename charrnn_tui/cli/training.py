@@ -22,16 +22,17 @@ def show(process: TrainingProcess, *, quiet: bool, json: bool) -> int:
     """
     from charrnn_tui.cli.progress import JsonView, PathView, view_for
 
-    settings = process.trainer.settings
-    with process.signals(), view_for(settings, quiet=quiet) as told:
+    with process.signals(), view_for(process.trainer.settings, quiet=quiet) as told:
         view = JsonView(told, process.trainer.stop) if json else PathView(told, process.directory.path)
         ended = process.run(view)
     if isinstance(view, JsonView) and view.error is not None:
         raise view.error
     if ended.reason == "diverged":
         kept = "the last finite checkpoint is kept" if ended.state_sha256 else "no checkpoint was saved yet"
+        settings = process.trainer.settings
+        clip = ", or --clip 5" if settings.clip is None or settings.clip > 5 else ""
         raise RunFailedError(
             f"training diverged at update {ended.update:,}: the loss or a weight is no longer finite "
-            f"({kept}); try a smaller --learning-rate than {settings.learning_rate:g}, or --clip 5"
+            f"({kept}); try a smaller --learning-rate than {settings.learning_rate:g}{clip}"
         )
     return 0 if process.signal is None else 128 + process.signal

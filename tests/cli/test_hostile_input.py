@@ -215,13 +215,11 @@ def without_privileges() -> list[str]:
 
 UNREADABLE: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "empty": (holding(b""), ["empty"]),
-    "only a byte order mark": (holding(b"\xef\xbb\xbf"), ["empty"]),
     "one character": (holding(b"a"), ["one distinct character"]),
     "one distinct character": (holding(b"a" * 5000), ["one distinct character", "'a'"]),
     "only ESC": (holding(b"\x1b" * 5000), ["one distinct character"]),
     "T characters": (holding(b"abcab"), ["5 characters", "at least 6"]),
     "T characters of several bytes": (holding("äöüäö".encode()), ["5 characters", "at least 6"]),
-    "T characters and a byte order mark": (holding(b"\xef\xbb\xbfabcab"), ["5 characters"]),
     "invalid UTF-8": (holding(b"fine\nnot \xff fine\n" * 9), ["UTF-8", "byte 9", "line 2", "iconv"]),
     "invalid UTF-8 after a megabyte": (
         holding(b"0123456789abcde\n" * 65536 + b"\xe4\n"),
@@ -299,10 +297,8 @@ def test_a_text_shorter_than_its_held_out_share_allows_is_refused(tmp_path: Path
 
 ODD: dict[str, bytes] = {
     "T + 1 characters": b"abcabc",
-    "no newline": b"abc" * 500,
     "byte order mark": b"\xef\xbb\xbf" + TEXT.encode(),
     "CR LF": TEXT.replace("\n", "\r\n").encode(),
-    "CR": TEXT.replace("\n", "\r").encode(),
     "NUL": b"a\0b\0c\n" * 300,
     "combining marks": ("z\u0351\u036b\u0343a\u0328\u0301 e\u0301\n" * 200).encode(),
     "emoji": ("👩\u200d💻 👍🏽 🇸🇪 ❤\ufe0f 🙂\n" * 200).encode(),
@@ -360,7 +356,6 @@ ODD_NAMES: dict[str, bytes] = {
     "bidi": "a\u202etxt.exe".encode(),
     "dash": b"-x.txt",
     "dots": b"...",
-    "only punctuation": b"!?*'\"`$(id).txt",
     "accents": "Bücher und Erzählungen.txt".encode(),
     "255 bytes": b"n" * 251 + b".txt",
     "not UTF-8": b"b\xfccher.txt",
@@ -407,12 +402,12 @@ def test_a_hostile_directory_is_harmless_at_a_terminal(tmp_path: Path) -> None:
     assert_harmless(shown)
 
 
-@pytest.mark.parametrize("argument", [EVIL, MARKUP + "\udcff"], ids=["escapes", "markup"])
 @pytest.mark.parametrize(
     "option",
     ["", "train", "--{}", "train --{}", "train --name", "train --preset", "train --hidden", "train --dtype"],
 )
-def test_hostile_arguments_come_back_harmless(here: Path, option: str, argument: str) -> None:
+def test_hostile_arguments_come_back_harmless(here: Path, option: str) -> None:
+    argument = EVIL + MARKUP + "\udcff"
     words = [word.format(argument) for word in option.split()]
     finished = charrnn(here, *map(os.fsencode, words), *([] if "{}" in option else [os.fsencode(argument)]))
     assert_refused(finished, here)
@@ -475,13 +470,10 @@ def test_a_word_is_one_of_those_allowed_or_refused(tmp_path: Path, name: str) ->
 
 ENDS = [
     ("temperature", "5e-324"),
-    ("init_std", "1e-300"),
     ("clip", "1e-300"),
     ("epsilon", "1e-30"),
     ("epochs", "1e-300"),
     ("beta1", "0.9999999999999999"),
-    ("decay", "0.9999999999999999"),
-    ("held_out", "0.9"),
     ("seed", "9223372036854775807"),
     ("threads", "1024"),
     ("chunk_length", "1000000000000000"),
@@ -677,7 +669,7 @@ def test_words_for_people_in_any_encoding(here: Path, changes: dict[str, str], a
     assert (finished.code, finished.err) == (0, "")
 
 
-@pytest.mark.parametrize("changes", ASCII.values(), ids=ASCII)
+@pytest.mark.parametrize("changes", [ASCII["ascii"], ASCII["C, and no UTF-8 mode"]], ids=["ascii", "C"])
 def test_a_refusal_in_any_encoding(here: Path, changes: dict[str, str]) -> None:
     assert_refused(charrnn(here, "train", "größe-文", **changes), here, "no such file")
 
@@ -740,8 +732,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-@pytest.mark.parametrize("free", [0, 4096, 8192, 12288])
-@pytest.mark.parametrize("source", ["book.txt", "-"])
+@pytest.mark.parametrize(
+    ("source", "free"), [("book.txt", 0), ("book.txt", 8192), ("-", 0), ("-", 4096), ("-", 12288)]
+)
 def test_a_full_disk_is_an_error_at_the_start(here: Path, small_disk: Path, free: int, source: str) -> None:
     with (small_disk / "fill").open("wb") as file:
         file.write(bytes(65536 - free))

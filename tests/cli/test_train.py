@@ -322,7 +322,7 @@ def test_sample_every_none_draws_no_sample(here: Path) -> None:
     assert of_type(only_run(here), "sample") == []
 
 
-@pytest.mark.parametrize("changes", [{}, {"NO_COLOR": "1"}, {"FORCE_COLOR": "1"}, {"TERM": "dumb"}])
+@pytest.mark.parametrize("changes", [{}, {"FORCE_COLOR": "1"}])
 def test_a_pipe_gets_no_escape_codes(here: Path, changes: dict[str, str]) -> None:
     finished = charrnn(here, "train", "book.txt", *SMALL, **changes)
     assert finished.code == 0
@@ -383,7 +383,7 @@ def test_runs_started_together_get_directories_of_their_own(here: Path) -> None:
         assert_saved(path)
 
 
-@pytest.mark.parametrize("name", ["my-run", "v1.2_final", "größe", "a" * 100])
+@pytest.mark.parametrize("name", ["v1.2-größe_x", "a" * 100])
 def test_a_run_can_be_named(here: Path, name: str) -> None:
     finished = charrnn(here, "train", "book.txt", "--name", name, *SMALL)
     assert finished.code == 0
@@ -518,6 +518,20 @@ def test_help_begins_with_an_example(here: Path, command: list[str]) -> None:
     lines = [line.strip() for line in finished.out.splitlines() if line.strip()]
     assert any(line.startswith("Example: charrnn") for line in lines[:3])
     assert "\x1b" not in finished.out
+
+
+@pytest.mark.parametrize("arguments", [["--version", "--help"], ["--help", "--version"]], ids=" ".join)
+def test_help_and_version_together(here: Path, arguments: list[str]) -> None:
+    finished = charrnn(here, *arguments)
+    assert (finished.code, finished.err) == (0, "")
+    assert "charrnn" in finished.out
+
+
+def test_a_text_that_is_called_help(here: Path) -> None:
+    (here / "--help").write_text(TEXT, encoding="utf-8")
+    finished = charrnn(here, "train", *SMALL, "--", "--help")
+    assert finished.code == 0, finished.err
+    assert finished.out == f"{only_run(here)}\n"
 
 
 def test_without_a_command_the_help_is_shown(here: Path) -> None:
@@ -762,20 +776,23 @@ def test_a_terminal_that_goes_away_does_not_stop_training(here: Path) -> None:
 SHELL = """
 import os, signal, subprocess, sys
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-job = subprocess.Popen(sys.argv[1:], process_group=0)
+if sys.argv[1] == "ignore":
+    signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+job = subprocess.Popen(sys.argv[2:], process_group=0)
 os.tcsetpgrp(0, job.pid)
 _, status = os.waitpid(job.pid, os.WUNTRACED)
-os.write(2, b"[stopped]" if os.WIFSTOPPED(status) else b"[ended]")
-os.kill(job.pid, signal.SIGCONT)
-_, status = os.waitpid(job.pid, 0)
-os.write(2, b"[code %d]" % os.waitstatus_to_exitcode(status))
+if os.WIFSTOPPED(status):
+    os.write(1, b"[stopped]")
+    os.kill(job.pid, signal.SIGCONT)
+    _, status = os.waitpid(job.pid, 0)
+os.write(1, b"[code %d]" % os.waitstatus_to_exitcode(status))
 """
+"""A shell with job control that does nothing but one `fg`."""
 
 
 def test_ctrl_z_and_fg(here: Path) -> None:
-    shell = [sys.executable, "-c", SHELL, *PROGRAM]
-    with on_terminal(here, "train", "book.txt", *ENDLESS, command=shell) as terminal:
-        run = run_path(terminal.process)
+    shell = [sys.executable, "-c", SHELL, "", *PROGRAM]
+    with on_terminal(here, "train", "book.txt", *ENDLESS, command=shell, out_too=True) as terminal:
         terminal.read_until("updates/s")
         terminal.type(b"\x1a")
         terminal.read_until(r"\[stopped\]")
@@ -784,9 +801,36 @@ def test_ctrl_z_and_fg(here: Path) -> None:
         terminal.type(b"\x03")
         terminal.read_until(r"\[code \d+\]")
     assert "[code 130]" in terminal.text
-    assert_saved(run)
+    assert_saved(only_run(here))
     assert cursor_is_shown(terminal.text)
     assert cursor_is_shown(while_stopped), "Ctrl+Z leaves the shell without a cursor"
+
+
+def test_ctrl_z_that_the_caller_ignores_stays_ignored(here: Path) -> None:
+    shell = [sys.executable, "-c", SHELL, "ignore", *PROGRAM]
+    with on_terminal(here, "train", "book.txt", *ENDLESS, command=shell, out_too=True) as terminal:
+        terminal.read_until("updates/s")
+        terminal.type(b"\x1a")
+        terminal.read_until("updates/s", since=len(terminal.seen))
+        terminal.type(b"\x03")
+        terminal.read_until(r"\[code \d+\]")
+    assert "[stopped]" not in terminal.text
+    assert "[code 130]" in terminal.text
+
+
+def test_a_stop_after_the_terminal_has_gone_does_not_end_training(here: Path) -> None:
+    with on_terminal(here, "train", "book.txt", *ENDLESS, controlling=False) as terminal:
+        run = run_path(terminal.process)
+        terminal.read_until("updates/s")
+        terminal.close()
+        for _ in range(3):  # at different moments
+            terminal.process.send_signal(signal.SIGTSTP)
+            sent_at = updates_done(run)
+            until(lambda before=sent_at: updates_done(run) > before or terminal.process.poll() is not None)
+        terminal.process.send_signal(signal.SIGTERM)
+        code = terminal.process.wait(PATIENCE)
+    assert [event["type"] for event in events(run)[-1:]] == ["ended"]
+    assert code == 143
 
 
 def test_ctrl_z_where_no_shell_could_continue_it(here: Path) -> None:

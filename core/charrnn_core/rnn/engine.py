@@ -23,7 +23,7 @@ _GATHERED_CHARACTERS = 1 << 16  # windows are gathered from the text for several
 
 
 @dataclass(frozen=True)
-class WindowGradients:
+class FirstWindow:
     """The first window of an update, measured without training on it.
 
     Attributes
@@ -95,7 +95,7 @@ class NumpyEngine:
         first: Floats = self._network.H[0]
         return first
 
-    def begin(self) -> WindowGradients:
+    def begin(self) -> FirstWindow:
         """Measure the first window on the parameters as they are; the smooth loss starts at its loss."""
         ((inputs, targets, _),) = self._gather(0, 1)
         self._network.H[0] = 0
@@ -103,7 +103,7 @@ class NumpyEngine:
             self.smooth_loss = loss = self._network.forward(inputs, targets)
             self._network.backward()
         self._network.H[0] = 0
-        return WindowGradients(loss, *self.gradient_figures())
+        return FirstWindow(loss, *self.gradient_figures())
 
     def advance(self, first: int, updates: int, stop_below: float | None = None) -> NDArray[np.float64]:
         """Do updates, and return the loss of each that was done.

@@ -1,4 +1,4 @@
-"""Forward and backward through one window, in NumPy without an allocation.
+"""Forward and backward through one window, in NumPy with next to no allocation.
 
 The equations are in core/README.md. What makes it fast: rows of U are gathered instead of multiplied with
 one-hot vectors; only the recurrence is inside the loop over time, all else is one product over the window;

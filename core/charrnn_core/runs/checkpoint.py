@@ -10,29 +10,33 @@ machine.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
 import os
+import re
 import stat
 import struct
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import safetensors.numpy
 
 from charrnn_core.errors import CheckpointError, SettingsError
 from charrnn_core.rnn.parameters import PARAMETER_NAMES, Floats
+from charrnn_core.runs.commands import COMMAND_NAMES
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.files import sync_directory, temporary_name, to_json, write_temporary
 from charrnn_core.runs.log import EventLog
+from charrnn_core.text.source import Kind
 from charrnn_core.text.vocabulary import Vocabulary
 from charrnn_core.training.settings import FIELDS, Settings
-from charrnn_core.training.state import Snapshot, memory_names
+from charrnn_core.training.state import Snapshot, memory_names, shaping_duties
 
 FORMAT = 1
 """Version of the checkpoint format."""
@@ -199,6 +203,7 @@ def _read(kind: str, descriptor: int) -> Checkpoint:
     header_bytes = _read_exactly(descriptor, length)
     header = json.loads(header_bytes, object_pairs_hook=_distinct)
     metadata = _metadata(header.pop("__metadata__"))
+    _check(metadata)
     settings = Settings.from_json(metadata["settings"])
     vocabulary = Vocabulary(metadata["vocabulary"])
     settings.check_memory(len(vocabulary))
@@ -236,15 +241,59 @@ def _read(kind: str, descriptor: int) -> Checkpoint:
     return Checkpoint(kind, snapshot, vocabulary, place, identity, metadata)
 
 
-def _place(metadata: dict[str, Any]) -> Place:
-    counts = [metadata[name] for name in ("log_length", "command_offset", "drawn")]
-    if not all(isinstance(count, int) and count >= 0 for count in counts):
-        raise _DamageError("it does not say where the run's other files were")
+def _check(metadata: dict[str, Any]) -> None:
+    """Raise unless everything in the metadata but settings and state is of the kind that it should be."""
+    for name in ("update", "log_length", "command_offset", "drawn"):
+        _is_count(name, metadata[name])
+    for name in ("epoch", "seconds"):
+        _is_time(name, metadata[name])
+    for name in ("vocabulary", "sha256", "state_sha256", "engine", "blas", "machine"):
+        _is_text(name, metadata[name])
+    if metadata["update"] != metadata["state"]["update"]:
+        raise _DamageError("it names two updates")
+    _is_count("threads", metadata["threads"])
+    FIELDS["threads"].check("threads", metadata["threads"])
+    corpus = metadata["corpus"]
+    _is_text("corpus.name", corpus["name"])
+    for digest in (corpus["sha256"], metadata["state_sha256"], metadata["sha256"]):
+        if not re.fullmatch("[0-9a-f]{64}", digest):
+            raise _DamageError("a digest is none")
+    _is_count("corpus.characters", corpus["characters"])
+    if corpus["kind"] not in get_args(Kind):
+        raise _DamageError("corpus.kind has an impossible value")
+    if (corpus["kind"] == "file") != isinstance(corpus["path"], str):
+        raise _DamageError("corpus.path has an impossible value")
+    _is_text("versions.charrnn", metadata["versions"]["charrnn"])
+    for name, version in metadata["versions"].items():
+        _is_text(f"versions.{name}", version)
     obeyed = metadata["obeyed"]
-    if obeyed is not None and obeyed.keys() != {"update", "time", "command", "name", "arguments"}:
-        raise _DamageError("it does not say which command was obeyed last")
-    log_length, command_offset, drawn = counts
-    return Place(log_length, command_offset, drawn, obeyed)
+    if obeyed is not None:
+        if obeyed.keys() != {"update", "time", "command", "name", "arguments"}:
+            raise _DamageError("it does not say which command was obeyed last")
+        _is_count("obeyed.update", obeyed["update"])
+        _is_time("obeyed.time", obeyed["time"])
+        _is_text("obeyed.command", obeyed["command"])
+        if obeyed["name"] not in COMMAND_NAMES or not isinstance(obeyed["arguments"], dict):
+            raise _DamageError("the command that was obeyed last is none")
+
+
+def _is_count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
+        raise _DamageError(f"{name} has an impossible value")
+
+
+def _is_time(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e18:
+        raise _DamageError(f"{name} has an impossible value")
+
+
+def _is_text(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise _DamageError(f"{name} has an impossible value")
+
+
+def _place(metadata: dict[str, Any]) -> Place:
+    return Place(metadata["log_length"], metadata["command_offset"], metadata["drawn"], metadata["obeyed"])
 
 
 def _read_exactly(descriptor: int, size: int) -> bytes:
@@ -269,7 +318,7 @@ def _metadata(texts: dict[str, str]) -> dict[str, Any]:
     """Return the metadata in the form of this version's format."""
     metadata = json.loads(texts[_METADATA_KEY], object_pairs_hook=_distinct)
     number = metadata["format"]
-    if not isinstance(number, int) or number < 1:
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
         raise _DamageError("its format has no number")
     if number > FORMAT:
         raise _DamageError(
@@ -299,12 +348,11 @@ def _identity(
     state: dict[str, Any],
 ) -> str:
     """Return the SHA-256 over the arrays (names, types, shapes, bytes) and all else that shapes training."""
-    values = settings.to_json()
     facts = {
-        "settings": {name: values[name] for name, field in FIELDS.items() if field.shapes_training},
+        "settings": settings.shaping(),
         "vocabulary": vocabulary,
         "corpus": corpus_sha256,
-        "state": state,
+        "state": {**state, "pending": shaping_duties(state["pending"])},
     }
     digest = hashlib.sha256(to_json(facts).encode())
     for name in sorted(arrays):
@@ -378,9 +426,17 @@ def save(
 
 
 def _link(existing: Path, name: Path) -> None:
-    """Let a second name stand for an existing file, in place of what stood there."""
+    """Let a second name stand for an existing file, in place of what stood there.
+
+    A file system without hard links gets a copy.
+    """
     temporary = temporary_name(name)
-    os.link(existing, temporary)
+    try:
+        os.link(existing, temporary)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV):
+            raise
+        temporary = write_temporary(name, existing.read_bytes(), durable=True)
     try:
         temporary.replace(name)
     finally:

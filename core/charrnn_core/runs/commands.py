@@ -179,7 +179,7 @@ class CommandReader:
 def _parse(line: bytes) -> Command | BadCommand:
     identity = None
     try:
-        fields = json.loads(line)
+        fields = json.loads(line.decode("utf-8"))
         if not isinstance(fields, dict):
             raise CommandError("a command is a JSON object")
         identity = fields.pop("id", None)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn_core.errors import RunDirectoryError
-from charrnn_core.runs.files import replace_file
+from charrnn_core.runs.files import read_small, replace_file
 from charrnn_core.runs.lock import is_locked, take_lock
 from charrnn_core.training.events import encodable
 
@@ -91,11 +91,13 @@ class RunDirectory:
             There is none, or it is not JSON.
         """
         try:
-            config = json.loads(self.config_path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            config = json.loads(read_small(self.config_path))
+        except (OSError, ValueError, RecursionError) as error:
             raise RunDirectoryError(f"{self.path} is not a run directory: {error}") from None
-        if not isinstance(config, dict):
-            raise RunDirectoryError(f"{self.path} is not a run directory: config.json holds no settings")
+        if not isinstance(config, dict) or not all(
+            isinstance(config.get(name), kind) for name, kind in (("settings", dict), ("corpus", dict))
+        ):
+            raise RunDirectoryError(f"{self.path} is not a run directory: its config.json is not of a run")
         return config
 
     def write_config(self, config: dict[str, Any]) -> None:

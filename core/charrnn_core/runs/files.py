@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,25 @@ def replace_file(path: Path, data: bytes, *, durable: bool = True) -> None:
         raise
     if durable:
         sync_directory(path.parent)
+
+
+def read_small(path: Path, most: int = 10_000_000) -> bytes:
+    """Return the bytes of a regular file that should be small.
+
+    Raises
+    ------
+    OSError
+        It cannot be read, is no regular file, or is too large.
+    """
+    # Without O_NONBLOCK the opening of a named pipe waits for a writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > most:
+            raise OSError(errno.EINVAL, "no regular file of a run", str(path))
+        return os.read(descriptor, most)
+    finally:
+        os.close(descriptor)
 
 
 def to_json(value: Any) -> str:

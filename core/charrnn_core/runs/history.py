@@ -59,7 +59,7 @@ class EventTail:
 
 def _parse(line: bytes) -> EventFields | None:
     try:
-        event = json.loads(line)
+        event = json.loads(line.decode("utf-8"))
     except (ValueError, RecursionError):
         return None
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
@@ -67,6 +67,29 @@ def _parse(line: bytes) -> EventFields | None:
     if not all(isinstance(event.get(name), (int, float)) for name in _NUMBERS):
         return None
     return event
+
+
+_COLUMNS = ("first_update", "loss_mean", "loss_min", "loss_max", "smooth_loss")
+
+
+def _well_formed(event: EventFields) -> bool:
+    """Return whether an event has what a fold needs of it; others are skipped like lines that are none."""
+    match event["type"]:
+        case "progress":
+            return all(_is_number(event.get(name)) or event.get(name) is None for name in _COLUMNS)
+        case "resumed":
+            return _is_number(event.get("log_length")) and _has_rate(event.get("settings"))
+        case "obeyed" if event.get("name") == "set-learning-rate":
+            return isinstance(event.get("command"), str) and _has_rate(event.get("arguments"))
+    return True
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _has_rate(value: object) -> bool:
+    return isinstance(value, dict) and _is_number(value.get("learning_rate"))
 
 
 @dataclass
@@ -101,7 +124,8 @@ class History:
     openings : list of dict
         The `started` event, and a `resumed` event for each time that training went on.
     progress, samples, validations, checks, epochs, checkpoints : list of dict
-        Events of these types, in order of their updates.
+        Events of these types, in the order of the log: what a command asked for before a crash stands before
+        what was done again after it.
     interventions : list of dict
         `obeyed` and `refused` events.
     warnings : list of dict
@@ -109,6 +133,8 @@ class History:
         How the last process ended; None while one trains, or after a crash.
     answered : set of str
         Ids of commands that have an answer.
+    refused_lines : set of int
+        Where lines of `commands.jsonl` without an id end that are refused.
     """
 
     openings: list[EventFields] = field(default_factory=list)
@@ -116,6 +142,7 @@ class History:
     warnings: list[EventFields] = field(default_factory=list)
     ended: EventFields | None = None
     answered: set[str] = field(default_factory=set)
+    refused_lines: set[int] = field(default_factory=set)
     _rates: list[tuple[int, int, float]] = field(default_factory=list)  # offset, update, learning rate
     _lanes: dict[str, _Lane] = field(
         default_factory=lambda: {
@@ -167,6 +194,8 @@ class History:
     def add(self, offset: int, event: EventFields) -> None:
         """Take in the next event of a log, whose line is at this offset."""
         kind = event["type"]
+        if not _well_formed(event):
+            return
         if kind in self._lanes:
             lane = self._lanes[kind]
             if kind == "progress" and lane.events:
@@ -182,6 +211,8 @@ class History:
                 self._rates.append((offset, event["update"], float(event["arguments"]["learning_rate"])))
             if isinstance(event.get("command"), str):
                 self.answered.add(event["command"])
+            if isinstance(event.get("offset"), int):
+                self.refused_lines.add(event["offset"])
         elif kind == "warning":
             self.warnings.append(event)
         elif kind == "ended":

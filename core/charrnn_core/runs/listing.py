@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from charrnn_core.errors import CheckpointError
+from charrnn_core.runs.checkpoint import read_checkpoint
 from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.runs.files import read_small
 
 RunState = Literal["training", "paused", "ended", "interrupted", "crashed"]
 
@@ -72,7 +76,7 @@ def summarize(directory: RunDirectory) -> RunSummary:
     latest: dict[str, Any] = next(
         (event for event in reversed(events) if event.get("smooth_loss") is not None), {}
     )
-    best: dict[str, Any] = next((event for event in reversed(events) if event.get("kind") == "best"), {})
+    last = events[-1] if events else {}
     reason = None if ended is None else str(ended.get("reason"))
     state: RunState
     if locked:
@@ -88,12 +92,12 @@ def summarize(directory: RunDirectory) -> RunSummary:
         state=state,
         reason=reason,
         corpus=str(_get(config, "corpus", "name", default="")),
-        update=status.get("update", events[-1].get("update", 0) if events else 0),
-        smooth_loss=status.get("smooth_loss", latest.get("smooth_loss")),
-        best_loss=best.get("loss") if ended is None else ended.get("best_loss"),
+        update=int(_number(status.get("update")) or _number(last.get("update")) or 0),
+        smooth_loss=_number(status.get("smooth_loss")) or _number(latest.get("smooth_loss")),
+        best_loss=_number(ended.get("best_loss")) if ended is not None else _best_loss(directory),
         created=created,
         age=_age(created),
-        size=sum(path.stat().st_size for path in directory.path.rglob("*") if path.is_file()),
+        size=_size(directory),
     )
 
 
@@ -111,7 +115,7 @@ def _last_events(directory: RunDirectory) -> list[dict[str, Any]]:
     for line in lines[0 if size <= _TAIL else 1 : -1]:
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(event, dict):
             events.append(event)
@@ -120,8 +124,8 @@ def _last_events(directory: RunDirectory) -> list[dict[str, Any]]:
 
 def _status(directory: RunDirectory) -> dict[str, Any]:
     try:
-        status = json.loads(directory.status_path.read_bytes())
-    except (OSError, ValueError):
+        status = json.loads(read_small(directory.status_path))
+    except (OSError, ValueError, RecursionError):
         return {}  # not written yet
     return status if isinstance(status, dict) else {}
 
@@ -130,6 +134,29 @@ def _get(value: Any, *names: str, default: Any) -> Any:
     for name in names:
         value = value.get(name, default) if isinstance(value, dict) else default
     return value
+
+
+def _best_loss(directory: RunDirectory) -> float | None:
+    """Return the loss of the best state that is saved."""
+    try:
+        best = read_checkpoint(directory.checkpoint_path("best")).snapshot.best
+    except CheckpointError:
+        return None  # none yet, or a damaged one: resume says so
+    return None if best is None else best.loss
+
+
+def _number(value: object) -> float | None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) < 1e18 else None  # type: ignore[arg-type]
+
+
+def _size(directory: RunDirectory) -> int:
+    """Return the bytes of all files; one that is replaced just now does not count."""
+    size = 0
+    for path in directory.path.rglob("*"):
+        with suppress(OSError):
+            size += path.lstat().st_size if not path.is_dir() else 0
+    return size
 
 
 def _age(created: str) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
+from contextlib import suppress
 from pathlib import Path
 
 from charrnn_core.runs.files import write_all
@@ -36,6 +37,7 @@ class EventLog:
         self.length = whole_lines(self._descriptor, size)
         if self.length < size:
             os.ftruncate(self._descriptor, self.length)
+        self._torn = False
         self._lines: deque[bytes] = deque(maxlen=_WAITING_LINES)
 
     @property
@@ -48,12 +50,22 @@ class EventLog:
         self._lines.append(event.to_line().encode())
         while self._lines:
             try:
+                self._cut()
+                self._torn = True  # until the line is whole
                 write_all(self._descriptor, self._lines[0])
+                self._torn = False
             except OSError as error:
-                os.ftruncate(self._descriptor, self.length)
+                with suppress(OSError):  # then the next append cuts first
+                    self._cut()
                 return error
             self.length += len(self._lines.popleft())
         return None
+
+    def _cut(self) -> None:
+        """Cut off what was written of a line that could not be written whole."""
+        if self._torn:
+            os.ftruncate(self._descriptor, self.length)
+            self._torn = False
 
     def sync(self) -> None:
         """Make what is written durable."""

@@ -28,6 +28,7 @@ from charrnn_core.training.events import (
     Status,
     Warned,
 )
+from charrnn_core.training.state import Best
 from charrnn_core.training.trainer import Trainer
 
 STATUS_SECONDS = 0.1
@@ -61,8 +62,10 @@ class TrainingProcess:
         Where the run's files were when the state that training goes on from was saved.
     answered : set of str
         The ids of commands that the log answers already.
-    saved_best : int, optional
-        The update of the best state that is on disk.
+    refused_lines : set of int
+        Where the lines of commands end that have no id and are refused already.
+    saved_best : Best, optional
+        The figures of the best state that is on disk.
     owned : bool
         Standard input is a pipe from whoever started this process; its end means that the owner is gone.
 
@@ -87,7 +90,8 @@ class TrainingProcess:
         *,
         place: Place | None = None,
         answered: set[str] | None = None,
-        saved_best: int | None = None,
+        refused_lines: set[int] | None = None,
+        saved_best: Best | None = None,
         owned: bool = False,
     ) -> None:
         self.directory = directory
@@ -98,6 +102,7 @@ class TrainingProcess:
         self._log = log
         self._opening = opening
         self._answered = answered or set()
+        self._refused_lines = refused_lines or set()
         self._owned = owned
         self._paused = False
         self._view: View = lambda item: None
@@ -128,9 +133,10 @@ class TrainingProcess:
         trainer, saver = self.trainer, self._saver
         self._view = view
         ended: Ended | None = None
+        self._answer_swallowed()
         for event in self._opening:
             self._record(event)
-        self._answer_old_commands()
+        self._refuse_old_commands()
         for item in trainer.run():
             if isinstance(item, Ended):
                 ended = item
@@ -207,28 +213,33 @@ class TrainingProcess:
             self._owned = False
             self.trainer.stop("owner gone")
 
-    def _answer_old_commands(self) -> None:
-        """Answer what was asked while nobody trained, and what a crash left without an answer."""
+    def _answer_swallowed(self) -> None:
+        """Answer the command whose effect is in the state to go on from, if a crash was faster."""
         obeyed = self._saver.place.obeyed
         if obeyed is not None and obeyed["command"] not in self._answered:
-            # It is in the state that training goes on from; only its answer was lost.
+            self._answered.add(obeyed["command"])
             self._record(Obeyed(**{**obeyed, "time": self.trainer.seconds}))
+
+    def _refuse_old_commands(self) -> None:
+        """Refuse what was asked while nobody trained."""
         while found := self._commands.read():
             for command, offset in found:
-                if not isinstance(command, Command) or command.id not in self._answered:
-                    self._refuse(command.id, "nobody was training")
+                known = offset in self._refused_lines if command.id is None else command.id in self._answered
+                if not known:
+                    self._refuse(command.id, "nobody was training", offset)
                 self._read_up_to(offset)
 
     def _obey_all(self) -> None:
         for command, offset in self._commands.read():
-            self._read_up_to(offset)
             if isinstance(command, BadCommand):
-                self._refuse(command.id, command.reason)
-                continue
-            try:
-                self._obey(command)
-            except (UsageError, CheckpointError) as error:
-                self._refuse(command.id, str(error))
+                self._refuse(command.id, command.reason, offset)
+            else:
+                try:
+                    self._obey(command)
+                except (UsageError, CheckpointError) as error:
+                    self._refuse(command.id, str(error), offset)
+            # Only now: what is not answered when a crash comes is read again.
+            self._read_up_to(offset)
 
     def _obey(self, command: Command) -> None:
         trainer, arguments = self.trainer, command.arguments
@@ -244,7 +255,7 @@ class TrainingProcess:
             case "sample":
                 self._draw(command)
             case "checkpoint":
-                self._saver.save_now()
+                self._with_answer_saved(command, lambda: self._saver.save_now(command.id))
             case "set-learning-rate":
                 self._set_learning_rate(command, float(arguments["learning_rate"]))
             case "check":
@@ -275,19 +286,33 @@ class TrainingProcess:
 
     def _set_learning_rate(self, command: Command, learning_rate: float) -> None:
         """Change it, and have the change in a saved checkpoint before it is answered."""
-        before, place = self.trainer.settings.learning_rate, self._saver.place
+        before = self.trainer.settings.learning_rate
         self.trainer.set_learning_rate(learning_rate)
-        self._saver.place = dataclasses.replace(place, obeyed=_plain(self._answer(command)))
         try:
-            self._saver.save_quietly()
+            self._with_answer_saved(command, self._saver.save_quietly)
         except CheckpointError:
             self.trainer.set_learning_rate(before)
+            raise
+
+    def _with_answer_saved(self, command: Command, save: Callable[[], None]) -> None:
+        """Save with the answer in the checkpoint, so that no crash can swallow it."""
+        place = self._saver.place
+        self._saver.place = dataclasses.replace(place, obeyed=_plain(self._answer(command)))
+        try:
+            save()
+        except CheckpointError:
             self._saver.place = place
             raise
 
-    def _refuse(self, command: str | None, reason: str) -> None:
+    def _refuse(self, command: str | None, reason: str, offset: int) -> None:
         self._record(
-            Refused(update=self.trainer.update, time=self.trainer.seconds, command=command, reason=reason)
+            Refused(
+                update=self.trainer.update,
+                time=self.trainer.seconds,
+                command=command,
+                reason=reason,
+                offset=offset if command is None else None,
+            )
         )
 
     def _read_up_to(self, offset: int) -> None:

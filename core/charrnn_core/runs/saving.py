@@ -11,6 +11,7 @@ from charrnn_core.runs.checkpoint import Place, RunFacts, save
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.log import EventLog
 from charrnn_core.training.events import CheckpointSaved, Event, Warned
+from charrnn_core.training.state import Best
 from charrnn_core.training.trainer import Trainer
 
 SAVE_SHARE = 50
@@ -28,8 +29,8 @@ class Saver:
     log : EventLog
     record : callable
         Takes the events that say what was saved, or what went wrong.
-    saved_best : int or None
-        The update of the best state that is on disk already.
+    saved_best : Best or None
+        The figures of the best state that is on disk already.
 
     Attributes
     ----------
@@ -50,7 +51,7 @@ class Saver:
         record: Callable[[Event], None],
         *,
         place: Place,
-        saved_best: int | None = None,
+        saved_best: Best | None = None,
     ) -> None:
         self.place = place
         self.state_sha256: str | None = None
@@ -99,22 +100,24 @@ class Saver:
         self._next = began + took + wait * 2 ** min(self._attempts, 6)
 
     def save_quietly(self) -> None:
-        """Save last, and record nothing of it.
+        """Save best, if it is new, and last, whatever the time.
 
         Raises
         ------
         CheckpointError
         """
+        self._save_best()
         self._save_last()
 
-    def save_now(self) -> None:
-        """Save last because somebody asked.
+    def save_now(self, command: str) -> None:
+        """Save because a command asked for it.
 
         Raises
         ------
         CheckpointError
         """
         began = time.monotonic()
+        self._save_best()
         digest = self._save_last()
         self._record(
             CheckpointSaved(
@@ -124,6 +127,7 @@ class Saver:
                 digest=digest,
                 seconds=round(time.monotonic() - began, 6),
                 loss=self._trainer.engine.smooth_loss,
+                command=command,
             )
         )
 
@@ -140,18 +144,21 @@ class Saver:
 
     def _save_best(self) -> None:
         trainer = self._trainer
-        if trainer.best is None or trainer.best_snapshot is None or trainer.best.update == self._saved_best:
+        best, saved_best = trainer.best, self._saved_best
+        if best is None or trainer.best_snapshot is None:
             return
+        if saved_best is not None and best.loss >= saved_best.loss:
+            return  # it is on disk, or what is there is better: done by a process that was killed just then
         saved = save(self._directory, "best", trainer.best_snapshot, self._facts, self._here(), self._log)
-        self._saved_best = trainer.best.update
+        self._saved_best = best
         self._record(
             CheckpointSaved(
-                update=trainer.best.update,
+                update=best.update,
                 time=trainer.seconds,
                 kind="best",
                 digest=saved.state_sha256,
                 seconds=saved.seconds,
-                loss=trainer.best.loss,
+                loss=best.loss,
             )
         )
 

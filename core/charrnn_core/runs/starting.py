@@ -21,11 +21,9 @@ from charrnn_core.runs.process import TrainingProcess
 from charrnn_core.text.corpus import Corpus, read_corpus, write_text
 from charrnn_core.text.source import Source, bundled_sources
 from charrnn_core.training.events import Event, Resumed, Started, Warned
-from charrnn_core.training.settings import FIELDS, STOPS, Settings, Value, option_name
+from charrnn_core.training.settings import CHANGEABLE, STOPS, Settings, Value, option_name
+from charrnn_core.training.state import Best
 from charrnn_core.training.trainer import Trainer
-
-CHANGEABLE = tuple(name for name, field in FIELDS.items() if not field.shapes_training and name != "threads")
-"""Settings that can be given another value when a run goes on, besides the learning rate."""
 
 
 def start(
@@ -52,7 +50,7 @@ def start(
     blas = limit_blas_threads(settings.threads)
     trainer = Trainer(settings, corpus)
     directory = create_run(runs, corpus.name, name)
-    facts = _facts(trainer, corpus, blas)
+    facts = run_facts(trainer, corpus, blas)
     try:
         lock = directory.lock()
         if corpus.kind == "input":
@@ -70,7 +68,12 @@ def start(
         shutil.rmtree(directory.path, ignore_errors=True)  # made a moment ago, and not yet a run
         raise RunFailedError(f"cannot write {directory.path}: {error.strerror}") from None
     opening = Started(
-        update=0, time=0.0, settings=settings.to_json(), corpus=facts.corpus, **facts.environment
+        update=0,
+        time=0.0,
+        run=directory.name,
+        settings=settings.to_json(),
+        corpus=facts.corpus,
+        **facts.environment,
     )
     return TrainingProcess(directory, lock, log, trainer, facts, [opening], owned=owned)
 
@@ -115,6 +118,10 @@ def resume(
             raise RunDirectoryError(f"{directory.path} was trained by the engine {engine}, which is not here")
         text = _text_of(directory, checkpoint, corpus)
         blas = limit_blas_threads(checkpoint.metadata["threads"])
+        if text.vocabulary != checkpoint.vocabulary:
+            raise CheckpointError(
+                f"{directory.path} has a checkpoint whose vocabulary is not that of its text"
+            )
         trainer = Trainer(settings, text, snapshot=checkpoint.snapshot)
         reached = trainer.reached
         if reached is not None and not checkpoint.snapshot.pending:
@@ -124,7 +131,7 @@ def resume(
             )
         directory.remove_stale_files()
         history = History.read(directory.events_path)
-        facts = _facts(trainer, text, blas)
+        facts = run_facts(trainer, text, blas)
         log = EventLog(directory.events_path)
         before = checkpoint.snapshot.settings.to_json()
         changed = {name: value for name, value in settings.to_json().items() if value != before[name]}
@@ -132,6 +139,7 @@ def resume(
             Resumed(
                 update=trainer.update,
                 time=trainer.seconds,
+                run=directory.name,
                 settings=settings.to_json(),
                 corpus=facts.corpus,
                 checkpoint=checkpoint.kind,
@@ -159,7 +167,8 @@ def resume(
         opening,
         place=checkpoint.place,
         answered=history.answered,
-        saved_best=_saved_best(directory, checkpoint),
+        refused_lines=history.refused_lines,
+        saved_best=_saved_best(directory),
         owned=owned,
     )
 
@@ -194,9 +203,13 @@ def replay(
         As `start` and `resume`.
     """
     config = directory.config()
+    try:
+        recorded = Settings.from_json(config["settings"])
+    except (SettingsError, TypeError) as error:
+        raise RunDirectoryError(f"{directory.path} is not a run directory: {error}") from None
     checkpoint, _ = newest_checkpoint(directory)
     without: dict[str, Any] = dict.fromkeys(STOPS)
-    settings = dataclasses.replace(Settings.from_json(config["settings"]), **without)
+    settings = dataclasses.replace(recorded, **without)
     text = _text_of(directory, checkpoint, corpus)
     process = start(settings, text, runs=runs, name=name)
     snapshot = checkpoint.snapshot
@@ -206,7 +219,8 @@ def replay(
     return process, Recording(settings, snapshot.update, checkpoint.state_sha256)
 
 
-def _facts(trainer: Trainer, corpus: Corpus, blas: str) -> RunFacts:
+def run_facts(trainer: Trainer, corpus: Corpus, blas: str) -> RunFacts:
+    """Return what checkpoints say of a run on this machine, whose matrix products are named `blas`."""
     environment = {
         "engine": trainer.engine.name,
         "threads": trainer.settings.threads,
@@ -220,10 +234,9 @@ def _facts(trainer: Trainer, corpus: Corpus, blas: str) -> RunFacts:
 def _changed(settings: Settings, changes: Mapping[str, Value]) -> Settings:
     """Return settings with changes; a stop that is given takes the place of all stops that there were."""
     for name, value in changes.items():
-        if name not in (*CHANGEABLE, "learning_rate") and value != getattr(settings, name):
+        if name not in CHANGEABLE and value != getattr(settings, name):
             raise SettingsError(
-                f"{option_name(name)} cannot change when a run goes on: what it has learnt so far would not "
-                f"fit; start a new run for that"
+                f"{option_name(name)} cannot change when a run goes on; start a new run for that"
             )
     values: dict[str, Any] = dict(changes)
     if any(changes.get(stop) is not None for stop in STOPS):
@@ -260,13 +273,12 @@ def _text_of(directory: RunDirectory, checkpoint: Checkpoint, given: str | None)
     return dataclasses.replace(text, name=facts["name"], kind=facts["kind"], path=facts["path"])
 
 
-def _saved_best(directory: RunDirectory, checkpoint: Checkpoint) -> int | None:
-    """Return the update of the best state on disk, if it is the one that the run remembers."""
-    best = checkpoint.snapshot.best
-    if best is None:
-        return None
+def _saved_best(directory: RunDirectory) -> Best | None:
+    """Return the figures of the best state on disk.
+
+    It may be ahead of the state that training goes on from, where a process was killed between saving both.
+    """
     try:
-        saved = read_checkpoint(directory.checkpoint_path("best"))
+        return read_checkpoint(directory.checkpoint_path("best")).snapshot.best
     except CheckpointError:
         return None
-    return best.update if saved.snapshot.update == best.update else None

@@ -17,6 +17,10 @@ CHUNKS_STREAM = 1
 """The first element of the spawn key of the random numbers that order chunks (0 is initialisation, ...)."""
 
 
+MOST_CHUNKS = 1_000_000
+"""An order of more chunks than this would take more memory than the text."""
+
+
 @dataclass(frozen=True)
 class Windows:
     """The windows of a training text, one an update, as a pure function of the update's number.
@@ -69,6 +73,11 @@ class Windows:
                 f"the text to train on has {self.characters:,} characters, and --seq-length "
                 f"{self.seq_length:,} with --batch-size {self.batch_size:,} needs at least {need:,}; "
                 f"choose a smaller {remedy}"
+            )
+        if self.order != "sequential" and self.part // self.chunk_length > MOST_CHUNKS:
+            raise CorpusError(
+                f"--chunk-length {self.chunk_length:,} would cut this text into more than {MOST_CHUNKS:,} "
+                f"chunks; choose a larger one"
             )
 
     @property
@@ -124,7 +133,7 @@ class Windows:
         """Return how many windows each chunk has.
 
         The last target of a chunk is the first character of the next, so that no transition of the text is
-        left out.
+        left out where T divides the length of a chunk; else the rest of each chunk is.
         """
         starts = self._chunk_starts()
         length = self.part - 1 if self.order == "sequential" else min(self.chunk_length, self.part - 1)
@@ -136,7 +145,7 @@ class Windows:
     def _epoch_chunks(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return an epoch's chunks in its order: where each begins, and how many windows are before it."""
         starts, windows = self._chunk_starts(), self._chunk_windows()
-        if self.order != "sequential":
+        if self.order in ("shuffled", "random"):
             generator = np.random.default_rng(
                 np.random.SeedSequence(self.seed, spawn_key=(CHUNKS_STREAM, epoch))
             )

@@ -61,7 +61,7 @@ class Event:
 
 
 def _says_nothing(name: str, value: Any) -> bool:
-    return not value and name in ("partial", "command")
+    return not value and name in ("partial", "command", "offset")
 
 
 def _finite(value: Any) -> Any:
@@ -74,6 +74,8 @@ class Started(Event):
 
     Attributes
     ----------
+    run : str
+        The run's name.
     settings : dict
     corpus : dict
         Name, kind, path, characters, vocabulary size, digest, and what was normalised.
@@ -87,6 +89,7 @@ class Started(Event):
     """
 
     type: ClassVar[str] = "started"
+    run: str
     settings: dict[str, Any]
     corpus: dict[str, Any]
     engine: str
@@ -231,6 +234,8 @@ class EpochDone(Event):
 class CheckpointSaved(Event):
     """A checkpoint was written that somebody asked for, or that is the best so far.
 
+    Its `update` is that of the state saved, which for a best one may be some time ago.
+
     Attributes
     ----------
     kind : str
@@ -241,6 +246,8 @@ class CheckpointSaved(Event):
         How long saving took.
     loss : float
         Of a best one, what it is best by: held-out loss where there is one, else smooth loss.
+    command : str or None
+        The command that asked for it.
     """
 
     type: ClassVar[str] = "checkpoint"
@@ -248,6 +255,7 @@ class CheckpointSaved(Event):
     digest: str
     seconds: float
     loss: float
+    command: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -277,11 +285,14 @@ class Refused(Event):
     command : str or None
         Its id, where it had one.
     reason : str
+    offset : int or None
+        Where in `commands.jsonl` a line without an id ends.
     """
 
     type: ClassVar[str] = "refused"
     command: str | None
     reason: str
+    offset: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

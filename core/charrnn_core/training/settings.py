@@ -57,7 +57,7 @@ class Field:
     def allowed(self) -> str:
         """The allowed values in words."""
         words = ", ".join(self.choices) if self.choices else self._range()
-        return f"{words}, or none" if self.none else words
+        return f"{words}, or none ({self.none})" if self.none else words
 
     def _range(self) -> str:
         noun = "a whole number" if self.kind is int else "a number"
@@ -95,7 +95,8 @@ class Field:
             if self.kind is not str or value not in self.choices:
                 raise self._refusal(name, value)
             return
-        if isinstance(value, bool) or (self.kind is int and not isinstance(value, int)):
+        kinds = int if self.kind is int else (int, float)
+        if isinstance(value, bool) or not isinstance(value, kinds):
             raise self._refusal(name, value)
         low = value > self.minimum if self.above else value >= self.minimum
         high = value < self.maximum if self.below else value <= self.maximum
@@ -108,7 +109,8 @@ class Field:
 
 
 def _plain(number: float) -> str:
-    return f"{number:,.0f}" if float(number).is_integer() and abs(number) < 1e15 else f"{number:g}"
+    whole = isinstance(number, int) or (float(number).is_integer() and abs(number) < 1e15)
+    return f"{int(number):,}" if whole else f"{number:g}"
 
 
 def option_name(name: str) -> str:
@@ -257,7 +259,7 @@ class Settings:
         None,
         _STOPPING,
         float,
-        "stop when the smooth loss falls below this",
+        "stop when the smooth loss, in the unit of --loss, falls below this",
         maximum=1e9,
         none="never",
         shapes_training=False,
@@ -288,7 +290,13 @@ class Settings:
     )
 
     checkpoint_every: float = _setting(
-        5.0, _SAVING, float, "seconds between checkpoints", minimum=0.0, maximum=1e6, shapes_training=False
+        5.0,
+        _SAVING,
+        float,
+        "seconds between checkpoints, or 50 times what the last one took",
+        minimum=0.0,
+        maximum=1e6,
+        shapes_training=False,
     )
     threads: int = _setting(
         1, _SAVING, int, "threads of the matrix products", minimum=1, maximum=1024, shapes_training=False
@@ -338,6 +346,23 @@ class Settings:
         """Return the settings as a dictionary of JSON values."""
         return dataclasses.asdict(self)
 
+    def shaping(self) -> dict[str, Value]:
+        """Return the settings that another trained state would follow from, without those that are idle."""
+        idle = {
+            "beta1": self.optimizer != "adam",
+            "beta2": self.optimizer != "adam",
+            "decay": self.optimizer != "rmsprop",
+            "init_std": self.init != "normal",
+            "chunk_length": self.chunks == "sequential",
+            "validate_every": self.held_out == 0,
+        }
+        values = self.to_json()
+        return {
+            name: values[name]
+            for name, field in FIELDS.items()
+            if field.shapes_training and not idle.get(name)
+        }
+
     @property
     def characters_of_loss(self) -> int:
         """How many characters a loss is the sum over: T, or 1 where it is a mean."""
@@ -346,9 +371,9 @@ class Settings:
     def memory_needed(self, characters: int) -> int:
         """Return about how many bytes training needs for a vocabulary of this size, the text apart."""
         m, K, rows = self.hidden, characters, self.seq_length * self.batch_size
-        # Parameters, gradients, clipped gradients, scratch and optimizer's memory; as much again for the best
-        # state, and as much twice while a checkpoint is copied and written.
-        copies = 4 + 3 * (3 if self.optimizer == "adam" else 2)
+        # Gradients, clipped gradients and scratch; and the state (parameters and optimizer's memory) as it
+        # is, as it was best, as it is copied for a checkpoint, and three times as bytes while it is written.
+        copies = 3 + 6 * (3 if self.optimizer == "adam" else 2)
         numbers = (2 * m * K + m * m + m + K) * copies + rows * (6 * m + 3 * K)
         return numbers * (4 if self.dtype == "float32" else 8)
 
@@ -371,6 +396,12 @@ class Settings:
 
 FIELDS: dict[str, Field] = {field.name: field.metadata["field"] for field in dataclasses.fields(Settings)}
 """What is known of each setting, by name, in the order of the groups."""
+
+CHANGEABLE = (
+    "learning_rate",
+    *(name for name, field in FIELDS.items() if not field.shapes_training and name != "threads"),
+)
+"""The settings that can be given another value when a run goes on."""
 
 STOPS = ("updates", "epochs", "seconds", "stop_below")
 """The settings that say when a run ends; the first that is reached ends it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -17,6 +17,11 @@ Duty = Literal["log", "epoch", "validate", "best", "sample"]
 
 DUTIES: tuple[Duty, ...] = ("log", "epoch", "validate", "best", "sample")
 """The duties in the order in which they are done."""
+
+
+def shaping_duties(duties: Sequence[Duty]) -> tuple[Duty, ...]:
+    """Return the duties that the state depends on: all but samples."""
+    return tuple(duty for duty in duties if duty != "sample")
 
 
 def bucket_width(update: int) -> int:
@@ -148,7 +153,7 @@ class Snapshot:
             "bucket": bucket,
             "best": None if self.best is None else asdict(self.best),
             "pending": list(self.pending),
-            "gradient_norm": self.gradient_norm,
+            "gradient_norm": self.gradient_norm if math.isfinite(self.gradient_norm) else None,
             "clipped_share": self.clipped_share,
         }
 
@@ -188,8 +193,9 @@ class Snapshot:
             smooth_loss=_finite(state["smooth_loss"]),
             bucket=_bucket(state["bucket"], _natural(state["update"])),
             best=None if state["best"] is None else _best(state["best"], _natural(state["update"])),
-            pending=tuple(duty for duty in DUTIES if duty in state["pending"]),
-            gradient_norm=_finite(state["gradient_norm"]),
+            pending=_pending(state["pending"]),
+            # An entry that overflows is clipped, and training goes on; only its norm is lost.
+            gradient_norm=math.inf if state["gradient_norm"] is None else _finite(state["gradient_norm"]),
             clipped_share=_finite(state["clipped_share"]),
             seconds=seconds,
         )
@@ -214,12 +220,21 @@ def _finite(value: object) -> float:
 
 def _bucket(value: Mapping[str, Any], update: int) -> Bucket:
     bucket = Bucket(_natural(value["first"]), _natural(value["last"]), _natural(value["count"]))
+    if bucket.first < 1 or bucket.last != bucket.first - 1 + bucket_width(bucket.first - 1):
+        raise ValueError("the unfinished bucket of the log has another width than it should")
     if not bucket.first - 1 <= update <= bucket.last or bucket.count != update - bucket.first + 1:
         raise ValueError("the unfinished bucket of the log does not end at the update")
     bucket.total = _finite(value["total"])
     if bucket.count:
         bucket.low, bucket.high = _finite(value["low"]), _finite(value["high"])
     return bucket
+
+
+def _pending(value: object) -> tuple[Duty, ...]:
+    pending = tuple(duty for duty in DUTIES if isinstance(value, list) and duty in value)
+    if not isinstance(value, list) or list(pending) != value:
+        raise ValueError("the duties that are still to be done are not duties in their order")
+    return pending
 
 
 def _best(value: Mapping[str, Any], update: int) -> Best:

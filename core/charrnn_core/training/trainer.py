@@ -32,7 +32,7 @@ from charrnn_core.training.events import (
     Validated,
 )
 from charrnn_core.training.settings import Settings
-from charrnn_core.training.state import Best, Bucket, Duty, Snapshot
+from charrnn_core.training.state import Best, Bucket, Duty, Snapshot, shaping_duties
 
 BEST_EVERY = 100
 """Updates between two looks at whether the smooth loss is the best so far."""
@@ -144,7 +144,8 @@ class Trainer:
         self._seconds_before = 0.0
         self._paused_at: float | None = None
         self._bucket_time = 0.0
-        self._gradient = (0.0, 0.0)  # norm and clipped share of the last update's gradient
+        # Norm and clipped share of the last update's gradient; None until somebody asks.
+        self._gradient: tuple[float, float] | None = None
         self._end: tuple[int, tuple[Duty, ...]] | None = None
         self._rates: list[tuple[int, float]] = []  # changes of the learning rate to come, last one first
         self._pace: deque[tuple[float, int]] = deque()  # times and updates of the last second
@@ -170,12 +171,24 @@ class Trainer:
         return self._stop_reason is not None
 
     def stop(self, reason: str) -> None:
-        """Stop before the next update; `reason` goes into the `ended` event."""
-        self._stop_reason = reason
+        """Stop before the next update; the first `reason` goes into the `ended` event."""
+        self._stop_reason = self._stop_reason or reason
 
     def end_at(self, update: int, pending: tuple[Duty, ...]) -> None:
-        """End as a recorded run ended: at an update, before the duties that it left to be done."""
+        """End as a recorded run ended: at an update, before the duties that it left to be done.
+
+        A sample that the recorded run still had to draw is no reason to wait for one: it may have had another
+        cadence.
+        """
         self._end = (update, pending)
+
+    def _is_end(self) -> bool:
+        if self._end is None or self._end[0] != self.update:
+            return False
+        recorded = self._end[1]
+        if "sample" in self._pending and "sample" not in recorded:
+            return False
+        return shaping_duties(self._pending) == shaping_duties(recorded)
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """Train with another learning rate from the next update on.
@@ -240,7 +253,7 @@ class Trainer:
     def snapshot(self) -> Snapshot:
         """Return a copy of the whole state."""
         engine = self.engine
-        norm, clipped_share = self._gradient
+        norm, clipped_share = self._gradient_figures()
         m, K = self.settings.hidden, len(self.corpus.vocabulary)
         return Snapshot(
             settings=self.settings,
@@ -338,7 +351,7 @@ class Trainer:
         self.update += len(done)
         if done:
             self._bucket.add(done)
-        self._gradient = self.engine.gradient_figures()
+        self._gradient = None
         self._pending = [] if self.diverged else self._due()
         now = self.seconds
         self._pace.append((now, self.update))
@@ -380,7 +393,7 @@ class Trainer:
         settings = self.settings
         if self.diverged:
             return "diverged"
-        if self._end == (self.update, tuple(self._pending)):
+        if self._is_end():
             return "replayed"
         if settings.stop_below is not None and self.update and self.engine.smooth_loss < settings.stop_below:
             return "smooth loss"
@@ -415,7 +428,7 @@ class Trainer:
     def _do_duties(self) -> Iterator[Event | Status]:
         """Do what is pending; a validation that a stop interrupts stays pending."""
         while self._pending:
-            if self._end == (self.update, tuple(self._pending)):
+            if self._is_end():
                 return
             if self._pending[0] == "validate":
                 loss = yield from self._held_out_loss()
@@ -446,7 +459,7 @@ class Trainer:
         bucket, now = self._bucket, self.seconds
         elapsed = max(now - self._bucket_time, 1e-6)
         self._bucket_time = now
-        norm, clipped_share = self._gradient
+        norm, clipped_share = self._gradient_figures()
         position, _ = self.windows.at(self.update - 1, 1)
         return Progress(
             update=self.update,
@@ -463,6 +476,11 @@ class Trainer:
             updates_per_second=round(bucket.count / elapsed, 1),
             partial=partial,
         )
+
+    def _gradient_figures(self) -> tuple[float, float]:
+        if self._gradient is None:
+            self._gradient = self.engine.gradient_figures()
+        return self._gradient
 
     def _held_out_loss(self) -> Generator[Status, None, float | None]:
         """Return the held-out loss in nats per character, or None if a stop came first."""

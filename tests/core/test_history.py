@@ -1,0 +1,471 @@
+"""The history of a run is what happened in it, however its log came to be and however it is read."""
+
+import itertools
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from charrnn_core.runs import starting
+from charrnn_core.runs.commands import Command, send
+from charrnn_core.runs.history import EventTail, History
+from charrnn_core.runs.log import EventLog
+from charrnn_core.text.corpus import corpus_of
+from charrnn_core.training.events import Progress, Warned
+from charrnn_core.training.settings import Settings
+from charrnn_core.training.state import bucket_width
+
+LANES = {
+    "progress": "progress",
+    "sample": "samples",
+    "validated": "validations",
+    "gradients_checked": "checks",
+    "epoch": "epochs",
+    "checkpoint": "checkpoints",
+}
+
+
+def event(kind, update, **fields):
+    return {"type": kind, "update": update, "time": float(update), **fields}
+
+
+def bucket(first, update, *, partial=False, **fields):
+    figures = {"loss_min": 1.0, "loss_max": 3.0, "smooth_loss": 2.0, **fields}
+    told = {"partial": True} if partial else {}
+    return event("progress", update, first_update=first, **figures, **told)
+
+
+def resumed(update, log_length, rate=0.1):
+    return event("resumed", update, log_length=log_length, settings={"learning_rate": rate})
+
+
+def folded(events):
+    """The history of events whose lines have the offsets 0, 10, 20, ..."""
+    history = History()
+    for index, one in enumerate(events):
+        history.add(10 * index, one)
+    return history
+
+
+def lane(history, kind):
+    return getattr(history, LANES[kind])
+
+
+# -- any sequence of events --------------------------------------------------------------------------------
+
+UPDATES = st.integers(0, 30)
+COMMANDS = st.sampled_from(["a", "b", "c", "d"])
+
+
+@st.composite
+def sequences(draw):
+    """Any events in any order, as a log has them in which processes were killed again and again."""
+    events = []
+    for index in range(draw(st.integers(0, 40))):
+        update = draw(UPDATES)
+        match draw(st.sampled_from([*LANES, "progress", "resumed", "obeyed", "refused", "other", "ended"])):
+            case "progress":
+                one = bucket(draw(st.integers(0, 4)), update, partial=draw(st.booleans()))
+            case "resumed":
+                one = resumed(update, 10 * draw(st.integers(0, index)), draw(st.sampled_from([0.1, 0.2])))
+            case "obeyed":
+                one = event("obeyed", update, command=draw(COMMANDS), name="pause", arguments={})
+                if draw(st.booleans()):
+                    one["name"] = "set-learning-rate"
+                    one["arguments"] = {"learning_rate": draw(st.sampled_from([0.3, 0.4]))}
+            case "refused":
+                one = event("refused", update, command=draw(COMMANDS | st.none()), reason="no")
+            case "other":
+                one = event(draw(st.sampled_from(["warning", "started", "of the future"])), update)
+            case "ended":
+                one = event("ended", update, reason="updates")
+            case kind:
+                one = event(kind, update, number=index)
+                if draw(st.booleans()):
+                    one["command"] = draw(COMMANDS)
+        events.append(one)
+    return events
+
+
+def slowly(events):
+    """What is left of a log by the rules in the docstrings, all of it worked out anew for each event."""
+    left = []  # pairs of index and event
+    for index, one in enumerate(events):
+        if one["type"] == "resumed":
+            left = [
+                (earlier, other)
+                for earlier, other in left
+                if other["type"] not in LANES
+                or other.get("command")
+                or (10 * earlier < one["log_length"] and other["update"] <= one["update"])
+            ]
+        if one["type"] == "progress":
+            buckets = [pair for pair in left if pair[1]["type"] == "progress"]
+            if buckets and buckets[-1][1].get("partial"):
+                if buckets[-1][1]["first_update"] == one["first_update"]:
+                    left.remove(buckets[-1])
+        left.append((index, one))
+    return left
+
+
+def rates_slowly(events, until):
+    """The changes of the rate that had an effect on the state in the end."""
+    rates = []
+    for index, one in enumerate(events):
+        if one["type"] == "resumed":
+            lost = [rate for rate in rates if 10 * rate[0] >= one["log_length"] or rate[1] > one["update"]]
+            rates = [rate for rate in rates if rate not in lost]
+            rates.append((index, one["update"], one["settings"]["learning_rate"]))
+        if one["type"] == "obeyed" and one["name"] == "set-learning-rate":
+            rates.append((index, one["update"], one["arguments"]["learning_rate"]))
+    return [(update, rate) for _, update, rate in rates if update <= until]
+
+
+@given(sequences(), UPDATES)
+@hypothesis_settings(max_examples=250)
+def test_a_fold_of_any_events_is_what_the_rules_say(events, until):
+    history, left = folded(events), slowly(events)
+    for kind in LANES:
+        expected = [one for _, one in left if one["type"] == kind]
+        assert lane(history, kind) == expected
+    assert history.openings == [one for one in events if one["type"] in ("started", "resumed")]
+    assert history.interventions == [one for one in events if one["type"] in ("obeyed", "refused")]
+    assert history.warnings == [one for one in events if one["type"] == "warning"]
+    assert history.answered == {
+        one["command"] for one in events if one["type"] in ("obeyed", "refused") and one["command"]
+    }
+    ends = [one for one in events if one["type"] in ("ended", "resumed")]
+    assert history.ended == (ends[-1] if ends and ends[-1]["type"] == "ended" else None)
+    assert history.learning_rates(until) == rates_slowly(events, until)
+
+
+# -- runs that are killed: the fold is the uninterrupted run ------------------------------------------------
+
+
+def uninterrupted(updates):
+    """All that a run of so many updates tells, by update; buckets of three."""
+    told = [bucket(0, 0)]
+    for update in range(1, updates + 1):
+        if update % 3 == 0:
+            told.append(bucket(update - 2, update))
+        if update % 7 == 0:
+            told.append(event("epoch", update, epoch=update // 7))
+        if update % 4 == 0:
+            told.append(event("validated", update, loss=1 / update))
+        if update % 5 == 0:
+            told.append(event("sample", update, text=str(update)))
+    return told
+
+
+@st.composite
+def killed_runs(draw):
+    """A log of a run that was killed or stopped at any places and went on; and what it comes to.
+
+    The state of the run is how many of its updates and events are done; a checkpoint is a copy of that.
+    """
+    total = 30
+    steps = []  # all that happens: updates, and the events that they bring, in order
+    for update in range(total + 1):
+        steps.append(("update", update))
+        steps += [("event", one) for one in uninterrupted(total) if one["update"] == update]
+    log, asked = [], []
+    at, saved = 0, None  # steps done; steps done and length of the log at the last save
+    for _ in range(draw(st.integers(0, 4))):
+        until = draw(st.integers(min(at + 1, len(steps)), len(steps)))
+        saves = draw(st.sets(st.integers(at, until)))
+        commands = draw(st.sets(st.integers(at, until), max_size=3))
+        while at < until:
+            kind, value = steps[at]
+            at += 1
+            update = value if kind == "update" else value["update"]
+            if kind == "event":
+                log.append(value)
+            if at in commands:
+                one = event("sample", update, text="asked", command=f"c{len(asked)}")
+                asked.append(one)
+                log.append(one)
+            if at in saves or saved is None:
+                saved = at, 10 * len(log)
+        update = max(value for kind, value in steps[:at] if kind == "update")
+        if draw(st.booleans()):  # a clean stop: the unfinished bucket, a save, the end
+            if update % 3:
+                log.append(bucket(update - update % 3 + 1, update, partial=True))
+            saved = at, 10 * len(log)
+            log.append(event("ended", update, reason="stopped"))
+        at, length = saved
+        update = max(value for kind, value in steps[:at] if kind == "update")
+        log.append(resumed(update, length))
+    log += [value for kind, value in steps[at:] if kind == "event"]
+    return log, uninterrupted(total), asked
+
+
+@given(killed_runs())
+@hypothesis_settings(max_examples=250)
+def test_the_history_of_a_killed_run_is_that_of_an_uninterrupted_one(run):
+    log, expected, asked = run
+    history = folded(log)
+    for kind in LANES:
+        found = [one for one in lane(history, kind) if not one.get("command")]
+        assert found == [one for one in expected if one["type"] == kind]
+    assert [one for one in history.samples if one.get("command")] == asked
+
+
+def test_an_unfinished_bucket_gives_way_to_the_one_that_completes_it():
+    first, unfinished, whole = bucket(1, 2), bucket(3, 4, partial=True), bucket(3, 5)
+    assert folded([first, unfinished]).progress == [first, unfinished]
+    assert folded([first, unfinished, resumed(4, 20), whole]).progress == [first, whole]
+    longer = bucket(3, 5, partial=True)
+    assert folded([first, unfinished, resumed(4, 20), longer]).progress == [first, longer]
+    # Going on from before the unfinished bucket forgets it too.
+    assert folded([first, unfinished, resumed(2, 10)]).progress == [first]
+    # A bucket that is not unfinished gives way to nothing.
+    assert folded([first, bucket(1, 2)]).progress == [first, bucket(1, 2)]
+
+
+def test_what_is_superseded_is_told_by_offset_and_by_update():
+    events = [event("sample", update, text="") for update in (1, 2, 2, 3)]
+    assert folded([*events, resumed(9, 40)]).samples == events
+    assert folded([*events, resumed(9, 20)]).samples == events[:2]
+    assert folded([*events, resumed(2, 40)]).samples == events[:3]
+    assert folded([*events, resumed(2, 20), *events[2:]]).samples == events
+
+
+@pytest.mark.parametrize("kind", ["sample", "gradients_checked", "checkpoint"])
+def test_what_a_command_caused_stays(kind):
+    asked, scheduled = event(kind, 9, command="x"), event(kind, 9)
+    assert lane(folded([asked, scheduled, resumed(1, 0)]), kind) == [asked]
+
+
+def test_a_checkpoint_that_was_asked_for_stays_in_the_history_of_a_killed_run(tmp_path):
+    """It happened: somebody asked, was answered, and the event has not been told again."""
+
+    class Killed(BaseException):
+        pass
+
+    settings = Settings.of(hidden=5, seq_length=4, updates=60, sample_every=None, checkpoint_every=1e6)
+    process = starting.start(settings, corpus_of("the tide rises, the tide falls\n" * 8), runs=tmp_path)
+
+    def view(item):
+        if item.update == 30 and isinstance(item, Progress):
+            send(process.directory.commands_path, Command.make("checkpoint"))
+        if item.update == 40:
+            raise Killed
+
+    with pytest.raises(Killed):
+        process.run(view)
+    os.close(process._lock)
+    before = History.read(process.directory.events_path).checkpoints
+    assert [one["update"] for one in before] == [30]
+    starting.resume(process.directory, {}).run(lambda item: None)
+    assert History.read(process.directory.events_path).checkpoints[:1] == before
+
+
+# -- the tail ----------------------------------------------------------------------------------------------
+
+LINES = st.one_of(
+    st.builds(
+        lambda update, text: json.dumps(event("sample", update, text=text), ensure_ascii=False).encode(),
+        UPDATES,
+        st.text(max_size=20),
+    ),
+    st.sampled_from(
+        [
+            b"", b"{", b"null", b"[]", b"3", b'"x"', b"\xff\xfe\x00", b"NaN", b"[" * 100_000, b"{}",
+            b'{"type":1,"update":1,"time":0}', b'{"type":"sample"}',
+            b'{"type":"sample","update":"1","time":0}', b'{"type":"sample","update":1,"time":null}',
+            b'{"type":"sample","update":1}', b"\r", b"9" * 5000,
+            b'{"type":"unknown","update":1,"time":0}',
+        ]
+    ),
+)  # fmt: skip
+
+
+def readable(line):
+    """Whether a line is an event: what the tail must find, said in another way."""
+    try:
+        value = json.loads(line)
+        return (
+            type(value) is dict
+            and type(value.get("type")) is str
+            and type(value.get("update")) in (int, float)
+            and type(value.get("time")) in (int, float)
+        )
+    except (ValueError, RecursionError):
+        return False
+
+
+@given(st.lists(LINES, max_size=12), st.binary(max_size=6), st.lists(st.integers(0, 3000), max_size=12))
+@hypothesis_settings(max_examples=60)
+def test_a_tail_of_a_growing_file_yields_what_reading_it_whole_does(lines, rest, cuts):
+    whole = b"".join(line + b"\n" for line in lines) + rest.replace(b"\n", b"")
+    expected, offset = [], 0
+    for line in lines:
+        if readable(line):
+            expected.append((offset, json.loads(line)))
+        offset += len(line) + 1
+    edges = [0, *sorted({cut % (len(whole) + 1) for cut in cuts}), len(whole)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "events.jsonl"
+        tail = EventTail(path)
+        assert list(tail.read()) == []
+        found = []
+        for begin, end in itertools.pairwise(edges):
+            with path.open("ab") as file:
+                file.write(whole[begin:end])
+            found += tail.read()
+            # Never a line before its end has come.
+            complete = whole[:end].rfind(b"\n") + 1
+            assert found == [pair for pair in expected if pair[0] < complete]
+        assert list(tail.read()) == []
+        tail.close()
+        again = EventTail(path)
+        assert list(again.read()) == expected
+        again.close()
+
+
+def test_a_tail_waits_at_an_incomplete_line_and_reads_it_anew_when_it_was_cut(tmp_path):
+    path = tmp_path / "events.jsonl"
+    tail = EventTail(path)
+    path.write_bytes(b'{"type":"warning","update":1,"time":0.0,"mess')
+    assert list(tail.read()) == []
+    EventLog(path).append(Warned(update=2, time=1.0, message="cut"))  # a new process cuts the torn line
+    ((offset, found),) = tail.read()
+    assert (offset, found["update"], found["message"]) == (0, 2, "cut")
+    tail.close()
+
+
+def test_a_tail_goes_on_where_its_reader_broke_off(tmp_path):
+    path = tmp_path / "events.jsonl"
+    path.write_text("".join(json.dumps(event("epoch", update)) + "\n" for update in range(5)))
+    tail = EventTail(path)
+    for _, first in tail.read():
+        assert first["update"] == 0
+        break
+    assert [one["update"] for _, one in tail.read()] == [1, 2, 3, 4]
+    tail.close()
+
+
+def test_lines_longer_than_a_read_are_whole(tmp_path):
+    path = tmp_path / "events.jsonl"
+    long = json.dumps(event("sample", 1, text="x" * (1 << 21)))
+    path.write_text(long + "\n" + json.dumps(event("epoch", 2)) + "\n")
+    history = History.read(path)
+    assert len(history.samples[0]["text"]) == 1 << 21
+    assert len(history.epochs) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"type":"resumed","update":1,"time":0}',
+        '{"type":"resumed","update":1,"time":0,"log_length":"x","settings":[]}',
+        '{"type":"resumed","update":1,"time":0,"log_length":0,"settings":{"learning_rate":"fast"}}',
+        '{"type":"obeyed","update":1,"time":0,"command":"x","name":"set-learning-rate"}',
+        '{"type":"obeyed","update":1,"time":0,"command":[],"name":"set-learning-rate","arguments":{}}',
+    ],
+)
+def test_a_line_with_the_fields_of_no_event_is_skipped(tmp_path, line):
+    path = tmp_path / "events.jsonl"
+    good = json.dumps(event("epoch", 2))
+    path.write_text(f"{good}\n{line}\n{good}\n")
+    assert len(History.read(path).epochs) == 2
+
+
+def test_the_history_of_no_file_is_empty(tmp_path):
+    history = History.read(tmp_path / "events.jsonl")
+    assert history.progress == []
+    assert history.ended is None
+    assert history.column("smooth_loss").shape == (0,)
+    assert all(len(column) == 0 for column in history.envelope(10))
+
+
+# -- the envelope ------------------------------------------------------------------------------------------
+
+LOSSES = st.one_of(st.floats(0, 1e6), st.none())
+
+
+@given(
+    widths=st.lists(st.integers(1, 60), min_size=1, max_size=80),
+    data=st.data(),
+    columns=st.integers(1, 100),
+)
+@hypothesis_settings(max_examples=150)
+def test_an_envelope_keeps_the_extremes(widths, data, columns):
+    history, update = History(), 0
+    for index, width in enumerate(widths):
+        low, high = data.draw(LOSSES), data.draw(LOSSES)
+        if low is not None and high is not None and low > high:
+            low, high = high, low
+        figures = {"loss_min": low, "loss_max": high, "smooth_loss": float(index)}
+        history.add(index, bucket(update + 1, update + width, **figures))
+        update += width
+    updates, lows, highs, smooths = history.envelope(columns)
+    assert 1 <= len(updates) <= max(columns, 1)
+    assert len(updates) == len(lows) == len(highs) == len(smooths)
+    assert (np.diff(updates) > 0).all()
+    assert updates[-1] == update
+    every = {one["update"]: one for one in history.progress}
+    begin = 0
+    for column, end in enumerate(updates):
+        inside = [one for last, one in every.items() if begin < last <= end]
+        assert inside
+        known = [one["loss_min"] for one in inside if one["loss_min"] is not None]
+        assert lows[column] == min(known) if known else np.isnan(lows[column])
+        known = [one["loss_max"] for one in inside if one["loss_max"] is not None]
+        assert highs[column] == max(known) if known else np.isnan(highs[column])
+        assert smooths[column] == every[end]["smooth_loss"]
+        begin = end
+
+
+def test_with_room_enough_an_envelope_is_the_series_itself():
+    history = folded([bucket(update, update, loss_min=update, loss_max=2 * update) for update in range(1, 9)])
+    update, low, high, _ = history.envelope(8)
+    assert update.tolist() == low.tolist() == list(range(1, 9))
+    assert high.tolist() == [2 * value for value in update]
+
+
+# -- a week ------------------------------------------------------------------------------------------------
+
+
+def test_the_log_of_ten_million_updates_is_small(tmp_path):
+    path = tmp_path / "events.jsonl"
+    log = EventLog(path)
+    update, lines = 0, 0
+    generator = np.random.default_rng(0)
+    while update < 10_000_000:
+        width = bucket_width(update)
+        losses = generator.uniform(20, 60, 6).tolist()
+        log.append(
+            Progress(
+                update=update + width,
+                time=round(float(update) / 7, 6),
+                first_update=update + 1,
+                epoch=update / 12_345,
+                position=int(update * 25 % 300_000),
+                loss_mean=losses[0],
+                loss_min=losses[1],
+                loss_max=losses[2],
+                smooth_loss=losses[3],
+                gradient_norm=losses[4],
+                clipped_share=losses[5] / 100,
+                updates_per_second=12345.6,
+            )
+        )
+        update += width
+        lines += 1
+    log.close()
+    size = path.stat().st_size
+    began = time.perf_counter()
+    history = History.read(path)
+    took = time.perf_counter() - began
+    print(f"{lines:,} lines, {size / 1e6:.2f} MB, opened in {1000 * took:.0f} ms")
+    assert len(history.progress) == lines
+    assert history.progress[-1]["update"] == 10_000_000
+    assert size < 2_000_000

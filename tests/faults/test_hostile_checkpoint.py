@@ -1,0 +1,607 @@
+"""Checkpoints that are damaged, foreign or made to do harm: refused with CheckpointError, and nothing else.
+
+`golden/format-1.safetensors` is a real one: 401 updates on the 20 characters of `TEXT`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import random
+import shutil
+import struct
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from charrnn_core.errors import CharRNNError, CheckpointError, SettingsError
+from charrnn_core.runs.checkpoint import newest_checkpoint, read_checkpoint
+from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.runs.files import to_json
+from charrnn_core.runs.starting import resume
+from charrnn_core.training.settings import FIELDS, Settings
+from charrnn_core.training.state import Best, Bucket
+
+GOLDEN = Path(__file__).with_name("golden") / "format-1.safetensors"
+TEXT = "banana bread and jam"
+STATE = "230d577babe2eda065cadbbb91ee24a30f481f613496702c05085a453323f3c0"
+SETTINGS: dict[str, Any] = {
+    "hidden": 3, "seq_length": 2, "batch_size": 1, "init": "normal", "init_std": 0.01, "dtype": "float32",
+    "seed": 0, "optimizer": "adagrad", "learning_rate": 0.1, "beta1": 0.9, "beta2": 0.999, "decay": 0.9,
+    "epsilon": 1e-8, "clip": 5.0, "loss": "sum", "chunks": "sequential", "chunk_length": 10000,
+    "held_out": 0.0, "validate_every": 10000, "updates": 401, "epochs": None, "seconds": None,
+    "stop_below": None, "sample_every": None, "sample_length": 200, "temperature": 1.0,
+    "checkpoint_every": 5.0, "threads": 1,
+}  # fmt: skip
+
+WHOLE = GOLDEN.read_bytes()
+HEADER_END = 8 + int(struct.unpack("<Q", WHOLE[:8])[0])
+ENTRY = rb"\"sha256\":\""
+"""What stands before the digest, in a JSON text inside a JSON text."""
+
+Metadata = dict[str, Any]
+Arrays = dict[str, Any]
+
+
+def parts() -> tuple[Metadata, Arrays]:
+    """Return what the golden checkpoint holds, to be changed."""
+    header = json.loads(WHOLE[8:HEADER_END])
+    return json.loads(header["__metadata__"]["charrnn"]), safetensors.numpy.load(WHOLE)
+
+
+def sealed(header: bytes, data: bytes) -> bytes:
+    """Return a file with a valid digest over a header, in which the digest's place holds 64 zeros."""
+    whole = struct.pack("<Q", len(header)) + header + data
+    digest = hashlib.sha256(whole).hexdigest().encode()
+    return whole.replace(ENTRY + b"0" * 64, ENTRY + digest, 1)
+
+
+def identity(metadata: Metadata, arrays: Arrays) -> str:
+    """Return the identity of a state as the module computes it."""
+    facts = {
+        "settings": Settings.from_json(metadata["settings"]).shaping(),
+        "vocabulary": metadata["vocabulary"],
+        "corpus": metadata["corpus"]["sha256"],
+        "state": metadata["state"],
+    }
+    digest = hashlib.sha256(to_json(facts).encode())
+    for name in sorted(arrays):
+        digest.update(to_json([name, arrays[name].dtype.str, list(arrays[name].shape)]).encode())
+        digest.update(arrays[name].tobytes())
+    return digest.hexdigest()
+
+
+def forged(metadata: Metadata, arrays: Arrays) -> bytes:
+    """Return a file that says of itself, rightly, that it is undamaged, whatever is in it."""
+    try:
+        metadata["state_sha256"] = identity(metadata, arrays)
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, SettingsError):
+        pass  # too strange to have an identity
+    metadata["sha256"] = "0" * 64
+    text = json.dumps(metadata, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    text = text.encode("utf-8", "backslashreplace").decode()
+    data = safetensors.numpy.save(arrays, {"charrnn": text})
+    end = 8 + struct.unpack("<Q", data[:8])[0]
+    return sealed(data[8:end], data[end:])
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "last.safetensors"
+
+
+def assert_refused(path: Path, data: bytes | None = None) -> str:
+    """Refused with CheckpointError, whose message names the file; any other exception fails the test."""
+    if data is not None:
+        path.write_bytes(data)
+    with pytest.raises(CheckpointError) as raised:
+        read_checkpoint(path)
+    assert str(path) in str(raised.value)
+    return str(raised.value)
+
+
+# -- the real one ------------------------------------------------------------------------------------------
+
+
+def test_the_golden_checkpoint_of_format_1_loads() -> None:
+    checkpoint = read_checkpoint(GOLDEN)
+    snapshot = checkpoint.snapshot
+    assert checkpoint.metadata["format"] == 1
+    assert checkpoint.state_sha256 == STATE
+    assert checkpoint.vocabulary.characters == " abdejmnr"
+    assert snapshot.update == 401
+    assert {name: getattr(snapshot.settings, name) for name in SETTINGS} == SETTINGS
+    assert snapshot.best == Best(3.6808219190951843, 400)
+    loss = 0.5668968558311462
+    assert snapshot.bucket == Bucket(first=401, last=402, count=1, total=loss, low=loss, high=loss)
+    assert snapshot.smooth_loss == 3.67770799403192
+    assert snapshot.arrays()["V"].shape == (9, 3)
+
+
+def golden_run(where: Path) -> RunDirectory:
+    """Return a run whose last and previous checkpoints are the golden one, with its text."""
+    directory = RunDirectory(where / "run")
+    directory.checkpoints.mkdir(parents=True)
+    directory.write_config({"settings": SETTINGS, "corpus": {}})
+    for kind in ("last", "previous"):
+        shutil.copy(GOLDEN, directory.checkpoint_path(kind))
+    (where / "golden.txt").write_text(TEXT, encoding="utf-8")
+    return directory
+
+
+def test_training_goes_on_from_the_golden_checkpoint(tmp_path: Path) -> None:
+    process = resume(golden_run(tmp_path), {"updates": 450}, corpus=str(tmp_path / "golden.txt"))
+    ended = process.run(lambda item: None)
+    assert (ended.reason, ended.update) == ("updates", 450)
+    assert ended.smooth_loss < 3.67770799403192
+
+
+def test_the_helper_forges_what_the_module_accepts(path: Path) -> None:
+    path.write_bytes(forged(*parts()))
+    assert read_checkpoint(path).state_sha256 == STATE
+    header = WHOLE[8:HEADER_END]
+    digest = read_checkpoint(GOLDEN).metadata["sha256"].encode()
+    assert sealed(header.replace(digest, b"0" * 64), WHOLE[HEADER_END:]) == WHOLE
+
+
+# -- damage ------------------------------------------------------------------------------------------------
+
+
+def test_a_file_cut_off_anywhere_is_refused(path: Path, thorough: bool) -> None:
+    lengths = [*range(HEADER_END), *range(HEADER_END, len(WHOLE), 1 if thorough else 7), len(WHOLE) - 1]
+    path.write_bytes(WHOLE)
+    for length in sorted(lengths, reverse=True):
+        os.truncate(path, length)
+        assert_refused(path)
+
+
+def flip(path: Path, bits: list[int]) -> None:
+    """Flip bits of the golden checkpoint one at a time; each time it is refused."""
+    path.write_bytes(WHOLE)
+    with path.open("r+b", buffering=0) as file:
+        for bit in bits:
+            place, byte = bit // 8, WHOLE[bit // 8]
+            os.pwrite(file.fileno(), bytes([byte ^ 1 << bit % 8]), place)
+            assert_refused(path)
+            os.pwrite(file.fileno(), bytes([byte]), place)
+    read_checkpoint(path)
+
+
+def test_every_flipped_bit_of_the_header_is_noticed(path: Path) -> None:
+    flip(path, list(range(8 * HEADER_END)))
+
+
+def test_a_flipped_bit_of_the_data_is_noticed(path: Path, thorough: bool) -> None:
+    bits = range(8 * HEADER_END, 8 * len(WHOLE))
+    generator = random.Random(5)
+    flip(path, [generator.choice(bits) for _ in range(5000)] if thorough else generator.sample(bits, 500))
+
+
+def test_a_flipped_bit_of_a_larger_state_is_noticed(path: Path) -> None:
+    """Where most of the file is data, as it is in use."""
+    metadata, arrays = parts()
+    metadata["settings"]["batch_size"] = 5000
+    arrays["h"] = np.zeros((5000, 3), np.float32)
+    data = bytearray(forged(metadata, arrays))
+    path.write_bytes(data)
+    read_checkpoint(path)
+    generator = random.Random(6)
+    for _ in range(100):
+        place = generator.randrange(len(data) - 60_000, len(data))
+        data[place] ^= 1
+        assert_refused(path, data)
+        data[place] ^= 1
+
+
+FOREIGN: dict[str, bytes] = {
+    "empty": b"",
+    "one byte": b"\0",
+    "zeros": bytes(len(WHOLE)),
+    "a byte more": WHOLE + b"\0",
+    "a megabyte more": WHOLE + bytes(1 << 20),
+    "twice": WHOLE * 2,
+    "pickle": pickle.dumps({"U": [1.0, 2.0]}),
+    "text": b"the tide rises, the tide falls\n" * 99,
+    "gzip": b"\x1f\x8b\x08" + bytes(1000),
+    "safetensors of others": safetensors.numpy.save({"U": np.zeros((3, 9), np.float32)}),
+    "safetensors of others, with metadata": safetensors.numpy.save(
+        {"U": np.zeros((3, 9), np.float32)}, {"format": "pt"}
+    ),
+    "metadata without sense": safetensors.numpy.save({"U": np.zeros(3)}, {"charrnn": "[" * 100_000}),
+    "metadata that is a list": safetensors.numpy.save({"U": np.zeros(3)}, {"charrnn": "[]"}),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_what_is_no_checkpoint_is_refused(path: Path, kind: str) -> None:
+    assert_refused(path, FOREIGN[kind])
+
+
+def test_arrays_of_numpy_are_refused(path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez(file, U=np.zeros((3, 9)))
+    assert_refused(path)
+    with path.open("wb") as file:
+        np.save(file, np.array([{"evil": 1}], dtype=object), allow_pickle=True)
+    assert_refused(path)
+
+
+# -- what does not end, or grows, in a process of its own --------------------------------------------------
+
+READER = """
+    import re, resource, sys
+    from pathlib import Path
+    from charrnn_core.errors import CheckpointError
+    from charrnn_core.runs.checkpoint import read_checkpoint
+
+    def peak():
+        # ru_maxrss is at least what the process that started this one had.
+        status = Path("/proc/self/status")
+        if status.exists():
+            return int(re.search(r"VmHWM:\\s*(\\d+)", status.read_text()).group(1)) << 10
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+    read_checkpoint(Path(sys.argv[1]))
+    before = peak()
+    try:
+        read_checkpoint(Path(sys.argv[2]))
+        print("accepted", 0)
+    except CheckpointError:
+        print("refused", peak() - before)
+"""
+SMALL, BOMB = 8, 800
+"""Megabytes that reading may take: of what is known to be none at once, and of a header of 16 MB."""
+
+
+def assert_refused_cheaply(path: Path, megabytes: int) -> None:
+    command = [sys.executable, "-c", textwrap.dedent(READER), str(GOLDEN), str(path)]
+    finished = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert finished.returncode == 0, finished.stderr
+    verdict, grown = finished.stdout.split()
+    assert verdict == "refused"
+    assert int(grown) < megabytes << 20
+
+
+def sparse(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(100 * 10**9)
+
+
+def sparse_behind_a_real_header(path: Path) -> None:
+    path.write_bytes(WHOLE)
+    os.truncate(path, 100 * 10**9)
+
+
+def named(target: str) -> Callable[[Path], None]:
+    return lambda path: path.symlink_to(target)
+
+
+STRANGE: dict[str, Callable[[Path], object]] = {
+    "100 GB of nothing": sparse,
+    "100 GB behind a real header": sparse_behind_a_real_header,
+    "FIFO": os.mkfifo,
+    "link to a FIFO": lambda path: (os.mkfifo(path.with_name("fifo")), path.symlink_to("fifo")),
+    "directory": Path.mkdir,
+    "zeros without end": named("/dev/zero"),
+    "random bytes without end": named("/dev/urandom"),
+    "null": named("/dev/null"),
+    "full": named("/dev/full"),
+    "link to itself": lambda path: path.symlink_to(path.name),
+    "link to nothing": named("nothing"),
+    "file of the kernel": named("/proc/self/mem"),
+    "nothing": lambda path: None,
+}
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_what_is_no_file_is_refused_at_once(path: Path, kind: str) -> None:
+    STRANGE[kind](path)
+    assert_refused_cheaply(path, SMALL)
+
+
+def header_of(text: bytes, length: int | None = None) -> bytes:
+    return struct.pack("<Q", len(text) if length is None else length) + text
+
+
+LARGEST = 16_000_000
+GOLDEN_HEADER = WHOLE[8:HEADER_END]
+BOMBS: dict[str, Callable[[], bytes]] = {
+    "length 2^63": lambda: header_of(GOLDEN_HEADER, 2**63),
+    "length 2^64 - 1": lambda: header_of(GOLDEN_HEADER, 2**64 - 1),
+    "length 0": lambda: header_of(GOLDEN_HEADER, 0),
+    "longer than the file": lambda: header_of(GOLDEN_HEADER, 10_000_000),
+    "longer than the largest": lambda: header_of(b" " * (LARGEST + 1)),
+    "16 MB of brackets": lambda: header_of(b"[" * LARGEST),
+    "16 MB of braces": lambda: header_of(b'{"a":' * (LARGEST // 5)),
+    "deep, and closed again": lambda: header_of(b"[" * 8_000_000 + b"]" * 8_000_000),
+    "empty lists": lambda: header_of(b"[" + b"[]," * (LARGEST // 3 - 1) + b"1]"),
+    "empty objects": lambda: header_of(b"[" + b"{}," * (LARGEST // 3 - 1) + b"1]"),
+    "small objects": lambda: header_of(b"[" + b'{"":1},' * (LARGEST // 7 - 1) + b"1]"),
+    "floats": lambda: header_of(b"[" + b"1.5," * (LARGEST // 4 - 1) + b"1]"),
+    "one long number": lambda: header_of(b'{"__metadata__":' + b"9" * (LARGEST - 20) + b"}"),
+    "one long text": lambda: header_of(b'{"__metadata__":{"charrnn":"' + b"x" * (LARGEST - 40) + b'"}}'),
+    "metadata of brackets": lambda: header_of(
+        b'{"__metadata__":{"charrnn":"' + b"[" * (LARGEST - 40) + b'"}}'
+    ),
+    "spaces": lambda: header_of(b" " * LARGEST),
+    "invalid UTF-8": lambda: header_of(b'{"__metadata__":{"charrnn":"\xff\xfe"}}'),
+    "no object": lambda: header_of(b'"charrnn"'),
+    "metadata twice": lambda: header_of(b'{"__metadata__":{},"__metadata__":{}}'),
+    "a name twice": lambda: header_of(GOLDEN_HEADER[:-1].rstrip(b"} ") + b"}," + b'"U":{},"U":{}}'),
+}
+
+
+@pytest.mark.parametrize("kind", BOMBS)
+def test_headers_that_are_bombs_are_refused(path: Path, kind: str) -> None:
+    path.write_bytes(BOMBS[kind]())
+    assert_refused_cheaply(path, SMALL if path.stat().st_size < 10**6 or "length" in kind else BOMB)
+
+
+def test_a_name_that_stands_twice_is_refused_whatever_the_digest_says(path: Path) -> None:
+    zeros = GOLDEN_HEADER.replace(read_checkpoint(GOLDEN).metadata["sha256"].encode(), b"0" * 64)
+    entry = json.dumps(json.loads(zeros)["U"]).encode()
+    data = sealed(zeros.rstrip(b" ")[:-1] + b',"U":' + entry + b"}", WHOLE[HEADER_END:])
+    assert "twice" in assert_refused(path, data)
+    inside = zeros.replace(rb"\"update\":401", rb"\"update\":401,\"update\":402", 1)
+    assert "twice" in assert_refused(path, sealed(inside, WHOLE[HEADER_END:]))
+
+
+# -- a valid digest over hostile content -------------------------------------------------------------------
+
+
+def array_changes() -> dict[str, Callable[[Arrays], None]]:
+    def put(name: str, value: float) -> Callable[[Arrays], None]:
+        def change(arrays: Arrays) -> None:
+            arrays[name].flat[0] = value
+
+        return change
+
+    changes: dict[str, Callable[[Arrays], None]] = {}
+    for name in parts()[1]:
+        for value in (np.nan, np.inf, -np.inf):
+            changes[f"{name} {value}"] = put(name, value)
+        changes[f"{name} missing"] = lambda arrays, name=name: arrays.pop(name)
+        for dtype in ("float64", "float16", "int32"):
+            changes[f"{name} {dtype}"] = lambda arrays, name=name, dtype=dtype: arrays.update(
+                {name: arrays[name].astype(dtype)}
+            )
+        changes[f"{name} as whole numbers"] = lambda arrays, name=name: arrays.update(
+            {name: arrays[name].view("int32")}
+        )
+        changes[f"{name} deeper"] = lambda arrays, name=name: arrays.update({name: arrays[name][None]})
+        changes[f"{name} longer"] = lambda arrays, name=name: arrays.update(
+            {name: np.concatenate([arrays[name]] * 2)}
+        )
+        changes[f"{name} empty"] = lambda arrays, name=name: arrays.update({name: arrays[name][:0]})
+        changes[f"{name} renamed"] = lambda arrays, name=name: arrays.update({f"{name}2": arrays.pop(name)})
+        if name.startswith("memory.squares."):
+            changes[f"{name} negative"] = put(name, -1e-30)
+    changes["another one"] = lambda arrays: arrays.update(more=np.zeros(1, np.float32))
+    changes["another one, empty"] = lambda arrays: arrays.update(more=np.zeros(0, np.float32))
+    changes["a path"] = lambda arrays: arrays.update({"../../etc/passwd": np.zeros(0, np.float32)})
+    changes["U and W change places"] = lambda arrays: arrays.update(U=arrays["W"], W=arrays["U"])
+    return changes
+
+
+ARRAY_CHANGES = array_changes()
+
+
+@pytest.mark.parametrize("change", ARRAY_CHANGES)
+def test_arrays_that_a_run_could_not_have_are_refused(path: Path, change: str) -> None:
+    metadata, arrays = parts()
+    ARRAY_CHANGES[change](arrays)
+    assert_refused(path, forged(metadata, arrays))
+
+
+NOTHING: list[Any] = [None, True, False, "", "x", "\x00", [], [1], {}, {"a": 1}]
+NUMBERS: list[Any] = [float("nan"), float("inf"), float("-inf"), -1, 0.5, 10**400, "1", "401"]
+COUNT = [*NOTHING, *NUMBERS]
+NUMBER = [value for value in COUNT if value not in (-1, 0.5)]
+TEXTS: list[Any] = [None, True, 1, 0.5, [], ["x"], {}, {"a": 1}]
+
+WRONG: dict[tuple[str, ...], list[Any]] = {
+    ("format",): [*COUNT, 0, 2, 10**6],
+    ("update",): [*COUNT, 400, 402],
+    ("epoch",): [*NUMBER, -1],
+    ("seconds",): [*NUMBER, -1],
+    ("vocabulary",): [
+        *TEXTS, "", "a", " abdejmn", " abdejmnrs", "aabdejmnr", "rnmjedba ", list(" abdejmnr"), "\ud800",
+    ],
+    ("log_length",): COUNT,
+    ("command_offset",): [*COUNT, 10**30],
+    ("drawn",): COUNT,
+    ("obeyed",): [value for value in COUNT if value is not None],
+    ("state",): COUNT,
+    ("state", "update"): [*COUNT, 400, 403, 10**18, 10**30],
+    ("state", "smooth_loss"): NUMBER,
+    ("state", "gradient_norm"): [value for value in NUMBER if value is not None],
+    ("state", "clipped_share"): NUMBER,
+    ("state", "bucket"): COUNT,
+    ("state", "bucket", "first"): [*COUNT, 400, 402],
+    ("state", "bucket", "last"): [*COUNT, 400, 403, 10**9],
+    ("state", "bucket", "count"): [*COUNT, 0, 2],
+    ("state", "bucket", "total"): NUMBER,
+    ("state", "bucket", "low"): NUMBER,
+    ("state", "bucket", "high"): NUMBER,
+    ("state", "best"): [value for value in COUNT if value is not None],
+    ("state", "best", "loss"): NUMBER,
+    ("state", "best", "update"): [*COUNT, 402],
+    ("state", "pending"): [
+        None, True, 1, 0.5, "", "log", "catalogue", {}, {"log": 1}, ["bogus"], ["log", "log"], [["log"]],
+        [None], ["sample", "log"],
+    ],
+    ("settings",): COUNT,
+    ("corpus",): COUNT,
+    ("corpus", "sha256"): [*TEXTS, "", "0" * 63],
+    ("corpus", "kind"): TEXTS,
+    ("corpus", "name"): TEXTS,
+    ("corpus", "path"): TEXTS,
+    ("corpus", "characters"): COUNT,
+    ("engine",): TEXTS,
+    ("blas",): TEXTS,
+    ("threads",): [*COUNT, 0, 10**6],
+    ("versions",): TEXTS[:-1],
+    ("state_sha256",): [*TEXTS, "", "0" * 64],
+    ("sha256",): [*TEXTS, "", "0" * 63, "\ud800"],
+}  # fmt: skip
+for _name, _field in FIELDS.items():
+    _kinds: list[Any] = NUMBER if _field.kind is float else COUNT if _field.kind is int else [*NOTHING, 1]
+    WRONG["settings", _name] = [value for value in _kinds if not (value is None and _field.none)]
+OBEYED = {"update": 1, "time": 1.0, "command": "c", "name": "set-learning-rate", "arguments": {}}
+
+
+def changed(where: tuple[str, ...], value: Any) -> bytes:
+    metadata, arrays = parts()
+    place = metadata
+    for name in where[:-1]:
+        place = place[name]
+    place[where[-1]] = value
+    data = forged(metadata, arrays)
+    if where in (("state_sha256",), ("sha256",)):  # which the helper has put right
+        header = json.loads(data[8 : 8 + struct.unpack("<Q", data[:8])[0]])
+        metadata = json.loads(header["__metadata__"]["charrnn"])
+        metadata["sha256"] = "0" * 64
+        metadata[where[0]] = value
+        header["__metadata__"]["charrnn"] = to_json(metadata)
+        data = sealed(to_json(header).encode(), WHOLE[HEADER_END:])
+    return data
+
+
+@pytest.mark.parametrize("where", WRONG, ids=".".join)
+def test_values_that_a_run_could_not_have_are_refused(path: Path, where: tuple[str, ...]) -> None:
+    accepted = []
+    for value in WRONG[where]:
+        path.write_bytes(changed(where, value))
+        try:
+            read_checkpoint(path)
+            accepted.append(value)
+        except CheckpointError:
+            pass
+    assert accepted == [], f"{'.'.join(where)} may be {accepted!r:.300}"
+
+
+@pytest.mark.parametrize("name", OBEYED)
+def test_an_obeyed_command_of_the_wrong_form_is_refused(path: Path, name: str) -> None:
+    wrong = {
+        "update": COUNT, "time": NUMBER, "command": TEXTS, "name": TEXTS, "arguments": [None, 1, "x", []],
+    }  # fmt: skip
+    path.write_bytes(changed(("obeyed",), OBEYED))
+    read_checkpoint(path)
+    accepted = []
+    for value in wrong[name]:
+        path.write_bytes(changed(("obeyed",), {**OBEYED, name: value}))
+        try:
+            read_checkpoint(path)
+            accepted.append(value)
+        except CheckpointError:
+            pass
+    assert accepted == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "format", "update", "epoch", "seconds", "settings", "vocabulary", "corpus", "state", "state_sha256",
+        "log_length", "command_offset", "drawn", "obeyed", "sha256", "engine", "threads", "blas",
+    ],
+)  # fmt: skip
+def test_metadata_that_is_missing_is_refused(path: Path, name: str) -> None:
+    header = json.loads(GOLDEN_HEADER)
+    metadata = json.loads(header["__metadata__"]["charrnn"])
+    metadata["sha256"] = "0" * 64
+    del metadata[name]
+    header["__metadata__"]["charrnn"] = to_json(metadata)
+    assert_refused(path, sealed(to_json(header).encode(), WHOLE[HEADER_END:]))
+
+
+def test_settings_that_need_terabytes_are_refused_before_anything_is_made(path: Path) -> None:
+    metadata, arrays = parts()
+    metadata["settings"]["hidden"] = 1_000_000
+    path.write_bytes(forged(metadata, arrays))
+    assert_refused_cheaply(path, SMALL)
+
+
+def test_a_newer_format_is_named_with_the_version_that_wrote_it(path: Path) -> None:
+    metadata, arrays = parts()
+    metadata.update(format=2, versions={"charrnn": "9.8.7"})
+    message = assert_refused(path, forged(metadata, arrays))
+    assert "format 2" in message
+    assert "9.8.7" in message
+
+
+# -- going on ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["cut off", "flipped", *(kind for kind in STRANGE if "100" not in kind)])
+def test_a_run_falls_back_to_the_checkpoint_before_and_says_so(tmp_path: Path, kind: str) -> None:
+    directory = golden_run(tmp_path)
+    last = directory.checkpoint_path("last")
+    last.unlink()
+    if kind in STRANGE:
+        STRANGE[kind](last)
+    else:
+        last.write_bytes(WHOLE[:-1] if kind == "cut off" else WHOLE[:-1] + bytes([WHOLE[-1] ^ 1]))
+    checkpoint, problems = newest_checkpoint(directory)
+    assert (checkpoint.kind, checkpoint.state_sha256) == ("previous", STATE)
+    assert len(problems) == 1
+    assert str(last) in problems[0]
+    shutil.copy(GOLDEN, directory.checkpoint_path("best"))
+    directory.checkpoint_path("previous").write_bytes(b"")
+    checkpoint, problems = newest_checkpoint(directory)
+    assert (checkpoint.kind, len(problems)) == ("best", 2)
+    directory.checkpoint_path("best").write_bytes(WHOLE[:100])
+    with pytest.raises(CheckpointError, match="no checkpoint to go on from") as raised:
+        newest_checkpoint(directory)
+    for name in ("last", "previous", "best"):
+        assert str(directory.checkpoint_path(name)) in str(raised.value)
+
+
+def larger_vocabulary(metadata: Metadata, arrays: Arrays) -> None:
+    metadata["vocabulary"] += "s"
+    for name in ("U", "memory.squares.U"):
+        arrays[name] = np.concatenate([arrays[name], arrays[name][:, :1]], axis=1)
+    for name in ("V", "c", "memory.squares.V", "memory.squares.c"):
+        arrays[name] = np.concatenate([arrays[name], arrays[name][:1]])
+
+
+def another_vocabulary(metadata: Metadata, arrays: Arrays) -> None:
+    metadata["vocabulary"] = metadata["vocabulary"].replace("r", "s")
+
+
+def far_ahead(metadata: Metadata, arrays: Arrays) -> None:
+    update = 10**18
+    metadata["update"] = metadata["state"]["update"] = update
+    metadata["state"]["bucket"].update(first=update, last=update)
+
+
+CONTRADICTIONS: list[Callable[[Metadata, Arrays], None]] = [larger_vocabulary, another_vocabulary, far_ahead]
+
+
+@pytest.mark.parametrize("change", CONTRADICTIONS)
+def test_a_checkpoint_that_contradicts_its_text_is_an_error_of_our_own(
+    tmp_path: Path, change: Callable[[Metadata, Arrays], None]
+) -> None:
+    directory = golden_run(tmp_path)
+    metadata, arrays = parts()
+    change(metadata, arrays)
+    for kind in ("last", "previous"):
+        directory.checkpoint_path(kind).write_bytes(forged(metadata, arrays))
+    with pytest.raises(CharRNNError):
+        process = resume(directory, {"updates": 10**12}, corpus=str(tmp_path / "golden.txt"))
+        process.trainer.stop("enough")
+        process.run(lambda item: None)
+
+
+def test_the_settings_of_the_golden_checkpoint_are_all_that_there_are() -> None:
+    """A setting that comes later has its default; one that goes away needs a migration."""
+    assert SETTINGS.keys() <= FIELDS.keys()
+    assert Settings.from_json(SETTINGS).hidden == 3

@@ -1,0 +1,220 @@
+"""SIGKILL at any instant of a run that saves as fast as it can: nothing is lost that was saved.
+
+The program is started and killed as a user's would be; nothing in it is patched. A dozen kills; with
+`--thorough` 200.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from charrnn_core.runs.checkpoint import KINDS, Checkpoint, newest_checkpoint, read_checkpoint
+from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.runs.history import History
+from charrnn_core.runs.starting import resume, start
+from charrnn_core.text.corpus import corpus_of
+from charrnn_core.training.events import Event, Status
+from charrnn_core.training.settings import Settings
+
+PROGRAM = [sys.executable, "-m", "charrnn_tui"]
+TEXT = "the tide rises, the tide falls; the clock above the market counts them both.\n" * 40
+SMALL = (
+    "--hidden 8 --seq-length 5 --batch-size 2 --optimizer adam --chunks shuffled --chunk-length 200 "
+    "--held-out 0.1 --validate-every 250 --sample-every 400 --sample-length 12 --quiet"
+).split()
+PATIENCE = 60.0  # seconds until something that should have happened counts as hanging
+
+
+def spawn(where: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start the program; what it says on stderr is kept in a file."""
+    with (where / "stderr.txt").open("wb") as file:
+        return subprocess.Popen(
+            [*PROGRAM, *arguments],
+            cwd=where,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=file,
+        )
+
+
+def wait_until(process: subprocess.Popen[bytes], where: Path, done: Callable[[], bool]) -> None:
+    """Look again and again until something is so; the process may not end before that."""
+    deadline = time.monotonic() + PATIENCE
+    while not done():
+        assert process.poll() is None, (where / "stderr.txt").read_text()
+        assert time.monotonic() < deadline, "nothing happens"
+
+
+def finish(process: subprocess.Popen[bytes], where: Path) -> None:
+    assert process.wait(PATIENCE) == 0, (where / "stderr.txt").read_text()
+
+
+@dataclass
+class Seen:
+    """What was on disk after the kills so far."""
+
+    update: int = -1
+    best_loss: float = float("inf")
+    kinds: set[str] = field(default_factory=set)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def look(self, directory: RunDirectory) -> None:
+        """Hold the directory of a killed process against the invariant of DURABILITY.md."""
+        newest, problems = newest_checkpoint(directory)
+        assert problems == []
+        assert newest.snapshot.update >= self.update
+        self.update = newest.snapshot.update
+        found = {}
+        for path in directory.checkpoints.iterdir():
+            if path.name.startswith("."):
+                self.counts["half-made checkpoints left"] += 1
+            else:
+                found[path.stem] = read_checkpoint(path)
+        assert self.kinds <= found.keys() <= set(KINDS)
+        self.kinds |= found.keys()
+        if "best" in found:
+            best = found["best"].snapshot.best
+            assert best is not None
+            assert best.update == found["best"].snapshot.update
+            self.counts["times that best got worse"] += best.loss > self.best_loss
+            self.best_loss = best.loss
+        for name in ("config.json", "status.json"):
+            if (directory.path / name).exists():
+                assert isinstance(json.loads((directory.path / name).read_text()), dict)
+        self.look_at_log(directory, newest)
+
+    def look_at_log(self, directory: RunDirectory, newest: Checkpoint) -> None:
+        data = directory.events_path.read_bytes()
+        assert newest.place.log_length <= len(data)
+        assert data[: newest.place.log_length].endswith(b"\n")
+        *lines, torn = data.split(b"\n")
+        self.counts["torn last lines"] += bool(torn)
+        for line in lines:
+            event = json.loads(line)
+            assert list(event)[:3] == ["type", "update", "time"]
+
+
+def killer(generator: random.Random, directory: RunDirectory, seen: Seen) -> Callable[[], bool]:
+    """Return what says when the instant of the next kill has come: any, or one in the middle of a save."""
+    if generator.random() < 0.5:
+        instant = time.monotonic() + generator.uniform(0, 0.4)
+        return lambda: time.monotonic() >= instant
+    left = [generator.randrange(1, 6)]
+    names: set[str] = {name for name in os.listdir(directory.checkpoints) if name.startswith(".")}  # noqa: PTH208
+
+    def is_saving() -> bool:
+        now = {name for name in os.listdir(directory.checkpoints) if name.startswith(".")}  # noqa: PTH208
+        left[0] -= len(now - names)
+        names.update(now)
+        return left[0] <= 0
+
+    seen.counts["kills on sight of a save"] += 1
+    return is_saving
+
+
+def deterministic(history: History) -> list[list[dict[str, Any]]]:
+    """Return the folded events without what depends on the clock."""
+    clock = {"time", "updates_per_second"}
+    return [
+        [{name: value for name, value in event.items() if name not in clock} for event in events]
+        for events in (history.progress, history.samples, history.validations, history.epochs)
+    ]
+
+
+def assert_equal_runs(one: RunDirectory, two: RunDirectory) -> None:
+    for kind in ("last", "best"):
+        first, second = (read_checkpoint(run.checkpoint_path(kind)) for run in (one, two))
+        arrays, others = first.snapshot.arrays(), second.snapshot.arrays()
+        assert arrays.keys() == others.keys()
+        for name, array in arrays.items():
+            assert array.dtype == others[name].dtype
+            assert array.tobytes() == others[name].tobytes(), f"{kind}: {name}"
+        assert first.state_sha256 == second.state_sha256
+    histories = [History.read(run.events_path) for run in (one, two)]
+    events, expected = (deterministic(history) for history in histories)
+    assert events == expected
+    assert all(events)
+    for history, run in zip(histories, (one, two), strict=True):
+        assert history.ended is not None
+        last = read_checkpoint(run.checkpoint_path("last"))
+        assert history.ended["state_sha256"] == last.state_sha256
+
+
+def test_a_run_that_is_killed_again_and_again_ends_as_if_it_never_had_been(
+    tmp_path: Path, thorough: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tide.txt").write_text(TEXT, encoding="utf-8")
+    directory = RunDirectory(tmp_path / "runs" / "killed")
+    generator = random.Random(3)
+    kills = 200 if thorough else 12
+    seen = Seen()
+    train = ["train", "tide.txt", *SMALL, "--name", "killed"]
+    process = spawn(tmp_path, *train, "--updates", "1000000000", "--checkpoint-every", "0")
+    try:
+        wait_until(process, tmp_path, directory.checkpoint_path("last").exists)
+        for _ in range(kills):
+            wait_until(process, tmp_path, directory.is_locked)
+            wait_until(process, tmp_path, killer(generator, directory, seen))
+            process.kill()
+            assert process.wait(PATIENCE) == -9
+            assert not directory.is_locked()
+            before = seen.update
+            seen.look(directory)
+            seen.counts["kills"] += 1
+            seen.counts["processes that got further"] += seen.update > before
+            process = spawn(tmp_path, "resume", "runs/killed", "--quiet")
+        wait_until(process, tmp_path, directory.is_locked)
+    finally:
+        process.kill()
+        process.wait()
+    updates = (seen.update // 2000 + 1) * 2000
+    finish(spawn(tmp_path, "resume", "runs/killed", "--updates", str(updates), "--quiet"), tmp_path)
+    train[-1] = "whole"
+    finish(spawn(tmp_path, *train, "--updates", str(updates)), tmp_path)
+    with capsys.disabled():
+        print(f"\n{updates:,} updates; {', '.join(f'{name}: {n}' for name, n in seen.counts.items())}")
+    assert seen.counts["kills"] == kills
+    assert_equal_runs(directory, RunDirectory(tmp_path / "runs" / "whole"))
+    assert not [path for path in directory.checkpoints.iterdir() if path.name.startswith(".")]
+    resumed = [event for event in History.read(directory.events_path).openings if event["type"] == "resumed"]
+    assert np.all(np.diff([event["update"] for event in resumed]) >= 0)
+    assert seen.counts["times that best got worse"] == 0
+
+
+def test_a_kill_after_best_was_saved_and_before_last_does_not_make_best_worse(tmp_path: Path) -> None:
+    settings = Settings.of(hidden=8, seq_length=5, sample_every=None, updates=100, checkpoint_every=1000.0)
+    process = start(settings, corpus_of(TEXT, "tide"), runs=tmp_path, name="killed")
+    directory = process.directory
+    directory.corpus_path.write_text(TEXT, encoding="utf-8")
+    process.run(lambda item: None)
+    older = directory.checkpoint_path("last").read_bytes()
+    resume(directory, {"updates": 500}).run(lambda item: None)
+    # As a kill leaves it between the two saves: a new best, and the last checkpoint of a moment ago.
+    directory.checkpoint_path("last").write_bytes(older)
+    before = read_checkpoint(directory.checkpoint_path("best")).snapshot.best
+    process = resume(directory, {"updates": 700})
+
+    def stop(item: Event | Status) -> None:
+        if item.update >= 300:
+            process.trainer.stop("enough")
+
+    process.run(stop)
+    after = read_checkpoint(directory.checkpoint_path("best")).snapshot.best
+    assert before is not None
+    assert after is not None
+    assert before.update == 500
+    assert after.loss <= before.loss

@@ -1,0 +1,207 @@
+"""A power cut: what is on the disk at any instant of a run that saves holds every save that was acknowledged.
+
+The disk is an ext4 image; it is copied while the run saves, and the copy is mounted, as after the cut. Three
+cuts; with `--thorough` 60.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from charrnn_core.runs.checkpoint import newest_checkpoint, read_checkpoint
+from charrnn_core.runs.directory import RunDirectory
+
+PATIENCE = 60.0  # seconds until something that should have happened counts as hanging
+
+# Trains, and after each save says which one it was; its argument is the directory of runs.
+PROGRAM = """
+    import dataclasses, json, os, sys
+    from pathlib import Path
+    from charrnn_core.runs.checkpoint import Place, save
+    from charrnn_core.runs.starting import run_facts
+    from charrnn_core.runs.directory import create_run
+    from charrnn_core.runs.log import EventLog
+    from charrnn_core.text.corpus import corpus_of
+    from charrnn_core.training.events import Event, Warned
+    from charrnn_core.training.settings import Settings
+    from charrnn_core.training.trainer import Trainer
+
+    if "unsafe" in sys.argv:
+        os.fsync = lambda descriptor: None
+    corpus = corpus_of("the tide rises, the tide falls; the clock counts them both.\\n" * 9, "tide")
+    settings = Settings.of(hidden=20, seq_length=5, updates=None, seconds=1e6, sample_every=50)
+    trainer = Trainer(settings, corpus)
+    facts = run_facts(trainer, corpus, "none")
+    directory = create_run(Path(sys.argv[1]), "tide", "it")
+    log = EventLog(directory.events_path)
+    directory.write_config({"settings": settings.to_json(), "corpus": facts.corpus})
+    saved_best = None
+    for number, item in enumerate(trainer.run()):
+        if isinstance(item, Event):
+            assert log.append(item) is None
+        place = Place(log_length=log.length, drawn=number)  # several saves may be of the same update
+        told = {"number": number, "best": saved_best}
+        if trainer.best is not None and trainer.best.update != saved_best:
+            saved = save(directory, "best", trainer.best_snapshot, facts, place, log)
+            assert saved.warning is None
+            told["best"] = saved_best = trainer.best.update
+        saved = save(directory, "last", trainer.snapshot(), facts, place, log, rotate=number > 0)
+        assert saved.warning is None
+        told.update(digest=saved.state_sha256, log_length=log.length)
+        os.write(1, json.dumps(told).encode() + b"\\n")
+"""
+
+
+@contextmanager
+def mounted(image: Path, point: Path) -> Iterator[Path]:
+    """Mount an image, which replays its journal, and take it away again whatever happens."""
+    point.mkdir(exist_ok=True)
+    command = ["mount", "-o", "loop", str(image), str(point)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"images cannot be mounted here: {done.stderr.strip()}")
+    try:
+        yield point
+    finally:  # the loop device is detached with it
+        if subprocess.run(["umount", str(point)], capture_output=True, check=False).returncode:
+            subprocess.run(["umount", "--lazy", str(point)], capture_output=True, check=False)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """An ext4 file system of 32 MB in a file."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount images")
+    for command in ("mount", "umount", "mkfs.ext4"):
+        if shutil.which(command) is None:
+            pytest.skip(f"{command} is not installed")
+    path = tmp_path / "image"
+    with path.open("wb") as file:
+        file.truncate(32 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-J", "size=8", str(path)], check=True)
+    return path
+
+
+class Saving:
+    """The program above, and what it has acknowledged."""
+
+    def __init__(self, directory: RunDirectory, *more: str) -> None:
+        self.acknowledged: list[dict[str, object]] = []
+        self._rest = b""
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(PROGRAM), str(directory.path.parent), *more],
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+        )
+
+    def hear(self, seconds: float) -> None:
+        """Take what was acknowledged until now, and wait at most this long for the first of it."""
+        assert self.process.stdout is not None
+        while select.select([self.process.stdout], [], [], seconds)[0]:
+            block = os.read(self.process.stdout.fileno(), 1 << 16)
+            assert block, "the program that saves has gone"
+            *lines, self._rest = (self._rest + block).split(b"\n")
+            self.acknowledged += map(json.loads, lines)
+            seconds = 0
+
+    def hear_until(self, count: int) -> None:
+        """Wait for this many saves, and for one of a best state."""
+        deadline = time.monotonic() + PATIENCE
+        while len(self.acknowledged) < count or self.acknowledged[-1]["best"] is None:
+            assert time.monotonic() < deadline, "nothing is saved"
+            self.hear(1.0)
+
+    def copy(self, image: Path, to: Path) -> None:
+        """Copy the image as it is now, with all that was acknowledged known before.
+
+        The program stops when the system call that it is in has ended: a copy takes longer than a save, and
+        a disk that loses power does not have its first block from before a save and its last from after it.
+        """
+        self.hear(0.0)
+        os.kill(self.process.pid, signal.SIGSTOP)
+        try:
+            subprocess.run(["cp", "--sparse=always", str(image), str(to)], check=True)
+        finally:
+            os.kill(self.process.pid, signal.SIGCONT)
+
+    def __enter__(self) -> Saving:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+def test_a_power_cut_loses_no_save_that_was_acknowledged(
+    tmp_path: Path, image: Path, thorough: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    generator = random.Random(4)
+    copy, counts = tmp_path / "copy", Counter[str]()
+    with mounted(image, tmp_path / "disk") as disk:
+        directory = RunDirectory(disk / "runs" / "it")
+        with Saving(directory) as saving:
+            for _ in range(60 if thorough else 3):
+                saving.hear_until(len(saving.acknowledged) + generator.randrange(1, 20))
+                instant = time.monotonic() + generator.uniform(0, 0.02)
+                while time.monotonic() < instant:
+                    pass
+                saving.copy(image, copy)
+                look_after_cut(copy, tmp_path / "after", saving, directory, counts)
+                counts["cuts"] += 1
+                copy.unlink()
+        counts["acknowledged saves"] = len(saving.acknowledged)
+    with capsys.disabled():
+        print(f"\n{', '.join(f'{name}: {count}' for name, count in counts.items())}", end=" ")
+
+
+def look_after_cut(copy: Path, point: Path, saving: Saving, live: RunDirectory, counts: Counter[str]) -> None:
+    acknowledged = saving.acknowledged[-1]
+    log = live.events_path.read_bytes()
+    with mounted(copy, point) as disk:
+        directory = RunDirectory(disk / "runs" / "it")
+        assert "settings" in directory.config()
+        newest, problems = newest_checkpoint(directory)
+        assert problems == []
+        assert newest.kind == "last"
+        if newest.place.drawn == acknowledged["number"]:
+            assert newest.state_sha256 == acknowledged["digest"]
+        else:  # the next one was in place, and only its acknowledgement came too late
+            assert newest.place.drawn > acknowledged["number"]
+            counts["cuts after the rename and before the acknowledgement"] += 1
+        previous = read_checkpoint(directory.checkpoint_path("previous")).place.drawn
+        assert previous in (newest.place.drawn, newest.place.drawn - 1)
+        best = read_checkpoint(directory.checkpoint_path("best"))
+        assert best.snapshot.update >= acknowledged["best"]
+        counts["half-made checkpoints left"] += sum(
+            path.name.startswith(".") for path in directory.checkpoints.iterdir()
+        )
+        kept = directory.events_path.read_bytes()
+        assert len(kept) >= max(newest.place.log_length, acknowledged["log_length"])
+        assert kept[: newest.place.log_length] == log[: newest.place.log_length]
+
+
+def test_the_same_cut_shows_what_a_save_without_fsync_loses(tmp_path: Path, image: Path) -> None:
+    """So that the test above is known to find what it looks for."""
+    with mounted(image, tmp_path / "disk") as disk:
+        with Saving(RunDirectory(disk / "runs" / "it"), "unsafe") as saving:
+            saving.hear_until(1)
+            saving.copy(image, tmp_path / "copy")
+            acknowledged = saving.acknowledged[-1]
+        with mounted(tmp_path / "copy", tmp_path / "after") as after:
+            path = RunDirectory(after / "runs" / "it").checkpoint_path("last")
+            assert not path.exists() or read_checkpoint(path).place.drawn < acknowledged["number"]
