@@ -50,11 +50,20 @@ def reading(quiet: bool) -> Iterator[Callable[[int], None]]:
         sys.stderr.flush()
 
 
-def view_for(settings: Settings, *, quiet: bool) -> AbstractContextManager[View]:
-    """Return the view that fits stderr; entering it gives the function that takes events."""
+def view_for(settings: Settings, run: str, *, quiet: bool) -> AbstractContextManager[View]:
+    """Return the view that fits stderr; entering it gives the function that takes events.
+
+    Parameters
+    ----------
+    settings : Settings
+    run : str
+        How a user names the run from here.
+    quiet : bool
+        Show nothing but warnings.
+    """
     if quiet:
         return _Quiet()
-    return BarView(settings) if is_rich(sys.stderr) else PlainView(settings)
+    return BarView(settings, run) if is_rich(sys.stderr) else PlainView(settings, run)
 
 
 class _Quiet:
@@ -74,8 +83,9 @@ class _Quiet:
 class PlainView:
     """Writes lines to stderr: a header, progress every few seconds, samples, and how it ended."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, run: str) -> None:
         self._settings = settings
+        self._run = run
         self._next = time.monotonic() + PLAIN_SECONDS
 
     def __enter__(self) -> View:
@@ -87,7 +97,7 @@ class PlainView:
     def show(self, item: Event | Status) -> None:
         """Show an event or a status."""
         if not isinstance(item, Status):
-            for line in told(item, self._settings):
+            for line in told(item, self._settings, self._run):
                 self.write(line)
         elif time.monotonic() >= self._next:
             self._next = time.monotonic() + PLAIN_SECONDS
@@ -101,11 +111,12 @@ class PlainView:
 class BarView:
     """Draws a bar and the current figures at the foot of the terminal; samples scroll away above it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, run: str) -> None:
         from rich.console import Console
         from rich.live import Live
 
         self._settings = settings
+        self._run = run
         self._console = Console(stderr=True, highlight=False)
         # Drawn by us between two updates: a thread that draws would take its time from training.
         self._live = Live(
@@ -165,7 +176,7 @@ class BarView:
                 self._live.update(self._bar(item), refresh=True)
             return
         style = "dim" if isinstance(item, Sample) else "yellow" if isinstance(item, Warned) else ""
-        for number, line in enumerate(told(item, self._settings)):
+        for number, line in enumerate(told(item, self._settings, self._run)):
             text = Text(harmless(line), style="" if number else style)
             self._console.print(text, soft_wrap=not isinstance(item, Sample))
 
@@ -233,8 +244,8 @@ class JsonView:
                 self._stop("output closed")
 
 
-def told(event: Event, settings: Settings) -> Iterator[str]:
-    """Yield the lines in which an event is told to people; none for most."""
+def told(event: Event, settings: Settings, run: str) -> Iterator[str]:
+    """Yield the lines in which an event of a run is told to people; none for most."""
     match event:
         case Started():
             corpus = event.corpus
@@ -261,7 +272,7 @@ def told(event: Event, settings: Settings) -> Iterator[str]:
         case Warned():
             yield f"warning: {event.message}"
         case Ended():
-            yield from _ending(event, settings)
+            yield from _ending(event, settings, run)
 
 
 _REASONS = {
@@ -273,7 +284,7 @@ _REASONS = {
 }
 
 
-def _ending(ended: Ended, settings: Settings) -> Iterator[str]:
+def _ending(ended: Ended, settings: Settings, run: str) -> Iterator[str]:
     where = f"update {ended.update:,}, epoch {ended.epoch:.2f}, after {_clock(ended.time)}"
     yield f"{_REASONS.get(ended.reason, f'stopped by {ended.reason}')} at {where}"
     if math.isfinite(ended.smooth_loss):
@@ -283,6 +294,9 @@ def _ending(ended: Ended, settings: Settings) -> Iterator[str]:
             yield f"best held-out loss {ended.best_loss:.4f} nats a character at update {ended.best_update:,}"
         else:
             yield f"best smooth loss {ended.best_loss:.2f} at update {ended.best_update:,}"
+    if ended.reason != "diverged":
+        yield f"to go on:  charrnn resume {harmless_line(run)}"
+        yield f"to sample: charrnn sample {harmless_line(run)}"
 
 
 def _where(status: Status) -> list[str]:

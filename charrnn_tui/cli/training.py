@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charrnn_core.errors import RunFailedError
@@ -22,10 +24,12 @@ def show(process: TrainingProcess, *, quiet: bool, json: bool) -> int:
     """
     from charrnn_tui.cli.progress import JsonView, PathView, view_for
 
-    with process.signals(), view_for(process.trainer.settings, quiet=quiet) as told:
+    path = process.directory.path
+    run = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    with process.signals(), view_for(process.trainer.settings, shlex.quote(str(run)), quiet=quiet) as told:
         view = JsonView(told, process.trainer.stop) if json else PathView(told, process.directory.path)
         ended = process.run(view)
-    if isinstance(view, JsonView) and view.error is not None:
+    if isinstance(view, JsonView) and view.error is not None and process.signal is None:
         raise view.error
     if ended.reason == "diverged":
         kept = "the last finite checkpoint is kept" if ended.state_sha256 else "no checkpoint was saved yet"

@@ -869,3 +869,11 @@ def test_ctrl_c_when_the_run_has_just_ended_gives_the_cursor_back(here: Path) ->
     assert "Traceback" not in terminal.text
     assert_saved(run)
     assert cursor_is_shown(terminal.text)
+
+
+def test_the_list_of_bundled_texts_does_not_depend_on_the_directory(here: Path) -> None:
+    (here / "python").mkdir()
+    (here / "tales").write_text("mine", encoding="utf-8")
+    listed = charrnn(here, "corpora")
+    assert listed.code == 0
+    assert "226,213" in listed.out

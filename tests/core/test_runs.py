@@ -277,3 +277,21 @@ def test_an_existing_directory_is_never_mixed_into(tmp_path):
     with pytest.raises(RunDirectoryError, match="already"):
         create_run(tmp_path, "tide", "mine")
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+
+
+def test_a_gradient_too_large_for_its_norm_does_not_keep_a_run_from_being_saved(tmp_path):
+    process = start(small(updates=3), corpus_of(TEXT), runs=tmp_path)
+    process.trainer.engine.gradient_figures = lambda: (np.inf, 1.0)
+    process.run(lambda item: None)
+    saved = read_checkpoint(process.directory.checkpoint_path("last"))
+    assert saved.snapshot.gradient_norm == np.inf
+    assert saved.snapshot.update == 3
+    assert events_of(process.directory)[-1]["type"] == "ended"
+
+
+def test_settings_without_effect_do_not_change_the_identity(tmp_path):
+    _, plain = train(tmp_path, small(updates=20), name="plain")
+    _, idle = train(tmp_path, small(updates=20, beta1=0.3, chunk_length=777, validate_every=5), name="idle")
+    assert plain.state_sha256 == idle.state_sha256
+    _, other = train(tmp_path, small(updates=20, optimizer="adam", beta1=0.3), name="other")
+    assert other.state_sha256 != plain.state_sha256

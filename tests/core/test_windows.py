@@ -258,3 +258,9 @@ def test_no_text_at_all_is_too_short() -> None:
 def test_the_remainder_of_the_cut_into_parts_is_dropped() -> None:
     assert [Windows(n, batch_size=3, seq_length=2).part for n in (9, 10, 11, 12)] == [3, 3, 3, 4]
     assert [Windows(n, batch_size=3, seq_length=1).per_epoch for n in (9, 10, 11, 12)] == [2, 2, 2, 3]
+
+
+def test_an_order_of_too_many_chunks_is_refused() -> None:
+    with pytest.raises(CorpusError, match="--chunk-length"):
+        Windows(10**8, 1, 1, "shuffled", 1)
+    assert Windows(10**8, 1, 25, "shuffled", 10_000).per_epoch > 0

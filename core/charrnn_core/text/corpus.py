@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from charrnn_core.errors import CorpusError
 from charrnn_core.text.coding import BLOCK_BYTES, CodedText, TextCoder
 from charrnn_core.text.source import Kind, Source, find_source
 from charrnn_core.text.vocabulary import Codes, Vocabulary
@@ -85,11 +86,14 @@ def read_corpus(text: str | Source, progress: Callable[[int], None] | None = Non
     source = find_source(text) if isinstance(text, str) else text
     coder = TextCoder(source.name)
     read = 0
-    for block in source.blocks():
-        coder.feed(block)
-        read += len(block)
-        if progress is not None:
-            progress(read)
+    try:
+        for block in source.blocks():
+            coder.feed(block)
+            read += len(block)
+            if progress is not None:
+                progress(read)
+    except MemoryError:
+        raise CorpusError(f"{source.name} does not fit into memory: {read:,} bytes of it did") from None
     path = source.paths[0] if source.kind == "file" else None
     name = {"file": path.stem if path else "", "input": "input", "bundled": source.name}[source.kind]
     return _corpus(name, source.kind, str(path.absolute()) if path else None, coder.finish())

@@ -130,8 +130,8 @@ def _input_blocks() -> Iterator[bytes]:
     try:
         while block := os.read(sys.stdin.fileno(), BLOCK_BYTES):
             total += len(block)
-            if total > installed_memory():
-                raise CorpusError("standard input gives more bytes than the memory of this machine")
+            if total > installed_memory() // 2:
+                raise CorpusError("standard input gives more bytes than half the memory of this machine")
             yield block
     except OSError as error:
         raise CorpusError(f"cannot read standard input: {_reason(error)}") from None

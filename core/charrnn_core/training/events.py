@@ -341,7 +341,7 @@ class Status:
     Attributes
     ----------
     phase : str
-        "training", "validating" or "paused".
+        "training", "validating", "sampling" or "paused".
     update : int
     epoch : float
     loss : float

@@ -44,10 +44,11 @@ CHECK_STREAM = 4
 """The spawn key of the random numbers of the gradient check at update n is (4, n)."""
 
 _PULSE_SECONDS = 0.05  # about how long the engine works before the caller can step in
+_SAMPLED_A_PULSE = 250  # characters of a sample
 _SCORED_A_PULSE = 4096  # characters of held-out text
 _RATE_SECONDS = 1.0  # the time over which the rate shown now is measured
 
-Phase = Literal["training", "validating", "paused"]
+Phase = Literal["training", "validating", "sampling", "paused"]
 
 
 class Trainer:
@@ -241,14 +242,7 @@ class Trainer:
         vocabulary = self.corpus.vocabulary
         sampler = Sampler(self.engine.parameters, generator, temperature=temperature, top_p=top_p)
         sampler.feed(vocabulary.encode(prime).tolist() if prime else opening(vocabulary))
-        return Sample(
-            update=self.update,
-            time=self.seconds,
-            text=vocabulary.decode(list(sampler.codes(length))),
-            temperature=temperature,
-            prime=prime,
-            smooth_loss=self.engine.smooth_loss,
-        )
+        return self._sampled(list(sampler.codes(length)), temperature, prime)
 
     def snapshot(self) -> Snapshot:
         """Return a copy of the whole state."""
@@ -426,7 +420,7 @@ class Trainer:
         return duties
 
     def _do_duties(self) -> Iterator[Event | Status]:
-        """Do what is pending; a validation that a stop interrupts stays pending."""
+        """Do what is pending; a validation or a sample that a stop interrupts stays pending."""
         while self._pending:
             if self._is_end():
                 return
@@ -437,6 +431,13 @@ class Trainer:
                 self._pending.pop(0)
                 self._consider(loss)
                 yield Validated(update=self.update, time=self.seconds, loss=loss)
+                continue
+            if self._pending[0] == "sample":
+                sample = yield from self._sample()
+                if sample is None:
+                    return
+                self._pending.pop(0)
+                yield sample
                 continue
             match self._pending.pop(0):
                 case "log":
@@ -452,8 +453,6 @@ class Trainer:
                     )
                 case "best":
                     self._consider(self.engine.smooth_loss)
-                case "sample":
-                    yield self._sample()
 
     def _progress(self, *, partial: bool = False) -> Progress:
         bucket, now = self._bucket, self.seconds
@@ -498,11 +497,31 @@ class Trainer:
             self.best = Best(loss, self.update)
             self.best_snapshot = self.snapshot()
 
-    def _sample(self) -> Sample:
+    def _sample(self) -> Generator[Status, None, Sample | None]:
+        """Return the scheduled sample, or None if a stop came first."""
         settings = self.settings
         stream = np.random.SeedSequence(settings.seed, spawn_key=(SAMPLE_STREAM, self.update))
-        return self.draw(
-            np.random.default_rng(stream), length=settings.sample_length, temperature=settings.temperature
+        sampler = Sampler(
+            self.engine.parameters, np.random.default_rng(stream), temperature=settings.temperature
+        )
+        sampler.feed(opening(self.corpus.vocabulary))
+        codes: list[int] = []
+        for code in sampler.codes(settings.sample_length):
+            codes.append(code)
+            if len(codes) % _SAMPLED_A_PULSE == 0:
+                if self._stop_reason is not None:
+                    return None
+                yield self.status("sampling")
+        return self._sampled(codes, settings.temperature, "")
+
+    def _sampled(self, codes: list[int], temperature: float, prime: str) -> Sample:
+        return Sample(
+            update=self.update,
+            time=self.seconds,
+            text=self.corpus.vocabulary.decode(codes),
+            temperature=temperature,
+            prime=prime,
+            smooth_loss=self.engine.smooth_loss,
         )
 
     # -- what is happening now -----------------------------------------------------------------------------
