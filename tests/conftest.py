@@ -1,11 +1,18 @@
 """Options and profiles of the whole suite."""
 
+import signal
+
 import pytest
 from hypothesis import settings
 
 # The same examples every time: a test that fails today failed yesterday too.
 settings.register_profile("charrnn", derandomize=True, deadline=None)
 settings.load_profile("charrnn")
+
+# Whoever runs the suite in the background ignores these, and so would every program that the tests start.
+for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGTSTP):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
