@@ -234,5 +234,27 @@ def test_a_kill_after_best_was_saved_and_before_last_does_not_make_best_worse(tm
 def test_after_such_a_kill_too_best_is_what_the_last_checkpoint_names(tmp_path: Path) -> None:
     directory = killed_between_two_saves(tmp_path)
     # With another learning rate the same states do not come again.
-    resume(directory, {"updates": 700, "learning_rate": 1e-6}).run(lambda item: None)
+    process = resume(directory, {"updates": 700, "learning_rate": 1e-6})
+
+    def stop(item: Event | Status) -> None:
+        if item.update >= 300:
+            process.trainer.stop("enough")
+
+    process.run(stop)
     assert best_of(directory, "best") == best_of(directory, "last")
+
+
+def test_a_run_that_goes_on_from_best_tells_of_nothing_twice(tmp_path: Path) -> None:
+    """As when last and previous are damaged; best is saved later than the state that it holds was made."""
+    settings = Settings.of(hidden=8, seq_length=5, sample_every=50, sample_length=9, updates=150)
+    runs = [start(settings, corpus_of(TEXT, "tide"), runs=tmp_path, name=name) for name in ("one", "two")]
+    for process in runs:
+        process.run(lambda item: None)
+    one, two = (process.directory for process in runs)
+    assert best_of(one, "best").update == 100
+    for kind in ("last", "previous"):
+        one.checkpoint_path(kind).unlink(missing_ok=True)
+    resume(one, {}).run(lambda item: None)
+    assert (
+        deterministic(History.read(one.events_path))[:2] == deterministic(History.read(two.events_path))[:2]
+    )

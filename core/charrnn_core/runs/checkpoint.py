@@ -46,6 +46,7 @@ KINDS = ("last", "previous", "best")
 
 _METADATA_KEY = "charrnn"
 _NO_DIGEST = "0" * 64
+_MOST_BRACKETS = 1000  # a header has about a hundred; millions of empty lists take much memory
 _LARGEST_HEADER = 16_000_000  # a vocabulary of all of Unicode takes a third of it
 _MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """By format: what makes the metadata of the next format of it. Format 1 is the first."""
@@ -201,6 +202,8 @@ def _read(kind: str, descriptor: int) -> Checkpoint:
     if not 0 < length <= min(_LARGEST_HEADER, status.st_size - 8):
         raise _DamageError("its header has an impossible length")
     header_bytes = _read_exactly(descriptor, length)
+    if header_bytes.count(b"{") + header_bytes.count(b"[") > _MOST_BRACKETS:
+        raise _DamageError("its header holds too much")
     header = json.loads(header_bytes, object_pairs_hook=_distinct)
     metadata = _metadata(header.pop("__metadata__"))
     _check(metadata)
@@ -445,7 +448,9 @@ def _link(existing: Path, name: Path) -> None:
 
 
 def newest_checkpoint(directory: RunDirectory) -> tuple[Checkpoint, list[str]]:
-    """Return the newest checkpoint of a run that is whole, and what was wrong with newer ones.
+    """Return the newest checkpoint of a run that is whole, and what is wrong with others.
+
+    Usually the last; the best where a process was killed between saving both.
 
     Raises
     ------
@@ -460,8 +465,6 @@ def newest_checkpoint(directory: RunDirectory) -> tuple[Checkpoint, list[str]]:
         except CheckpointError as error:
             if kind == "last" or directory.checkpoint_path(kind).exists():
                 problems.append(str(error))
-        if kind == "last" and found:
-            break  # the others are older
     if not found:
         raise CheckpointError(f"{directory.path} has no checkpoint to go on from: {'; '.join(problems)}")
     return max(found, key=lambda checkpoint: checkpoint.snapshot.update), problems

@@ -149,7 +149,11 @@ class Saver:
             return
         if saved_best is not None and best.loss >= saved_best.loss:
             return  # it is on disk, or what is there is better: done by a process that was killed just then
-        saved = save(self._directory, "best", trainer.best_snapshot, self._facts, self._here(), self._log)
+        # Taken before the sample of its update was drawn, which the log has by now.
+        snapshot = replace(
+            trainer.best_snapshot, pending=trainer.pending if trainer.update == best.update else ()
+        )
+        saved = save(self._directory, "best", snapshot, self._facts, self._here(), self._log)
         self._saved_best = best
         self._record(
             CheckpointSaved(

@@ -167,6 +167,11 @@ class Trainer:
         return self.windows.epoch(self.update)
 
     @property
+    def pending(self) -> tuple[Duty, ...]:
+        """The duties of this update that are still to be done."""
+        return tuple(self._pending)
+
+    @property
     def stopping(self) -> bool:
         """Whether it was told to stop."""
         return self._stop_reason is not None
@@ -262,7 +267,7 @@ class Trainer:
             smooth_loss=engine.smooth_loss,
             bucket=replace(self._bucket),
             best=self.best,
-            pending=tuple(self._pending),
+            pending=self.pending,
             gradient_norm=norm,
             clipped_share=clipped_share,
             seconds=self.seconds,
