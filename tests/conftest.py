@@ -1,5 +1,6 @@
 """Options and profiles of the whole suite."""
 
+import os
 import signal
 
 import pytest
@@ -8,6 +9,9 @@ from hypothesis import settings
 # The same examples every time: a test that fails today failed yesterday too.
 settings.register_profile("charrnn", derandomize=True, deadline=None)
 settings.load_profile("charrnn")
+
+# Where the user keeps runs is no business of the tests.
+os.environ.pop("CHARRNN_RUNS", None)
 
 # Whoever runs the suite in the background ignores these, and so would every program that the tests start.
 for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGTSTP):

@@ -543,11 +543,11 @@ def test_standard_input_that_is_bad_or_empty_is_refused(give_input: Callable[[by
 def test_standard_input_that_gives_more_than_the_memory_is_refused(
     give_input: Callable[[bytes], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(source, "installed_memory", lambda: 9)
+    monkeypatch.setattr(source, "installed_memory", lambda: 19)
     give_input(b"123456789")
     assert len(read_corpus("-")) == 9
     give_input(b"1234567890")
-    assert refusal("-") == "standard input gives more bytes than the memory of this machine"
+    assert refusal("-") == "standard input gives more bytes than half the memory of this machine"
 
 
 def test_standard_input_that_the_shell_closed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
