@@ -47,6 +47,10 @@ def start(
     UsageError
         Settings and corpus do not go together (then no directory is made), or it cannot be made.
     """
+    try:
+        runs = runs.absolute()
+    except OSError as error:
+        raise RunDirectoryError(f"cannot make a run directory under {runs}: {error.strerror}") from None
     blas = limit_blas_threads(settings.threads)
     trainer = Trainer(settings, corpus)
     directory = create_run(runs, corpus.name, name)
