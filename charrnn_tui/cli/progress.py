@@ -281,6 +281,7 @@ _REASONS = {
     "seconds": "stopped by --seconds",
     "smooth loss": "stopped by --stop-below",
     "diverged": "diverged",
+    "replayed": "replayed",
 }
 
 

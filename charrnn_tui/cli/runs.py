@@ -48,8 +48,9 @@ def command(
     titles = f"{'state':11} {'updates':>11} {'smooth':>8} {'best':>8} {'age':>6} {'size':>8}  text"
     lines = [f"{'name':{width}}  {titles}\n"]
     for name, run in zip(names, summaries, strict=True):
+        state = "diverged" if run.reason == "diverged" else run.state
         lines.append(
-            f"{name:{width}}  {run.state:11} {run.update:11,} {_loss(run.smooth_loss):>8} "
+            f"{name:{width}}  {state:11} {run.update:11,} {_loss(run.smooth_loss):>8} "
             f"{_loss(run.best_loss):>8} {_age(run.age):>6} {readable_size(run.size):>8}  "
             f"{harmless_line(run.corpus)}\n"
         )

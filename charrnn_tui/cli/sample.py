@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -128,6 +129,8 @@ def command(
     if score is not None:
         _score(found, score, unknown, json=json)
         return
+    if found.snapshot.update == 0:
+        say("charrnn: nothing is learnt yet in this state, which is from before update 1\n", sys.stderr)
     start = _prime(found.vocabulary, prime, prime_file, unknown)
     if verbose:
         say(
@@ -138,7 +141,8 @@ def command(
     write = _Writer(safe=safe or (not raw and sys.stdout is not None and sys.stdout.isatty()))
     for sample in range(number):
         sampler = _sampler(found, first_seed, sample, start, settings)
-        pieces = _until(_pieces(sampler, found.vocabulary, limit), until)
+        size = 1 if until or write.terminal else _PIPE_CHARACTERS
+        pieces = _until(_pieces(sampler, found.vocabulary, limit, size), until)
         if json:
             text = "".join(pieces)
             facts = {
@@ -173,10 +177,12 @@ def _sampler(found: Checkpoint, seed: int, sample: int, start: str, settings: di
     return sampler
 
 
-def _pieces(sampler: Sampler, vocabulary: Vocabulary, limit: int | None) -> Iterator[str]:
-    characters = vocabulary.characters
-    for code in sampler.codes(limit):
-        yield characters[code]
+def _pieces(sampler: Sampler, vocabulary: Vocabulary, limit: int | None, size: int) -> Iterator[str]:
+    """Yield the text in pieces of this many characters."""
+    codes = sampler.codes(limit)
+    character = vocabulary.characters.__getitem__
+    while piece := "".join(map(character, islice(codes, size))):
+        yield piece
 
 
 def _until(characters: Iterator[str], until: str | None) -> Iterator[str]:
@@ -198,23 +204,23 @@ class _Writer:
     def __init__(self, *, safe: bool) -> None:
         self._safe = safe
         self._waiting: list[str] = []
-        self._terminal = sys.stdout is not None and sys.stdout.isatty()
+        self.terminal = sys.stdout is not None and sys.stdout.isatty()
         self._next = 0.0
         self._last = "\n"
 
     def __call__(self, text: str) -> None:
         self._waiting.append(text)
-        if self._terminal:
+        if self.terminal:
             if time.monotonic() >= self._next:
                 self._write()
                 self._next = time.monotonic() + _TERMINAL_SECONDS
-        elif len(self._waiting) >= _PIPE_CHARACTERS:
+        elif len(text) > 1 or len(self._waiting) >= _PIPE_CHARACTERS:
             self._write()
 
     def end(self) -> None:
         """Write what waits, and let the shell's prompt stand on a line of its own."""
         self._write()
-        if self._terminal and self._last != "\n":
+        if self.terminal and self._last != "\n":
             put("\n")
 
     def _write(self) -> None:

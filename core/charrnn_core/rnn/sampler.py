@@ -11,7 +11,8 @@ from charrnn_core.rnn.parameters import Floats, Parameters
 from charrnn_core.text.vocabulary import Vocabulary
 
 _NUMBERS_AT_ONCE = 256
-_TINY = 1e-30  # temperatures whose reciprocal float32 does not hold
+_SMALLEST_SUM = 1e-25  # of exponentials that are still exact in float32
+_TINY = 1e-3  # temperatures below this leave nothing to float32
 
 
 def log_probabilities(
@@ -132,26 +133,35 @@ class Sampler:
 
     def _from_softmax(self, length: int | None) -> Iterator[int]:
         """Draw by temperature alone, in a loop with nothing in it that can be outside."""
-        W, V, c, rows = self._W, self._V, self._c, self._input_rows
-        a, o, h, reached, scale = self._a, self._o, self.h.copy(), self._reached, 1 / self._temperature
-        add, subtract, multiply, exp, tanh = np.add, np.subtract, np.multiply, np.exp, np.tanh
+        # |h| <= 1 bounds every output. With the largest bound subtracted beforehand nothing can overflow, and
+        # where everything underflows instead the maximum is subtracted after all.
+        bound = float((np.abs(self._V).sum(1) + self._c).max())
+        V, c = self._V / self._temperature, (self._c - bound) / self._temperature
+        W, rows = self._W, self._input_rows
+        a, o, h, reached = self._a, self._o, self.h.copy(), self._reached
+        add, exp, tanh, log = np.add, np.exp, np.tanh, math.log
         accumulate, search, total = np.add.accumulate, reached.searchsorted, reached.item
         self.h = h
-        with np.errstate(over="ignore"):  # a tiny temperature takes all but the largest to -inf
-            for number in self._numbers(length):
+        for number in self._numbers(length):
+            V.dot(h, o)
+            add(o, c, o)
+            exp(o, o)
+            accumulate(o, 0, np.float64, reached)
+            whole = total(-1)
+            if not whole > _SMALLEST_SUM:
                 V.dot(h, o)
                 add(o, c, o)
-                subtract(o, o[o.argmax()], o)
-                multiply(o, scale, o)
+                np.subtract(o, o.max(), o)
                 exp(o, o)
                 accumulate(o, 0, np.float64, reached)
-                # Scaled by the last sum, so that rounding can never leave the draw beyond the end.
-                code = int(search(number * total(-1), "right"))
-                self.log_probability += math.log(o[code] / total(-1))
-                W.dot(h, a)
-                add(a, rows[code], a)
-                tanh(a, h)
-                yield code
+                whole = total(-1)
+            # Scaled by the last sum, so that rounding can never leave the draw beyond the end.
+            code = int(search(number * whole, "right"))
+            self.log_probability += log(o.item(code) / whole)
+            W.dot(h, a)
+            add(a, rows[code], a)
+            tanh(a, h)
+            yield code
 
     def _from_distribution(self, length: int | None) -> Iterator[int]:
         """Draw from `distribution`, whatever is cut from it."""

@@ -130,8 +130,8 @@ def resume(
         reached = trainer.reached
         if reached is not None and not checkpoint.snapshot.pending:
             raise RunDirectoryError(
-                f"{directory.path} is finished ({reached}, at update {trainer.update:,}); to go on, give it "
-                f"more, for example --updates {2 * trainer.update:,}"
+                f"{directory.path} is at update {trainer.update:,} and so finished ({reached}); to go on, "
+                f"give it more in all, for example --updates {2 * trainer.update}"
             )
         directory.remove_stale_files()
         history = History.read(directory.events_path)
