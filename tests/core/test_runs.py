@@ -9,6 +9,7 @@ import pytest
 import safetensors.numpy
 
 from charrnn_core.errors import CheckpointError, RunDirectoryError
+from charrnn_core.runs import checkpoint as checkpoint_module
 from charrnn_core.runs import saving
 from charrnn_core.runs.checkpoint import Place, RunFacts, read_checkpoint, to_bytes
 from charrnn_core.runs.directory import create_run
@@ -295,3 +296,18 @@ def test_settings_without_effect_do_not_change_the_identity(tmp_path):
     assert plain.state_sha256 == idle.state_sha256
     _, other = train(tmp_path, small(updates=20, optimizer="adam", beta1=0.3), name="other")
     assert other.state_sha256 != plain.state_sha256
+
+
+def test_a_checkpoint_of_an_older_format_is_migrated_and_one_of_a_newer_named(tmp_path, monkeypatch):
+    process, ended = train(tmp_path, small(updates=5))
+    path = process.directory.checkpoint_path("last")
+    monkeypatch.setattr(checkpoint_module, "FORMAT", 2)
+    with pytest.raises(CheckpointError):
+        read_checkpoint(path)  # there is no way from 1 to 2
+    monkeypatch.setitem(checkpoint_module._MIGRATIONS, 1, lambda metadata: {**metadata, "migrated": True})
+    migrated = read_checkpoint(path)
+    assert migrated.metadata["migrated"] is True
+    assert migrated.state_sha256 == ended.state_sha256
+    monkeypatch.setattr(checkpoint_module, "FORMAT", 0)
+    with pytest.raises(CheckpointError, match="has format 1"):
+        read_checkpoint(path)
