@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 
-from charrnn_core.errors import CommandError
 from charrnn_tui.cli.options import Runs
-from charrnn_tui.terminal import harmless_line, say
+from charrnn_tui.terminal import say
 
 SHORT_HELP = "Ask something of a run that trains: pause, sample, ..."
 HELP = (
@@ -47,10 +45,11 @@ def command(
     runs: Runs = "runs",
 ) -> None:
     """Send a command and show its answer."""
-    from charrnn_core.runs.commands import Command, CommandName, send
+    from charrnn_core.runs.asking import ask
+    from charrnn_core.runs.commands import Command, CommandName
     from charrnn_core.runs.directory import find_run
-    from charrnn_core.runs.history import EventTail
     from charrnn_core.training.settings import FIELDS
+    from charrnn_tui.cli.check_table import show_check
 
     directory = find_run(run, Path(runs))
     options = {"length": length, "temperature": temperature, "top_p": top_p, "prime": prime}
@@ -58,38 +57,10 @@ def command(
     if value is not None:
         arguments["learning_rate"] = FIELDS["learning_rate"].parse("learning_rate", value)
     asked = Command.make(cast("CommandName", name), **arguments)
-    if not directory.is_locked():
-        raise CommandError(f"nobody trains {directory.name} now; charrnn resume goes on with it")
-    tail = EventTail(directory.events_path)
-    for _ in tail.read():
-        pass  # the answer comes after all that is there
-    send(directory.commands_path, asked)
-    deadline = time.monotonic() + wait
-    while time.monotonic() < deadline:
-        locked = directory.is_locked()  # asked before reading: the last answer of a run comes before its end
-        for _, event in tail.read():
-            if event.get("command") == asked.id and event["type"] == "sample":
-                say(f"{event['text']}\n", sys.stdout)
-            elif event.get("command") == asked.id and event["type"] == "gradients_checked":
-                say(_check_table(event["rows"]), sys.stdout)
-            elif event.get("command") == asked.id and event["type"] == "obeyed":
-                say(f"{name}: obeyed at update {event['update']:,}\n", sys.stderr)
-                return
-            elif event.get("command") == asked.id and event["type"] == "refused":
-                raise CommandError(f"{name}: refused, {harmless_line(str(event.get('reason')))}")
-        if not locked:
-            raise CommandError(f"{directory.name} has ended; the next process that trains it will answer")
-        time.sleep(0.02)
-    raise CommandError(f"no answer within {wait:g} seconds; it is asked, and may still be obeyed")
-
-
-def _check_table(rows: list[dict[str, Any]]) -> str:
-    """Return the rows of a gradient check as lines."""
-    lines = [f"{'':2} {'method':12} {'h0':8} {'entries':>8} {'max rel':>9} {'mean rel':>9}"]
-    for row in rows:
-        verdict = "ok" if row["passed"] else "WRONG"
-        lines.append(
-            f"{row['parameter']:2} {row['method']:12} {row['h0']:8} {row['entries']:8,} "
-            f"{row['maximum_relative_error']:9.1e} {row['mean_relative_error']:9.1e}  {verdict}"
-        )
-    return "\n".join(lines) + "\n"
+    for event in ask(directory, asked, wait):
+        if event["type"] == "sample":
+            say(f"{event['text']}\n", sys.stdout)
+        elif event["type"] == "gradients_checked":
+            show_check(event["rows"], f"{directory.name} · update {event['update']:,}")
+        elif event["type"] == "obeyed":
+            say(f"{name}: obeyed at update {event['update']:,}\n", sys.stderr)

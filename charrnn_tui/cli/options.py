@@ -12,6 +12,7 @@ import typer
 from charrnn_core.training.settings import (
     CHANGEABLE,
     DEFAULT_LEARNING_RATES,
+    DEFAULT_PRESET,
     FIELDS,
     PRESETS,
     STOPS,
@@ -19,6 +20,10 @@ from charrnn_core.training.settings import (
     Value,
     option_name,
 )
+
+DEFAULT_CORPUS = "tales"
+
+_NETWORK = ("hidden", "seq_length", "batch_size", "init", "init_std", "dtype", "seed", "clip", "loss")
 
 Runs = Annotated[
     str, typer.Option("--runs", metavar="DIR", envvar="CHARRNN_RUNS", help="Directory that holds the runs.")
@@ -40,13 +45,12 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     The command receives the settings that were given as the argument `given`, a dictionary, and the preset's
     name, or None, as `preset`.
     """
-    preset = inspect.Parameter(
-        "preset",
-        inspect.Parameter.KEYWORD_ONLY,
-        default=None,
-        annotation=Annotated[str | None, _preset_option()],
-    )
-    return _with_options(command, FIELDS, extra=[preset])
+    return _with_options(command, FIELDS, extra=[_preset_parameter()])
+
+
+def with_network(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that make a network and its loss to a command, and `--preset`, as `with_settings`."""
+    return _with_options(command, _NETWORK, extra=[_preset_parameter()])
 
 
 def with_changes(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -91,14 +95,16 @@ def _with_options(
     return with_options
 
 
-def _preset_option() -> Any:
+def _preset_parameter() -> inspect.Parameter:
     presets = list(PRESETS)
-    return typer.Option(
+    option = typer.Option(
         "--preset",
         metavar="|".join(presets),
-        help=f"Settings of the course until 2024, or of 2025 and 2026 (default {presets[0]}).",
+        help=f"Settings of the course until 2024, or of 2025 and 2026 (default {DEFAULT_PRESET}).",
         autocompletion=lambda: presets,
     )
+    annotation = Annotated[str | None, option]
+    return inspect.Parameter("preset", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 
 def _option(name: str, *, defaults: bool) -> Any:

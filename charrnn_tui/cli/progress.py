@@ -14,8 +14,18 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from charrnn_core.memory import readable_size
-from charrnn_core.training.events import Ended, Event, Sample, Started, Status, Validated, Warned
+from charrnn_core.training.events import (
+    Ended,
+    Event,
+    GradientsChecked,
+    Sample,
+    Started,
+    Status,
+    Validated,
+    Warned,
+)
 from charrnn_core.training.settings import Settings
+from charrnn_tui.cli.check_table import METHODS
 from charrnn_tui.terminal import OutputError, harmless, harmless_line, is_rich, put, say
 
 if TYPE_CHECKING:
@@ -33,18 +43,25 @@ View = Callable[[Event | Status], None]
 @contextmanager
 def reading(quiet: bool) -> Iterator[Callable[[int], None]]:
     """Give a function that shows how much of the text is read, if it takes longer than a second."""
+    with passing(quiet) as show:
+        yield lambda read: show(f"reading: {readable_size(read)}")
+
+
+@contextmanager
+def passing(quiet: bool) -> Iterator[Callable[[str], None]]:
+    """Give a function that shows a line on the terminal, if the whole takes longer than a second."""
     began = shown = time.monotonic()
     terminal = is_rich(sys.stderr) and not quiet
 
-    def progress(read: int) -> None:
+    def show(line: str) -> None:
         nonlocal shown
         now = time.monotonic()
         if terminal and now - began > 1 and now - shown > BAR_SECONDS:
             shown = now
-            sys.stderr.write(f"\rreading: {readable_size(read)}\x1b[K")
+            sys.stderr.write(f"\r{line}\x1b[K")
             sys.stderr.flush()
 
-    yield progress
+    yield show
     if shown > began:
         sys.stderr.write("\r\x1b[K")
         sys.stderr.flush()
@@ -261,6 +278,8 @@ def told(event: Event, settings: Settings, run: str) -> Iterator[str]:
             )
             if corpus["newlines_replaced"]:
                 yield f"{corpus['newlines_replaced']:,} CR LF or CR newlines became LF"
+        case GradientsChecked():
+            yield _gradients(event)
         case Sample():
             yield f"\nupdate {event.update:,} · smooth loss {event.smooth_loss:.2f}"
             yield f"{event.text}\n"
@@ -273,6 +292,17 @@ def told(event: Event, settings: Settings, run: str) -> Iterator[str]:
             yield f"warning: {event.message}"
         case Ended():
             yield from _ending(event, settings, run)
+
+
+def _gradients(checked: GradientsChecked) -> str:
+    if not checked.passed:
+        wrong = sorted({row["parameter"] for row in checked.rows if not row["passed"]})
+        return f"gradients are WRONG at update {checked.update:,}: {', '.join(wrong)}"
+    worst: dict[str, float] = {}
+    for row in checked.rows:
+        worst[row["method"]] = max(worst.get(row["method"], 0.0), row["maximum_relative_error"])
+    agree = ", ".join(f"{METHODS[method]} agrees to {error:.0e}" for method, error in worst.items())
+    return f"gradients are right at update {checked.update:,}: {agree}"
 
 
 _REASONS = {

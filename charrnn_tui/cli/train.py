@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charrnn_core.errors import RunFailedError, UsageError
-from charrnn_core.training.settings import CHANGEABLE, Settings, Value, option_name
-from charrnn_tui.cli.options import Json, MovedCorpus, Owned, Quiet, Runs, with_settings
+from charrnn_core.training.settings import CHANGEABLE, DEFAULT_PRESET, Settings, Value, option_name
+from charrnn_tui.cli.options import DEFAULT_CORPUS, Json, MovedCorpus, Owned, Quiet, Runs, with_settings
 from charrnn_tui.terminal import say
 
 if TYPE_CHECKING:
     from charrnn_core.runs.directory import RunDirectory
 
-DEFAULT_CORPUS = "tales"
 SHORT_HELP = "Train a network on a text."
 HELP = (
     "Example: charrnn train book.txt --hidden 200 --epochs 5\n\n"
@@ -74,7 +73,7 @@ def command(
         return show(process, quiet=quiet, json=json)
     if moved is not None:
         raise UsageError("--corpus goes with --resume or --replay; give the text itself: charrnn train FILE")
-    settings = Settings.of(preset or "dd2424-2019", **given)
+    settings = Settings.of(preset or DEFAULT_PRESET, **given)
     settings.check_memory()  # before anything large is read
 
     from charrnn_core.runs import starting

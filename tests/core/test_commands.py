@@ -190,12 +190,39 @@ def test_check_is_obeyed_and_does_not_change_training(tmp_path):
     process = start(tmp_path)
     command = Command.make("check")
     ended = process.run(asks(process, command))
-    (checked,) = of_type(process.directory, "gradients_checked")
+    first, checked = of_type(process.directory, "gradients_checked")
+    assert "command" not in first
+    assert first["update"] == 0
     assert (checked["command"], checked["update"]) == (command.id, 10)
     assert checked["rows"]
     assert all(row["passed"] for row in checked["rows"])
     assert answer(process.directory, command)["type"] == "obeyed"
     assert ended.state_sha256 == undisturbed(tmp_path).state_sha256
+
+
+def test_check_takes_the_options_of_gradcheck(tmp_path):
+    process = start(tmp_path)
+    command = Command.make("check", method="central", entries="random:3", h0="random", step=1e-6, seed=5)
+    process.run(asks(process, command))
+    checked = of_type(process.directory, "gradients_checked")[1]
+    asked = ("central", 3, "random", 1e-6)
+    rows = [(row["method"], row["entries"], row["h0"], row["step"]) for row in checked["rows"]]
+    assert rows == [asked] * 5
+
+
+def test_a_stop_while_a_command_checks_refuses_it(tmp_path):
+    process = start(tmp_path)
+    command = Command.make("check", method="complex-step")
+    ask = asks(process, command)
+
+    def view(item):
+        ask(item)
+        if isinstance(item, Status) and item.phase == "checking" and process.trainer.update:
+            process.trainer.stop("test")
+
+    process.run(view)
+    assert "stopped before the check" in answer(process.directory, command)["reason"]
+    assert len(of_type(process.directory, "gradients_checked")) == 1
 
 
 def test_checkpoint_saves_now(tmp_path):

@@ -548,7 +548,7 @@ def wounded_run(tmp_path):
     whole = start(tmp_path, settings_of(), "whole")
     whole_ended = live(whole)
     process = start(tmp_path, settings_of(), "wounded")
-    assert live(process, kill_at=400) is None
+    assert live(process, kill_at=430) is None
     assert {path.stem for path in process.directory.checkpoints.iterdir()} == {"last", "previous", "best"}
     return whole, whole_ended, process.directory
 

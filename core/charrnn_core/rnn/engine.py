@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn_core.rnn.gradcheck import CheckedWindow
+from charrnn_core.rnn.gradcheck.windows import CheckedWindow
 from charrnn_core.rnn.network import Indices, Network, Reduction
 from charrnn_core.rnn.optimizers import Optimizer
 from charrnn_core.rnn.parameters import Floats, Parameters
@@ -152,7 +152,9 @@ class NumpyEngine:
         """Return the window that the next update after this many would take, for a check of its gradients."""
         ((inputs, targets, fresh),) = self._gather(update, 1)
         h0 = np.zeros_like(self.h) if fresh else self.h.copy()
-        return CheckedWindow(self.parameters, inputs, targets, h0, self._windows.seq_length, self._reduction)
+        return CheckedWindow(
+            self.parameters, inputs, targets, h0, self._windows.seq_length, self._reduction, self._clip
+        )
 
     def gradient_figures(self) -> tuple[float, float]:
         """Return norm and clipped share of the last window's gradient, before clipping."""

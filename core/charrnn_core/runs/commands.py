@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from charrnn_core.errors import CommandError, UsageError
+from charrnn_core.rnn.gradcheck.comparisons import Comparison, comparisons
 from charrnn_core.runs.files import to_json
 from charrnn_core.training.settings import FIELDS
 
@@ -22,7 +23,11 @@ COMMAND_NAMES: tuple[CommandName, ...] = get_args(CommandName)
 LARGEST_COMMAND = 64_000
 """Bytes of a command's line: a single write of them is appended whole."""
 
-_SAMPLE_FIELDS = ("length", "temperature", "top_p", "prime")
+_ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "sample": ("length", "temperature", "top_p", "prime"),
+    "check": ("method", "entries", "h0", "window", "step", "tolerance", "floor", "seed"),
+    "set-learning-rate": ("learning_rate",),
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,8 @@ class Command:
     name : str
         One of `COMMAND_NAMES`.
     arguments : dict
-        `length`, `temperature`, `top_p` and `prime` of a sample, all optional; `learning_rate`.
+        `length`, `temperature`, `top_p` and `prime` of a sample, all optional; `learning_rate`; of a check
+        its `seed` and the arguments of `charrnn_core.rnn.gradcheck.comparisons`, all optional.
 
     Raises
     ------
@@ -51,9 +57,8 @@ class Command:
     def __post_init__(self) -> None:
         if self.name not in COMMAND_NAMES:
             raise CommandError(f"there is no command {self.name!r}; there are {', '.join(COMMAND_NAMES)}")
-        known = {"sample": _SAMPLE_FIELDS, "set-learning-rate": ("learning_rate",)}.get(self.name, ())
         for argument in self.arguments:
-            if argument not in known:
+            if argument not in _ARGUMENTS.get(self.name, ()):
                 raise CommandError(f"the command {self.name} takes no {argument!r}")
         if self.name == "set-learning-rate":
             if "learning_rate" not in self.arguments:
@@ -70,6 +75,15 @@ class Command:
             raise CommandError("top-p is a number above 0 and at most 1")
         if not isinstance(self.arguments.get("prime", ""), str):
             raise CommandError("a prime is a text")
+        if "seed" in self.arguments:
+            FIELDS["seed"].check("seed", self.arguments["seed"])
+        if self.name == "check":
+            self.comparisons()
+
+    def comparisons(self) -> tuple[Comparison, ...] | None:
+        """Return the comparisons that a check asks for; None for the default check."""
+        asked = {name: value for name, value in self.arguments.items() if name != "seed"}
+        return comparisons(**asked) if asked else None
 
     @classmethod
     def make(cls, name: CommandName, **arguments: Any) -> Command:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from charrnn_core.errors import RunDirectoryError
+from charrnn_core.errors import RunDirectoryError, UsageError
 from charrnn_core.runs.files import read_small, replace_file
 from charrnn_core.runs.lock import is_locked, take_lock
+from charrnn_core.text.source import Source, bundled_sources, find_source
 from charrnn_core.training.events import encodable
 
 _LONGEST_NAME = 100  # bytes; file systems allow 255, and a name may still get a date before it
@@ -197,6 +199,41 @@ def find_run(text: str, runs: Path) -> RunDirectory:
         names = ", ".join(run.name for run in named[:5])
         raise RunDirectoryError(f"{text} is the beginning of {len(named)} runs: {names}")
     raise RunDirectoryError(f"{text or 'an empty name'}: no such run under {runs}; charrnn runs lists them")
+
+
+def find_run_or_text(text: str, runs: Path) -> RunDirectory | Source:
+    """Return the run or the text that a user means where either can be given.
+
+    What has a separator or exists is a path: of a run, if it is a directory. Else it is the name of a run, or
+    the unique beginning of one, or the name of a bundled text.
+
+    Raises
+    ------
+    UsageError
+        It is neither, or both, or the beginning of several runs.
+    """
+    if text == "-" or "/" in text or os.path.lexists(text):
+        # os.path.isdir is False where Path.is_dir raises: for a name that is too long, say.
+        is_run = text != "-" and os.path.isdir(text)  # noqa: PTH112
+        return find_run(text, runs) if is_run else find_source(text)
+    bundled = bundled_sources().get(text)
+    try:
+        run = find_run(text, runs)
+    except RunDirectoryError as error:
+        if bundled is not None:
+            return bundled
+        if any(run.name.startswith(text) for run in list_runs(runs)):
+            raise
+        names = ", ".join(bundled_sources())
+        raise UsageError(
+            f"{text or 'an empty name'}: no such file, no such run under {runs}, and no such bundled text "
+            f"({names})"
+        ) from error
+    if bundled is not None:
+        raise UsageError(
+            f"{text} is the bundled text and a run; say {run.path} for the run, or choose another --runs"
+        )
+    return run
 
 
 def newest_runs(runs: Path) -> list[RunDirectory]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from charrnn_core.errors import CheckpointError, RunFailedError, UsageError
+from charrnn_core.errors import CheckpointError, CommandError, RunFailedError, UsageError
 from charrnn_core.runs.checkpoint import Place, RunFacts
 from charrnn_core.runs.commands import BadCommand, Command, CommandReader
 from charrnn_core.runs.directory import RunDirectory
@@ -259,7 +259,7 @@ class TrainingProcess:
             case "set-learning-rate":
                 self._set_learning_rate(command, float(arguments["learning_rate"]))
             case "check":
-                self._record(dataclasses.replace(trainer.check_gradients(), command=command.id))
+                self._check(command)
         self._record(self._answer(command))
 
     def _answer(self, command: Command) -> Obeyed:
@@ -283,6 +283,18 @@ class TrainingProcess:
         )
         self._saver.place = dataclasses.replace(place, drawn=place.drawn + 1)
         self._record(dataclasses.replace(sample, command=command.id))
+
+    def _check(self, command: Command) -> None:
+        checking = self.trainer.check_gradients(command.comparisons(), command.arguments.get("seed"))
+        checked = None
+        while checked is None:
+            try:
+                self._record(next(checking))
+            except StopIteration as end:
+                if end.value is None:
+                    raise CommandError("training was stopped before the check was done") from None
+                checked = dataclasses.replace(end.value, command=command.id)
+        self._record(checked)
 
     def _set_learning_rate(self, command: Command, learning_rate: float) -> None:
         """Change it, and have the change in a saved checkpoint before it is answered."""

@@ -122,10 +122,6 @@ def resume(
             raise RunDirectoryError(f"{directory.path} was trained by the engine {engine}, which is not here")
         text = _text_of(directory, checkpoint, corpus)
         blas = limit_blas_threads(checkpoint.metadata["threads"])
-        if text.vocabulary != checkpoint.vocabulary:
-            raise CheckpointError(
-                f"{directory.path} has a checkpoint whose vocabulary is not that of its text"
-            )
         trainer = Trainer(settings, text, snapshot=checkpoint.snapshot)
         reached = trainer.reached
         if reached is not None and not checkpoint.snapshot.pending:
@@ -175,6 +171,28 @@ def resume(
         saved_best=_saved_best(directory),
         owned=owned,
     )
+
+
+def load(directory: RunDirectory, *, corpus: str | None = None) -> Trainer:
+    """Return the trainer of a run as its newest checkpoint left it, to look at: the run is not touched.
+
+    Parameters
+    ----------
+    directory : RunDirectory
+    corpus : str, optional
+        Where the text is now, if not where it was.
+
+    Raises
+    ------
+    CheckpointError
+        No checkpoint is whole.
+    CorpusError
+        The text cannot be read, or is another one.
+    """
+    checkpoint, _ = newest_checkpoint(directory)
+    text = _text_of(directory, checkpoint, corpus)
+    limit_blas_threads(checkpoint.metadata["threads"])
+    return Trainer(checkpoint.snapshot.settings, text, snapshot=checkpoint.snapshot)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -273,6 +291,8 @@ def _text_of(directory: RunDirectory, checkpoint: Checkpoint, given: str | None)
             f"the text {facts['name']} is not the one that the run was trained on: {len(text):,} characters "
             f"now and {facts['characters']:,} then, and another digest; say with --corpus where that one is"
         )
+    if text.vocabulary != checkpoint.vocabulary:
+        raise CheckpointError(f"{directory.path} has a checkpoint whose vocabulary is not that of its text")
     # It is the text of the run, wherever it was read from now.
     return dataclasses.replace(text, name=facts["name"], kind=facts["kind"], path=facts["path"])
 

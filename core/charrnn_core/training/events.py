@@ -190,7 +190,7 @@ class GradientsChecked(Event):
     Attributes
     ----------
     rows : tuple of dict
-        One for each parameter, method and h_0, as `charrnn_core.rnn.gradcheck.CheckRow` has them.
+        One for each comparison and parameter, as `charrnn_core.rnn.gradcheck.check.CheckRow` has them.
     command : str or None
         The command that asked for it.
     """
@@ -198,6 +198,11 @@ class GradientsChecked(Event):
     type: ClassVar[str] = "gradients_checked"
     rows: tuple[dict[str, Any], ...]
     command: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether all rows have passed."""
+        return all(row["passed"] for row in self.rows)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -341,7 +346,7 @@ class Status:
     Attributes
     ----------
     phase : str
-        "training", "validating", "sampling" or "paused".
+        "training", "validating", "checking", "sampling" or "paused".
     update : int
     epoch : float
     loss : float

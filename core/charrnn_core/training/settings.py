@@ -17,6 +17,9 @@ from charrnn_core.memory import installed_memory, readable_size
 
 Value = int | float | str | None
 
+DEFAULT_PRESET = "dd2424-2019"
+"""The settings of the course until 2024."""
+
 
 @dataclass(frozen=True)
 class Field:
@@ -312,7 +315,7 @@ class Settings:
             )
 
     @classmethod
-    def of(cls, preset: str = "dd2424-2019", **given: Value) -> Self:
+    def of(cls, preset: str = DEFAULT_PRESET, **given: Value) -> Self:
         """Return the settings of a preset, with what is given in its place.
 
         The learning rate follows the optimizer, and the limit of updates falls away where another stop is

@@ -5,23 +5,26 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from charrnn_core.rnn.parameters import PARAMETER_NAMES, Floats, Parameters
 from charrnn_core.training.settings import Settings
 
-Duty = Literal["log", "epoch", "validate", "best", "sample"]
+Duty = Literal["log", "epoch", "validate", "best", "check", "sample"]
 """What is done at an update besides the update itself."""
 
-DUTIES: tuple[Duty, ...] = ("log", "epoch", "validate", "best", "sample")
+DUTIES: tuple[Duty, ...] = get_args(Duty)
 """The duties in the order in which they are done."""
+
+LOOKING_DUTIES: tuple[Duty, ...] = ("check", "sample")
+"""The duties that change nothing."""
 
 
 def shaping_duties(duties: Sequence[Duty]) -> tuple[Duty, ...]:
-    """Return the duties that the state depends on: all but samples."""
-    return tuple(duty for duty in duties if duty != "sample")
+    """Return the duties that the state depends on: all but those that only look at it."""
+    return tuple(duty for duty in duties if duty not in LOOKING_DUTIES)
 
 
 def bucket_width(update: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Literal
@@ -14,7 +14,8 @@ import numpy as np
 
 from charrnn_core.errors import CorpusError
 from charrnn_core.rnn.engine import NumpyEngine
-from charrnn_core.rnn.gradcheck import check
+from charrnn_core.rnn.gradcheck.check import Checking, CheckRow, check
+from charrnn_core.rnn.gradcheck.comparisons import Comparison
 from charrnn_core.rnn.optimizers import AdaGrad, Adam, Optimizer, RMSProp
 from charrnn_core.rnn.parameters import Floats, Parameters, initial_parameters
 from charrnn_core.rnn.sampler import Sampler, opening
@@ -30,9 +31,10 @@ from charrnn_core.training.events import (
     Sample,
     Status,
     Validated,
+    Warned,
 )
 from charrnn_core.training.settings import Settings
-from charrnn_core.training.state import Best, Bucket, Duty, Snapshot, shaping_duties
+from charrnn_core.training.state import LOOKING_DUTIES, Best, Bucket, Duty, Snapshot, shaping_duties
 
 BEST_EVERY = 100
 """Updates between two looks at whether the smooth loss is the best so far."""
@@ -48,7 +50,7 @@ _SAMPLED_A_PULSE = 250  # characters of a sample
 _SCORED_A_PULSE = 4096  # characters of held-out text
 _RATE_SECONDS = 1.0  # the time over which the rate shown now is measured
 
-Phase = Literal["training", "validating", "sampling", "paused"]
+Phase = Literal["training", "validating", "checking", "sampling", "paused"]
 
 
 class Trainer:
@@ -183,8 +185,8 @@ class Trainer:
     def end_at(self, update: int, pending: tuple[Duty, ...]) -> None:
         """End as a recorded run ended: at an update, before the duties that it left to be done.
 
-        A sample that the recorded run still had to draw is no reason to wait for one: it may have had another
-        cadence.
+        A sample or check that the recorded run still had to make is no reason to wait for one: samples may
+        have had another cadence.
         """
         self._end = (update, pending)
 
@@ -192,7 +194,7 @@ class Trainer:
         if self._end is None or self._end[0] != self.update:
             return False
         recorded = self._end[1]
-        if "sample" in self._pending and "sample" not in recorded:
+        if any(duty in self._pending and duty not in recorded for duty in LOOKING_DUTIES):
             return False
         return shaping_duties(self._pending) == shaping_duties(recorded)
 
@@ -220,13 +222,35 @@ class Trainer:
         self._paused_at = None
         self._pace.clear()
 
-    def check_gradients(self) -> GradientsChecked:
-        """Return the default check of the gradients of the next window; training is not touched."""
-        stream = np.random.SeedSequence(self.settings.seed, spawn_key=(CHECK_STREAM, self.update))
-        rows = check(self.engine.window(self.update), stream)
-        return GradientsChecked(
-            update=self.update, time=self.seconds, rows=tuple(row.to_json() for row in rows)
-        )
+    def checking(
+        self, asked: Sequence[Comparison] | None = None, seed: int | None = None
+    ) -> Iterator[CheckRow | Checking]:
+        """Check the gradients of the next window as `check` does; training is not touched.
+
+        Parameters
+        ----------
+        asked : sequence of Comparison, optional
+            By default the default check.
+        seed : int, optional
+            Of what the check draws; the run's by default.
+        """
+        seed = self.settings.seed if seed is None else seed
+        stream = np.random.SeedSequence(seed, spawn_key=(CHECK_STREAM, self.update))
+        return check(self.engine.window(self.update), stream, asked)
+
+    def check_gradients(
+        self, asked: Sequence[Comparison] | None = None, seed: int | None = None
+    ) -> Generator[Status, None, GradientsChecked | None]:
+        """Return the check that `checking` makes as an event, or None if a stop came first."""
+        rows: list[dict[str, Any]] = []
+        for item in self.checking(asked, seed):
+            if isinstance(item, CheckRow):
+                rows.append(item.to_json())
+                continue
+            if self._stop_reason is not None:
+                return None
+            yield self.status("checking")
+        return GradientsChecked(update=self.update, time=self.seconds, rows=tuple(rows))
 
     def draw(
         self,
@@ -420,12 +444,14 @@ class Trainer:
                 duties.append("validate")
         elif update and update % BEST_EVERY == 0:
             duties.append("best")
+        if not update:
+            duties.append("check")
         if settings.sample_every is not None and update % settings.sample_every == 0:
             duties.append("sample")
         return duties
 
     def _do_duties(self) -> Iterator[Event | Status]:
-        """Do what is pending; a validation or a sample that a stop interrupts stays pending."""
+        """Do what is pending; a validation, check or sample that a stop interrupts stays pending."""
         while self._pending:
             if self._is_end():
                 return
@@ -436,6 +462,15 @@ class Trainer:
                 self._pending.pop(0)
                 self._consider(loss)
                 yield Validated(update=self.update, time=self.seconds, loss=loss)
+                continue
+            if self._pending[0] == "check":
+                checked = yield from self.check_gradients()
+                if checked is None:
+                    return
+                self._pending.pop(0)
+                yield checked
+                if not checked.passed:
+                    yield self._gradients_wrong(checked)
                 continue
             if self._pending[0] == "sample":
                 sample = yield from self._sample()
@@ -501,6 +536,14 @@ class Trainer:
         if self.best is None or loss < self.best.loss:
             self.best = Best(loss, self.update)
             self.best_snapshot = self.snapshot()
+
+    def _gradients_wrong(self, checked: GradientsChecked) -> Warned:
+        names = sorted({row["parameter"] for row in checked.rows if not row["passed"]})
+        return Warned(
+            update=self.update,
+            time=self.seconds,
+            message=f"the gradient check failed for {', '.join(names)}: charrnn gradcheck shows where",
+        )
 
     def _sample(self) -> Generator[Status, None, Sample | None]:
         """Return the scheduled sample, or None if a stop came first."""

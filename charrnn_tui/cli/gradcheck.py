@@ -1,0 +1,247 @@
+"""`charrnn gradcheck`: whether the gradients are right."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json as json_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from charrnn_core.errors import CommandError, RunFailedError, UsageError
+from charrnn_core.training.settings import DEFAULT_PRESET, Settings, Value, option_name
+from charrnn_tui.cli.options import DEFAULT_CORPUS, MovedCorpus, Runs, with_network
+from charrnn_tui.terminal import put
+
+if TYPE_CHECKING:
+    from charrnn_core.rnn.gradcheck.comparisons import Comparison
+    from charrnn_core.runs.directory import RunDirectory
+    from charrnn_core.text.source import Source
+    from charrnn_core.training.trainer import Trainer
+
+SHORT_HELP = "Check that the gradients are right."
+HELP = (
+    "Example: charrnn gradcheck book.txt --method complex-step --entries all\n\n"
+    "Hold the gradients of the backward pass against derivatives that do not use it: of a fresh network on a "
+    "text, or of a run as it is now. A run that trains checks itself between two updates, and the rows go "
+    "into its log. Without options it is the default check: the assignment's centred difference, and the "
+    "complex step along random directions over all entries, also on a window made to show hidden faults. "
+    "Exit code 1 when a check fails."
+)
+
+
+@with_network
+def command(
+    given: dict[str, Value],
+    preset: str | None = None,
+    subject: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[CORPUS | RUN]",
+            help="A text as for charrnn train, or a run: its directory, its name, or the beginning of its "
+            f"name (default: the text {DEFAULT_CORPUS}).",
+            show_default=False,
+        ),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option("--method", metavar="central|complex-step", help="One method alone (default: both)."),
+    ] = None,
+    entries: Annotated[
+        str | None,
+        typer.Option(
+            "--entries",
+            metavar="WHICH",
+            help="Which entries of each flattened gradient: first:N, random:N, all; or directions:N, along N "
+            "random directions over all of them (default first:20 for central, all for complex-step).",
+        ),
+    ] = None,
+    h0: Annotated[
+        str | None,
+        typer.Option(
+            "--h0", metavar="zeros|carried|random", help="What the window begins with (default zeros)."
+        ),
+    ] = None,
+    window: Annotated[
+        str | None,
+        typer.Option(
+            "--window",
+            metavar="text|stress",
+            help="The next window of training, or one with three streams, all characters and large gradients "
+            "(default text).",
+        ),
+    ] = None,
+    step: Annotated[
+        str | None,
+        typer.Option("--step", metavar="X", help="Of the method (default 1e-5 and 1e-20)."),
+    ] = None,
+    tolerance: Annotated[
+        str | None,
+        typer.Option(
+            "--tolerance", metavar="X", help="Largest relative error that passes (default 1e-4 and 1e-9)."
+        ),
+    ] = None,
+    floor: Annotated[
+        str | None,
+        typer.Option(
+            "--floor", metavar="X", help="The relative error is |a-n| / max(floor, |a|+|n|) (default 1e-12)."
+        ),
+    ] = None,
+    moved: MovedCorpus = None,
+    wait: Annotated[
+        float, typer.Option("--wait", metavar="SECONDS", help="How long to wait for a run that trains.")
+    ] = 60.0,
+    runs: Runs = "runs",
+    json: Annotated[bool, typer.Option("--json", help="The rows as one JSON object.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="The rows as CSV.")] = False,
+) -> int:
+    """Check gradients, show the rows, and return the exit code."""
+    if json and as_csv:
+        raise UsageError("--json and --csv exclude each other")
+    numbers = {"step": step, "tolerance": tolerance, "floor": floor}
+    words = {"method": method, "entries": entries, "h0": h0, "window": window}
+    options = {name: value for name, value in words.items() if value is not None}
+    asked = {**options, **{name: _number(name, text) for name, text in numbers.items() if text is not None}}
+
+    from charrnn_core.rnn.gradcheck.comparisons import comparisons
+    from charrnn_core.runs.directory import RunDirectory, find_run_or_text
+    from charrnn_core.text.source import bundled_sources
+
+    wanted = comparisons(**cast("dict[str, Any]", asked)) if asked else None
+    found = bundled_sources()[DEFAULT_CORPUS] if subject is None else find_run_or_text(subject, Path(runs))
+    if isinstance(found, RunDirectory):
+        own = [option_name(name) for name in given if name != "seed"] + ["--preset"] * (preset is not None)
+        if own:
+            raise UsageError(f"the network is the run's own; {own[0]} cannot change it")
+        checked = _check_run(found, asked, wanted, given.get("seed"), moved, wait)
+    else:
+        if moved is not None:
+            raise UsageError("--corpus goes with a run; give the text itself: charrnn gradcheck FILE")
+        checked = _check_text(found, wanted, given, preset)
+    _write(checked, json=json, as_csv=as_csv)
+    wrong = sorted({row["parameter"] for row in checked["rows"] if not row["passed"]})
+    if wrong:
+        raise RunFailedError(f"the gradient check failed for {', '.join(wrong)}")
+    return 0
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UsageError(f"--{name} {text} is not possible; it is a number") from None
+
+
+def _check_text(
+    source: Source, wanted: tuple[Comparison, ...] | None, given: dict[str, Value], preset: str | None
+) -> dict[str, Any]:
+    """Check a fresh network on a text."""
+    from charrnn_core.rnn.threads import limit_blas_threads
+    from charrnn_core.text.corpus import read_corpus
+    from charrnn_core.training.trainer import Trainer
+    from charrnn_tui.cli.progress import reading
+
+    settings = Settings.of(preset or DEFAULT_PRESET, **given)
+    settings.check_memory()  # before anything large is read
+    with reading(quiet=False) as progress:
+        text = read_corpus(source, progress)
+    limit_blas_threads(settings.threads)
+    trainer = Trainer(settings, text)
+    return {"corpus": text.name, "update": 0, **_described(trainer), "rows": _rows(trainer, wanted, None)}
+
+
+def _check_run(
+    directory: RunDirectory,
+    asked: dict[str, Any],
+    wanted: tuple[Comparison, ...] | None,
+    seed: Value,
+    moved: str | None,
+    wait: float,
+) -> dict[str, Any]:
+    """Check a run as it is now: by itself if it trains, else its newest checkpoint."""
+    from charrnn_core.runs.asking import ask
+    from charrnn_core.runs.commands import Command
+    from charrnn_core.runs.starting import load
+
+    if directory.is_locked():
+        command = Command.make("check", **asked, **({} if seed is None else {"seed": seed}))
+        try:
+            for event in ask(directory, command, wait):
+                if event["type"] == "gradients_checked":
+                    return {"run": directory.name, "update": event["update"], "rows": event["rows"]}
+        except CommandError:
+            if directory.is_locked():
+                raise
+            # It ended before it answered; its last checkpoint is what it is now.
+    trainer = load(directory, corpus=moved)
+    rows = _rows(trainer, wanted, cast("int | None", seed))
+    return {"run": directory.name, "update": trainer.update, **_described(trainer), "rows": rows}
+
+
+def _described(trainer: Trainer) -> dict[str, Any]:
+    settings = trainer.settings
+    return {
+        "characters": len(trainer.corpus.vocabulary),
+        "hidden": settings.hidden,
+        "seq_length": settings.seq_length,
+        "batch_size": settings.batch_size,
+        "loss": settings.loss,
+        "seed": settings.seed,
+    }
+
+
+def _rows(trainer: Trainer, wanted: tuple[Comparison, ...] | None, seed: int | None) -> list[dict[str, Any]]:
+    from charrnn_core.rnn.gradcheck.check import CheckRow
+    from charrnn_tui.cli.progress import passing
+
+    rows = []
+    with passing(quiet=False) as show:
+        for item in trainer.checking(wanted, seed):
+            if isinstance(item, CheckRow):
+                rows.append(item.to_json())
+            else:
+                show(f"checking: {item.done:,} of {item.total:,}")
+    return rows
+
+
+def _write(checked: dict[str, Any], *, json: bool, as_csv: bool) -> None:
+    rows = checked["rows"]
+    if json:
+        put(json_module.dumps({"passed": all(row["passed"] for row in rows), **checked}) + "\n")
+    elif as_csv:
+        put(_csv(rows))
+    else:
+        from charrnn_tui.cli.check_table import show_check
+
+        words = [checked.get("run") or checked["corpus"], f"update {checked['update']:,}"]
+        if "hidden" in checked:
+            words[1:1] = [
+                f"K = {checked['characters']:,}",
+                f"m = {checked['hidden']:,}",
+                f"T = {checked['seq_length']:,}",
+                f"B = {checked['batch_size']:,}",
+                f"{checked['loss']} loss",
+                f"seed {checked['seed']}",
+            ]
+        show_check(rows, " · ".join(words))
+
+
+_COLUMNS = (
+    "parameter", "shape", "entries", "selection", "method", "window", "h0", "step", "tolerance", "floor",
+    "maximum_relative_error", "mean_relative_error", "passed",
+)  # fmt: skip
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow([*_COLUMNS, "worst_index", "worst_analytic", "worst_numeric"])
+    for row in rows:
+        worst = row["worst"]
+        values = {**row, "shape": "x".join(map(str, row["shape"]))}
+        index = worst["index"]
+        place = " ".join(map(str, index)) if isinstance(index, list) else index
+        writer.writerow([*(values[name] for name in _COLUMNS), place, worst["analytic"], worst["numeric"]])
+    return file.getvalue()

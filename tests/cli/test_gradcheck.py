@@ -1,0 +1,203 @@
+"""`charrnn gradcheck`, as a shell runs it."""
+
+import csv
+import io
+import json
+import signal
+import time
+
+import pytest
+
+from charrnn_core.rnn.gradcheck.comparisons import STUDY
+from charrnn_core.runs.history import History
+from charrnn_core.runs.starting import start
+from charrnn_core.text.corpus import corpus_of
+from charrnn_core.training.events import GradientsChecked
+from charrnn_core.training.settings import Settings
+from charrnn_tui.cli.check_table import show_check
+from charrnn_tui.cli.progress import told
+
+TEXT = "the cat sat on the mat and the dog sat on the log.\n" * 60
+SMALL = ["--hidden", "8", "--seq-length", "5"]
+FIELDS = {
+    "parameter", "shape", "entries", "method", "step", "h0", "maximum_relative_error", "mean_relative_error",
+    "worst", "passed",
+}  # fmt: skip
+
+
+@pytest.fixture
+def text(tmp_path):
+    (tmp_path / "book.txt").write_text(TEXT, encoding="utf-8")
+    return "book.txt"
+
+
+def made(runs, name="run", updates=20):
+    settings = Settings.of(hidden=6, seq_length=4, updates=updates, sample_every=None)
+    process = start(settings, corpus_of(TEXT, "tide"), runs=runs, name=name)
+    process.run(lambda item: None)
+    return process.directory
+
+
+def rows_of(finished):
+    assert finished.code == 0, finished.err
+    return json.loads(finished.out)["rows"]
+
+
+def test_default_check_of_the_bundled_text(charrnn):
+    finished = charrnn("gradcheck", *SMALL)
+    assert (finished.code, finished.err) == (0, "")
+    assert finished.out.startswith("tales · K = 63 · m = 8 · T = 5 · B = 1 · sum loss · seed 0 · update 0\n")
+    assert finished.out.endswith("all 20 checks passed\n")
+    assert finished.out.count("✓") == 21
+    assert "stress window, B = 3" in finished.out
+    assert "study" in finished.out
+    assert all(line == line.rstrip() for line in finished.out.splitlines())
+    assert max(map(len, finished.out.splitlines())) <= 100
+    assert not list(charrnn.where.iterdir())  # a check leaves nothing behind
+
+
+def test_json_and_csv_have_all_that_the_table_has(charrnn, text):
+    whole = charrnn("gradcheck", text, *SMALL, "--json")
+    told = json.loads(whole.out)
+    assert told["passed"] is True
+    assert told["corpus"] == "book"
+    assert len(told["rows"]) == 20
+    assert all(set(row) >= FIELDS for row in told["rows"])
+    table = list(csv.DictReader(io.StringIO(charrnn("gradcheck", text, *SMALL, "--csv").out)))
+    assert [row["parameter"] for row in table] == [row["parameter"] for row in told["rows"]]
+    assert [float(row["maximum_relative_error"]) for row in table] == [
+        row["maximum_relative_error"] for row in told["rows"]
+    ]
+    assert {row["shape"] for row in table if row["parameter"] == "W"} == {"8x8"}
+
+
+def test_options_choose_method_entries_state_window_and_step(charrnn, text):
+    rows = rows_of(
+        charrnn(
+            "gradcheck", text, *SMALL, "--method", "central", "--entries", "random:7", "--h0", "random",
+            "--step", "1e-6", "--window", "stress", "--tolerance", "1e-3", "--floor", "1e-9", "--json",
+        )
+    )  # fmt: skip
+    assert {(row["method"], row["entries"], row["h0"], row["step"], row["window"]) for row in rows} == {
+        ("central", 7, "random", 1e-6, "stress")
+    }
+    assert {(row["tolerance"], row["floor"]) for row in rows} == {(1e-3, 1e-9)}
+    both = rows_of(charrnn("gradcheck", text, *SMALL, "--h0", "random", "--json"))
+    assert [row["method"] for row in both] == ["central"] * 5 + ["complex-step"] * 5
+    assert {row["entries"] for row in both if row["parameter"] == "W"} == {20, 64}
+
+
+def test_it_shows_what_a_run_logs_at_update_0(charrnn, text):
+    assert charrnn("train", text, *SMALL, "--updates", "5", "--name", "run", "--seed", "3").code == 0
+    (logged,) = History.read(charrnn.where / "runs" / "run" / "events.jsonl").checks
+    assert rows_of(charrnn("gradcheck", text, *SMALL, "--seed", "3", "--json")) == logged["rows"]
+    assert rows_of(charrnn("gradcheck", text, *SMALL, "--seed", "4", "--json")) != logged["rows"]
+
+
+def test_a_run_that_ended_is_checked_as_its_last_checkpoint_has_it(charrnn):
+    directory = made(charrnn.where / "runs")
+    before = {path: path.read_bytes() for path in directory.path.rglob("*") if path.is_file()}
+    checked = json.loads(charrnn("gradcheck", "run", "--json").out)
+    assert (checked["run"], checked["update"], checked["passed"]) == ("run", 20, True)
+    assert {path: path.read_bytes() for path in directory.path.rglob("*") if path.is_file()} == before
+    assert charrnn("gradcheck", "runs/run").out.startswith("run · K = ")
+
+
+def test_a_run_that_trains_checks_itself_and_logs_the_rows(charrnn, text):
+    options = [*SMALL, "--updates", "none", "--seconds", "600", "--name", "live", "--sample-every", "none"]
+    with charrnn.start("train", text, *options) as process:
+        try:
+            log = charrnn.where / "runs" / "live" / "events.jsonl"
+            deadline = time.monotonic() + 20
+            while not log.exists() or not History.read(log).progress[50:]:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+            checked = json.loads(charrnn("gradcheck", "live", "--json").out)
+            asked = rows_of(charrnn("gradcheck", "live", "--method", "central", "--entries", "all", "--json"))
+            charrnn.refuses(2, ["hidden"], "gradcheck", "live", "--hidden", "9")
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=20)
+    at_start, first, second = History.read(log).checks
+    assert at_start["update"] == 0
+    assert (checked["update"], checked["rows"]) == (first["update"], first["rows"])
+    assert checked["update"] > 0
+    assert second["rows"] == asked
+    assert {row["entries"] for row in asked if row["parameter"] == "W"} == {64}
+
+
+def test_a_failed_check_is_exit_code_1_and_names_the_parameters(charrnn, text):
+    # No difference is as good as this tolerance, so that a right gradient fails it.
+    options = ["--method", "central", "--window", "stress", "--tolerance", "1e-15"]
+    finished = charrnn("gradcheck", text, *SMALL, *options)
+    assert finished.code == 1
+    assert "✗" in finished.out
+    assert "checks failed" in finished.out
+    assert finished.err.startswith("charrnn: the gradient check failed for ")
+    assert len(finished.err.splitlines()) == 1
+
+
+def test_wrong_use_is_one_line_and_exit_code_2(charrnn, text):
+    made(charrnn.where / "runs")
+    for words, arguments in (
+        (["--entries first:0", "first:N"], [text, "--entries", "first:0"]),
+        (["--method forward", "central, complex-step"], [text, "--method", "forward"]),
+        (["--h0 ones", "zeros, carried, random"], [text, "--h0", "ones"]),
+        (["--step", "--method"], [text, "--step", "1e-3"]),
+        (["--step big", "number"], [text, "--method", "central", "--step", "big"]),
+        (["--tolerance nan", "from"], [text, "--tolerance", "nan"]),
+        (["--json", "--csv"], [text, "--json", "--csv"]),
+        (["no such file", "no such run", "tales"], ["nothing"]),
+        (["no/such"], ["no/such"]),
+        (["--corpus"], [text, "--corpus", text]),
+        (["--preset"], ["run", "--preset", "dd2424-2026"]),
+        (["characters"], ["-"]),
+    ):
+        charrnn.refuses(2, words, "gradcheck", *arguments, stdin=b"ab")
+
+
+def test_a_name_with_two_meanings_is_refused_naming_both(charrnn):
+    made(charrnn.where / "runs", "tales")
+    charrnn.refuses(2, ["bundled text", str(charrnn.where / "runs" / "tales")], "gradcheck", "tales")
+    assert charrnn("gradcheck", "runs/tales").code == 0
+    made(charrnn.where / "runs", "one-a")
+    made(charrnn.where / "runs", "one-b")
+    charrnn.refuses(2, ["beginning of 2 runs"], "gradcheck", "one")
+    assert charrnn("gradcheck", "one-a").code == 0
+
+
+def test_standard_input_is_checked(charrnn):
+    finished = charrnn("gradcheck", "-", *SMALL, stdin=TEXT.encode())
+    assert finished.code == 0
+    assert finished.out.startswith("input · ")
+
+
+def test_table_keeps_its_figures_in_a_narrow_terminal(capsys, monkeypatch):
+    rows = [
+        {
+            "parameter": name, "shape": [100, 80], "entries": 20, "method": "central", "step": 1e-5,
+            "h0": "zeros", "maximum_relative_error": 2.5e-8, "mean_relative_error": 1e-9,
+            "worst": {"index": [0, 3], "analytic": 1.0, "numeric": 1.0}, "passed": name != "W",
+            "selection": "first:20", "window": "text", "tolerance": 1e-4, "floor": 1e-12, "compared": [],
+        }
+        for name in STUDY
+    ]  # fmt: skip
+    monkeypatch.setattr("charrnn_tui.cli.check_table._PIPE_WIDTH", 50)
+    show_check(rows, "evil \x1b[31m name")
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 50
+    assert out.count("2.5e-08") == 5
+    assert "✗ W" in out
+    assert "1 of 5 checks failed" in out
+    assert "\x1b" not in out
+
+
+def test_training_tells_that_its_gradients_are_right(charrnn, text):
+    finished = charrnn("train", text, *SMALL, "--updates", "5")
+    assert "gradients are right at update 0: centred difference agrees to " in finished.err
+
+
+def test_training_tells_that_its_gradients_are_wrong():
+    rows = tuple({"parameter": name, "passed": name != "W"} for name in STUDY)
+    checked = GradientsChecked(update=30, time=1.0, rows=rows)
+    assert list(told(checked, Settings.of(), "run")) == ["gradients are WRONG at update 30: W"]
