@@ -70,9 +70,8 @@ def time_of_default(corpus: Corpus, rounds: int) -> None:
         began = time.perf_counter()
         rows_of(trainer, None)
         seconds.append(time.perf_counter() - began)
-    print(
-        f"the default check takes {statistics.median(seconds):.3f} s ({min(seconds):.3f} to {max(seconds):.3f})"
-    )
+    least, most = min(seconds), max(seconds)
+    print(f"the default check takes {statistics.median(seconds):.3f} s ({least:.3f} to {most:.3f})")
 
 
 def main() -> None:
