@@ -7,16 +7,13 @@ import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from charrnn_core.errors import CheckpointError
 from charrnn_core.runs.checkpoint import read_checkpoint
 from charrnn_core.runs.directory import RunDirectory
-from charrnn_core.runs.files import read_small
+from charrnn_core.runs.liveness import RunState, read_status, run_state
 
-RunState = Literal["training", "paused", "ended", "interrupted", "crashed"]
-
-_INTERRUPTIONS = ("signal", "owner gone", "stopped", "output closed")
 _TAIL = 1 << 16
 
 
@@ -28,8 +25,7 @@ class RunSummary:
     ----------
     name, path : str
     state : str
-        "training" or "paused" while a process holds the lock; else "ended" by a stop that was set,
-        "interrupted" by a signal or a command, or "crashed" without an end.
+        As `run_state` says it.
     reason : str or None
         How it ended.
     corpus : str
@@ -71,25 +67,18 @@ def summarize(directory: RunDirectory) -> RunSummary:
     config = directory.config()
     locked = directory.is_locked()
     events = _last_events(directory)
-    status = _status(directory) if locked else {}
+    status = read_status(directory) if locked else {}
     ended = events[-1] if events and events[-1].get("type") == "ended" and not locked else None
     latest: dict[str, Any] = next(
         (event for event in reversed(events) if event.get("smooth_loss") is not None), {}
     )
     last = events[-1] if events else {}
     reason = None if ended is None else str(ended.get("reason"))
-    state: RunState
-    if locked:
-        state = "paused" if status.get("state") == "paused" else "training"
-    elif reason is None:
-        state = "crashed"
-    else:
-        state = "interrupted" if reason.startswith(_INTERRUPTIONS) else "ended"
     created = str(config.get("created", ""))
     return RunSummary(
         name=directory.name,
         path=str(directory.path),
-        state=state,
+        state=run_state(locked=locked, status=status, reason=reason),
         reason=reason,
         corpus=str(_get(config, "corpus", "name", default="")),
         update=int(_number(status.get("update")) or _number(last.get("update")) or 0),
@@ -120,14 +109,6 @@ def _last_events(directory: RunDirectory) -> list[dict[str, Any]]:
         if isinstance(event, dict):
             events.append(event)
     return events
-
-
-def _status(directory: RunDirectory) -> dict[str, Any]:
-    try:
-        status = json.loads(read_small(directory.status_path))
-    except (OSError, ValueError, RecursionError):
-        return {}  # not written yet
-    return status if isinstance(status, dict) else {}
 
 
 def _get(value: Any, *names: str, default: Any) -> Any:

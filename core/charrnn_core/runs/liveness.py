@@ -1,0 +1,44 @@
+"""Whether a run trains now, and if not, how it ended."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.runs.files import read_small
+
+RunState = Literal["training", "paused", "ended", "interrupted", "crashed"]
+
+_INTERRUPTIONS = ("signal", "owner gone", "stopped", "output closed")
+
+
+def run_state(*, locked: bool, status: dict[str, Any], reason: str | None) -> RunState:
+    """Return the state of a run.
+
+    "training" or "paused" while a process holds the lock; else "ended" by a stop that was set or by
+    divergence, "interrupted" by a signal or a command, or "crashed" without an end.
+
+    Parameters
+    ----------
+    locked : bool
+        Whether a process holds its lock.
+    status : dict
+        What `read_status` gives.
+    reason : str or None
+        Of its last `ended` event, if nothing came after it.
+    """
+    if locked:
+        return "paused" if status.get("state") == "paused" else "training"
+    if reason is None:
+        return "crashed"
+    return "interrupted" if reason.startswith(_INTERRUPTIONS) else "ended"
+
+
+def read_status(directory: RunDirectory) -> dict[str, Any]:
+    """Return what `status.json` says, {} where there is none; believe it only while the lock is held."""
+    try:
+        status = json.loads(read_small(directory.status_path))
+    except (OSError, ValueError, RecursionError):
+        return {}  # not written yet
+    return status if isinstance(status, dict) else {}
