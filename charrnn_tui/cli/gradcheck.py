@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json as json_module
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -13,7 +14,7 @@ import typer
 from charrnn_core.errors import CommandError, RunFailedError, UsageError
 from charrnn_core.training.settings import DEFAULT_PRESET, Settings, Value, option_name
 from charrnn_tui.cli.options import DEFAULT_CORPUS, MovedCorpus, Runs, with_network
-from charrnn_tui.terminal import put
+from charrnn_tui.terminal import harmless_line, put, say
 
 if TYPE_CHECKING:
     from charrnn_core.rnn.gradcheck.comparisons import Comparison
@@ -121,7 +122,7 @@ def command(
             raise UsageError("--corpus goes with a run; give the text itself: charrnn gradcheck FILE")
         checked = _check_text(found, wanted, given, preset)
     _write(checked, json=json, as_csv=as_csv)
-    wrong = sorted({row["parameter"] for row in checked["rows"] if not row["passed"]})
+    wrong = dict.fromkeys(row["parameter"] for row in checked["rows"] if not row["passed"])
     if wrong:
         raise RunFailedError(f"the gradient check failed for {', '.join(wrong)}")
     return 0
@@ -149,7 +150,8 @@ def _check_text(
         text = read_corpus(source, progress)
     limit_blas_threads(settings.threads)
     trainer = Trainer(settings, text)
-    return {"corpus": text.name, "update": 0, **_described(trainer), "rows": _rows(trainer, wanted, None)}
+    described = _described(settings.to_json(), len(text.vocabulary), settings.seed)
+    return {"corpus": text.name, "update": 0, **described, "rows": _rows(trainer, wanted, settings.seed)}
 
 
 def _check_run(
@@ -165,34 +167,34 @@ def _check_run(
     from charrnn_core.runs.commands import Command
     from charrnn_core.runs.starting import load
 
+    config = directory.config()
+    seed = config["settings"].get("seed", 0) if seed is None else seed
+    described = {
+        "run": directory.name,
+        **_described(config["settings"], config["corpus"].get("vocabulary_size"), seed),
+    }
     if directory.is_locked():
-        command = Command.make("check", **asked, **({} if seed is None else {"seed": seed}))
+        command = Command.make("check", **asked, seed=seed)
         try:
             for event in ask(directory, command, wait):
                 if event["type"] == "gradients_checked":
-                    return {"run": directory.name, "update": event["update"], "rows": event["rows"]}
+                    return {**described, "update": event["update"], "rows": event["rows"]}
         except CommandError:
             if directory.is_locked():
                 raise
-            # It ended before it answered; its last checkpoint is what it is now.
-    trainer = load(directory, corpus=moved)
-    rows = _rows(trainer, wanted, cast("int | None", seed))
-    return {"run": directory.name, "update": trainer.update, **_described(trainer), "rows": rows}
+            say(f"charrnn: {harmless_line(directory.name)} ended before it answered\n", sys.stderr)
+    trainer, problems = load(directory, corpus=moved)
+    for problem in problems:
+        say(f"charrnn: {harmless_line(problem)}; checked is update {trainer.update:,}\n", sys.stderr)
+    return {**described, "update": trainer.update, "rows": _rows(trainer, wanted, cast("int", seed))}
 
 
-def _described(trainer: Trainer) -> dict[str, Any]:
-    settings = trainer.settings
-    return {
-        "characters": len(trainer.corpus.vocabulary),
-        "hidden": settings.hidden,
-        "seq_length": settings.seq_length,
-        "batch_size": settings.batch_size,
-        "loss": settings.loss,
-        "seed": settings.seed,
-    }
+def _described(settings: dict[str, Any], characters: Any, seed: Value) -> dict[str, Any]:
+    names = ("hidden", "seq_length", "batch_size", "loss")
+    return {"characters": characters, **{name: settings.get(name) for name in names}, "seed": seed}
 
 
-def _rows(trainer: Trainer, wanted: tuple[Comparison, ...] | None, seed: int | None) -> list[dict[str, Any]]:
+def _rows(trainer: Trainer, wanted: tuple[Comparison, ...] | None, seed: int) -> list[dict[str, Any]]:
     from charrnn_core.rnn.gradcheck.check import CheckRow
     from charrnn_tui.cli.progress import passing
 
@@ -209,27 +211,27 @@ def _rows(trainer: Trainer, wanted: tuple[Comparison, ...] | None, seed: int | N
 def _write(checked: dict[str, Any], *, json: bool, as_csv: bool) -> None:
     rows = checked["rows"]
     if json:
-        put(json_module.dumps({"passed": all(row["passed"] for row in rows), **checked}) + "\n")
+        passed = all(row["passed"] for row in rows)
+        put(json_module.dumps({"passed": passed, **checked}, allow_nan=False) + "\n")
     elif as_csv:
         put(_csv(rows))
     else:
         from charrnn_tui.cli.check_table import show_check
 
-        words = [checked.get("run") or checked["corpus"], f"update {checked['update']:,}"]
-        if "hidden" in checked:
-            words[1:1] = [
-                f"K = {checked['characters']:,}",
-                f"m = {checked['hidden']:,}",
-                f"T = {checked['seq_length']:,}",
-                f"B = {checked['batch_size']:,}",
-                f"{checked['loss']} loss",
-                f"seed {checked['seed']}",
-            ]
+        words = [
+            checked.get("run") or checked["corpus"],
+            f"K = {checked['characters']}",
+            f"m = {checked['hidden']}",
+            f"{checked['loss']} loss",
+            f"update {checked['update']:,}",
+            f"seed {checked['seed']}",
+        ]
         show_check(rows, " · ".join(words))
 
 
 _COLUMNS = (
-    "parameter", "shape", "entries", "selection", "method", "window", "h0", "step", "tolerance", "floor",
+    "parameter", "shape", "entries", "selection", "method", "window", "seq_length", "batch_size",
+    "characters", "h0", "step", "tolerance", "floor",
     "maximum_relative_error", "mean_relative_error", "passed",
 )  # fmt: skip
 

@@ -46,10 +46,11 @@ def rows_of(finished):
 def test_default_check_of_the_bundled_text(charrnn):
     finished = charrnn("gradcheck", *SMALL)
     assert (finished.code, finished.err) == (0, "")
-    assert finished.out.startswith("tales · K = 63 · m = 8 · T = 5 · B = 1 · sum loss · seed 0 · update 0\n")
+    assert finished.out.startswith("tales · K = 63 · m = 8 · sum loss · update 0 · seed 0\n")
     assert finished.out.endswith("all 20 checks passed\n")
     assert finished.out.count("✓") == 21
-    assert "stress window, B = 3" in finished.out
+    assert "stress window · T = 25 · B = 3 · 63 different characters" in finished.out
+    assert "step 1e-05 · T = 5 · B = 1 · h_0 zeros · first 20 entries" in finished.out
     assert "study" in finished.out
     assert all(line == line.rstrip() for line in finished.out.splitlines())
     assert max(map(len, finished.out.splitlines())) <= 100
@@ -97,10 +98,20 @@ def test_it_shows_what_a_run_logs_at_update_0(charrnn, text):
 def test_a_run_that_ended_is_checked_as_its_last_checkpoint_has_it(charrnn):
     directory = made(charrnn.where / "runs")
     before = {path: path.read_bytes() for path in directory.path.rglob("*") if path.is_file()}
-    checked = json.loads(charrnn("gradcheck", "run", "--json").out)
+    checked = json.loads(charrnn("gradcheck", "run", "--json", "--seed", "4").out)
     assert (checked["run"], checked["update"], checked["passed"]) == ("run", 20, True)
+    assert (checked["seed"], checked["hidden"], checked["seq_length"]) == (4, 6, 4)
     assert {path: path.read_bytes() for path in directory.path.rglob("*") if path.is_file()} == before
     assert charrnn("gradcheck", "runs/run").out.startswith("run · K = ")
+
+
+def test_a_damaged_checkpoint_is_said(charrnn):
+    directory = made(charrnn.where / "runs", updates=150)
+    directory.checkpoint_path("last").write_bytes(b"junk")
+    finished = charrnn("gradcheck", "run", "--json")
+    assert finished.code == 0
+    assert "last.safetensors" in finished.err
+    assert f"checked is update {json.loads(finished.out)['update']}" in finished.err
 
 
 def test_a_run_that_trains_checks_itself_and_logs_the_rows(charrnn, text):
@@ -172,23 +183,29 @@ def test_standard_input_is_checked(charrnn):
     assert finished.out.startswith("input · ")
 
 
-def test_table_keeps_its_figures_in_a_narrow_terminal(capsys, monkeypatch):
+@pytest.mark.parametrize("width", [20, 30, 40, 50, 80, 90, 100])
+def test_table_keeps_verdicts_and_figures_at_any_width(width, capsys, monkeypatch):
     rows = [
         {
-            "parameter": name, "shape": [100, 80], "entries": 20, "method": "central", "step": 1e-5,
-            "h0": "zeros", "maximum_relative_error": 2.5e-8, "mean_relative_error": 1e-9,
-            "worst": {"index": [0, 3], "analytic": 1.0, "numeric": 1.0}, "passed": name != "W",
+            "parameter": name, "shape": [2000, 1000], "entries": 2_000_000, "method": "central", "step": 1e-5,
+            "h0": "zeros", "maximum_relative_error": 2.5e-8, "mean_relative_error": 1e-9, "seq_length": 25,
+            "worst": {"index": [1900, 900], "analytic": -1.0, "numeric": -1.0}, "passed": name != "W",
             "selection": "first:20", "window": "text", "tolerance": 1e-4, "floor": 1e-12, "compared": [],
+            "batch_size": 1, "characters": 9,
         }
         for name in STUDY
     ]  # fmt: skip
-    monkeypatch.setattr("charrnn_tui.cli.check_table._PIPE_WIDTH", 50)
+    rows[0]["maximum_relative_error"] = rows[0]["worst"]["analytic"] = None  # what is not finite in JSON
+    monkeypatch.setattr("charrnn_tui.cli.check_table._PIPE_WIDTH", width)
     show_check(rows, "evil \x1b[31m name")
     out = capsys.readouterr().out
-    assert max(map(len, out.splitlines())) <= 50
-    assert out.count("2.5e-08") == 5
+    assert max(map(len, out.splitlines())) <= width
+    assert out.count("2.5e-08") == 4
+    assert out.count(" nan") == (2 if "analytic" in out else 1)
+    assert ("analytic" in out, "mean rel" in out) == (width >= 90, width >= 50)
     assert "✗ W" in out
-    assert "1 of 5 checks failed" in out
+    assert "…" not in out
+    assert "1 of 5 checks failed" in " ".join(out.split())
     assert "\x1b" not in out
 
 
@@ -201,3 +218,5 @@ def test_training_tells_that_its_gradients_are_wrong():
     rows = tuple({"parameter": name, "passed": name != "W"} for name in STUDY)
     checked = GradientsChecked(update=30, time=1.0, rows=rows)
     assert list(told(checked, Settings.of(), "run")) == ["gradients are WRONG at update 30: W"]
+    asked = GradientsChecked(update=30, time=1.0, rows=rows, command="id")
+    assert list(told(asked, Settings.of(), "run")) == ["gradients checked at update 30: 1 of 5 checks failed"]

@@ -225,6 +225,47 @@ def test_a_stop_while_a_command_checks_refuses_it(tmp_path):
     assert len(of_type(process.directory, "gradients_checked")) == 1
 
 
+def test_gradients_are_right_at_the_start_and_after_1_000_and_10_000_updates(tmp_path, thorough):
+    hidden, seq_length = (100, 25) if thorough else (10, 5)
+    given = {"hidden": hidden, "seq_length": seq_length, "updates": 10_000, "sample_every": None}
+    process = start(tmp_path, **given)
+    views = [at_update(n, lambda: send_to(process, Command.make("check"))) for n in (1000, 10_000)]
+
+    def view(item):
+        for each in views:
+            each(item)
+
+    process.run(view)
+    checks = of_type(process.directory, "gradients_checked")
+    assert [check["update"] for check in checks] == [0, 1000, 10_000]
+    for check in checks:
+        assert len(check["rows"]) == 20
+        assert all(row["passed"] for row in check["rows"])
+
+
+def send_to(process, command):
+    send(process.directory.commands_path, command)
+
+
+def test_commands_are_obeyed_while_a_check_is_made(tmp_path):
+    process = start(tmp_path)
+    check, other = Command.make("check", method="complex-step"), Command.make("check")
+    rate, stop = Command.make("set-learning-rate", learning_rate=0.05), Command.make("stop")
+    ask = asks(process, check, other, rate)
+
+    def view(item):
+        ask(item)
+        if isinstance(item, Obeyed) and item.name == "set-learning-rate":
+            assert not any(answers(process.directory, check.id))
+            send(process.directory.commands_path, stop)
+
+    process.run(view)
+    assert answer(process.directory, other)["reason"] == "another check is being made"
+    assert answer(process.directory, rate)["type"] == "obeyed"
+    assert answer(process.directory, stop)["update"] == 10
+    assert "stopped before" in answer(process.directory, check)["reason"]
+
+
 def test_checkpoint_saves_now(tmp_path):
     process = start(tmp_path)
     command, found = Command.make("checkpoint"), []

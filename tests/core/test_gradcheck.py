@@ -14,6 +14,8 @@ from charrnn_core.rnn.gradcheck.comparisons import REFERENCE, STUDY, Comparison,
 from charrnn_core.rnn.gradcheck.windows import CheckedWindow, affordable_part, stress_window
 from charrnn_core.rnn.network import Network
 from charrnn_core.rnn.parameters import PARAMETER_NAMES, Parameters, initial_parameters
+from charrnn_core.runs import starting
+from charrnn_core.runs.history import History
 from charrnn_core.text.corpus import corpus_of, read_corpus
 from charrnn_core.training.events import GradientsChecked, Status, Warned
 from charrnn_core.training.settings import Settings
@@ -53,7 +55,7 @@ class Plain(Network):
         gradients.buffer[:] = 0
         p = (self._p / self._row_sum).reshape(T, B, -1)
         do = self.output_gradient(p, self._target_places.reshape(T, B) % p.shape[2])
-        do = do * self._scale
+        do = self.do = do * self._scale
         inputs = np.asarray(self._inputs).reshape(T, B)
         da_next = np.zeros((B, m))
         da = np.zeros((T, B, m))
@@ -186,10 +188,60 @@ class SinglePrecision(Plain):
         gradients.buffer[:] = gradients.buffer.astype(np.float32)
 
 
+class Unscaled(Plain):  # 1/B forgotten
+    def spoil(self, gradients):
+        gradients.buffer *= self.H.shape[1]
+
+
+class MixedStreamsInV(Plain):
+    def spoil(self, gradients):
+        T, B, _ = self.H[1:].shape
+        h = np.roll(self.H[1:], 1, axis=1).reshape(T * B, -1)
+        gradients.V[:] += self.do.reshape(T * B, -1).T @ (h - self.H[1:].reshape(T * B, -1))
+
+
+class ClippedThroughTime(Plain):
+    def from_next(self, da_next, da, t):
+        return np.clip(da_next, -5, 5)
+
+
+def clipped_in(name):
+    def spoil(self, gradients):
+        array = getattr(gradients, name)
+        np.clip(array, -5, 5, out=array)
+
+    return type(f"ClippedIn_{name}", (Plain,), {"spoil": spoil})
+
+
+class Accumulating(Plain):  # on top of the window before
+    def backward(self):
+        before = self.gradients.buffer.copy()
+        super().backward()
+        self.gradients.buffer += before
+
+
+class InputsOfTheWindowBefore(Network):
+    def backward(self):
+        super().backward()
+        self._one_hot.reshape(-1)[self._row_starts + self._inputs] = 1
+
+
+class Infinite(Plain):
+    def spoil(self, gradients):
+        gradients.W[0, 0] = np.inf
+
+
+class NotANumber(Plain):
+    def spoil(self, gradients):
+        gradients.V[-1, -1] = np.nan
+
+
 MUTANTS = [
     NoPreviousState, IndexMinusOne, ThisStateInsteadOfPrevious, PreviousInsteadOfNext, NothingFromNext,
     Untransposed, NoTanhDerivative, TanhDerivativeOfOther, Clipped, BiasOverWrongAxis, BiasOfLastStep,
-    NoTarget, TargetOneLate, WrongColumnOfU, MixedStreams, OneStreamOnly, SinglePrecision,
+    NoTarget, TargetOneLate, WrongColumnOfU, MixedStreams, OneStreamOnly, SinglePrecision, Unscaled,
+    MixedStreamsInV, ClippedThroughTime, *map(clipped_in, PARAMETER_NAMES), Accumulating,
+    InputsOfTheWindowBefore, Infinite, NotANumber,
 ]  # fmt: skip
 
 
@@ -203,9 +255,8 @@ def sizes(thorough):
 def test_every_broken_backward_pass_is_caught_for_each_of_20_seeds(mutant, sizes):
     for seed in range(20):
         broken = type(mutant.__name__, (mutant,), {"column": seed})
-        # At update 0 nothing is carried into the window, and a window of text has one stream.
-        for carried in (False, True):
-            assert is_caught(window(seed, carried=carried, **sizes), seed, broken), f"seed {seed}"
+        # At update 0 nothing is carried into the window.
+        assert is_caught(window(seed, carried=seed % 2 == 0, **sizes), seed, broken), f"seed {seed}"
 
 
 def test_the_right_backward_pass_passes_for_each_of_200_seeds(sizes):
@@ -262,15 +313,53 @@ def test_complex_step_on_the_same_entries_agrees_to_1e_11(reference_windows):
             assert row.maximum_relative_error <= 1e-11
 
 
-def test_all_entries_agree_after_training(thorough):
+# AdaGrad saturates units within 1,000 updates, and where h is 1 - 1e-9, 1 - h^2 has few digits: there the
+# backward pass itself is rounded, and only an absolute error can be asked for.
+@pytest.mark.parametrize(("preset", "floor"), [("dd2424-2026", 1e-8), ("dd2424-2019", 1e-5)])
+def test_all_entries_agree_after_training(preset, floor, thorough):
     corpus = read_corpus("tales")
     hidden = 100 if thorough else 20
-    trainer = Trainer(Settings.of("dd2424-2026", hidden=hidden, updates=1000, dtype="float64"), corpus)
+    settings = Settings.of(preset, hidden=hidden, updates=1000, dtype="float64", sample_every=None)
+    trainer = Trainer(settings, corpus)
     for _ in trainer.run():
         pass
-    for item in trainer.checking(comparisons("complex-step", h0="random", floor=1e-8)):
+    for item in trainer.checking(comparisons("complex-step", h0="random", floor=floor)):
         if isinstance(item, CheckRow):
             assert item.maximum_relative_error <= 1e-10
+
+
+@pytest.mark.parametrize(("m", "K", "T", "std"), [(200, 3, 5, 3.0), (100, 2, 25, 2.0), (100, 63, 25, 3.0)])
+def test_saturated_and_chaotic_networks_pass(m, K, T, std):
+    for seed in range(12):
+        assert not [row for row in rows_of(window(seed, m=m, K=K, T=T, std=std), seed) if not row.passed]
+
+
+def test_a_value_that_is_not_finite_fails_is_the_worst_and_is_null_in_json():
+    for mutant, wrong in ((Infinite, np.inf), (NotANumber, np.nan)):
+        for asked in (None, comparisons("complex-step"), comparisons("central", "all", tolerance=1e-3)):
+            rows = rows_of(window(1), 1, asked, network=mutant)
+            failed = [row for row in rows if not row.passed]
+            assert {row.parameter for row in failed} == {"W" if mutant is Infinite else "V"}
+            for row in failed:
+                if not row.selection.startswith("directions"):
+                    assert row.worst["index"] == ([0, 0] if mutant is Infinite else [10, 8])
+                    assert np.array_equal(row.worst["analytic"], wrong, equal_nan=True)
+                assert row.to_json()["worst"]["analytic"] is None
+                json.dumps(row.to_json(), allow_nan=False)
+
+
+def test_the_entry_that_failed_is_the_worst_one_whatever_has_a_larger_error():
+    class WrongEntry(Network):
+        def backward(self):
+            super().backward()
+            self.gradients.W[2, 2] *= 1.0003
+
+    (row,) = [
+        row for row in rows_of(window(2), 2, comparisons("central", "all"), WrongEntry) if not row.passed
+    ]
+    assert row.worst["index"] == [2, 2]
+    assert [entry["passed"] for entry in row.compared] == [False] + [True] * (KEPT_ENTRIES - 1)
+    assert row.maximum_relative_error >= 1e-4
 
 
 # -- windows -----------------------------------------------------------------------------------------------
@@ -286,10 +375,11 @@ def test_stress_window_has_all_characters_three_streams_and_large_gradients(redu
         assert stress.batch_size == 3
         assert set(stress.inputs) == set(stress.targets) == set(range(40))
         assert stress.h0.all()
-        network = stress.network(np.float64, stress.h0, Network)
-        network.forward(stress.inputs, stress.targets)
-        network.backward()
-        assert np.abs(network.gradients.buffer).max() > 2 * (clip or 5.0)
+        gradients = stress.network(stress.h0).gradients()
+        # A mean over characters keeps the gradients of V and c below 1, whatever the weights.
+        bounded = ("V", "c") if reduction == "mean" or clip == 1e6 else ()
+        for name in set(PARAMETER_NAMES).difference(bounded):
+            assert np.abs(getattr(gradients, name)).max() > min(1e4, 2 * (clip or 5.0)), name
         assert np.array_equal(checked.parameters.buffer, before)
 
 
@@ -297,6 +387,7 @@ def test_default_check_looks_at_a_part_of_a_large_network():
     large = window(0, m=700, K=300, T=40, B=8)
     part, share = affordable_part(large)
     assert part.seq_length * part.batch_size * 700 * 1000 <= 4_000_000
+    assert part.seq_length == 5  # streams are kept longer than characters
     assert np.array_equal(
         part.inputs, large.inputs.reshape(40, 8)[: part.seq_length, : part.batch_size].ravel()
     )
@@ -387,9 +478,9 @@ def test_states_that_a_window_begins_with():
         begun = []
 
         class Begun(Network):
-            def backward(self, begun=begun):
+            def forward(self, inputs, targets, begun=begun):
                 begun.append(self.H[0].copy())
-                super().backward()
+                return super().forward(inputs, targets)
 
         rows_of(checked, 6, comparisons("central", h0=h0), Begun)
         assert np.array_equal(begun[-1], seen)
@@ -430,6 +521,7 @@ def test_weights_that_are_not_finite_fail():
         {"method": "forward"}, {"method": []}, {"entries": "first:0"}, {"entries": "first:-1"},
         {"entries": "last:3"}, {"entries": 20}, {"entries": "all:3"}, {"h0": "ones"}, {"window": ""},
         {"tolerance": 0}, {"tolerance": float("nan")}, {"floor": True}, {"floor": "x"}, {"step": 1e-5},
+        {"entries": "directions:10001"},
         {"method": "central", "step": -1.0}, {"method": "central", "step": 10**400},
     ],
     ids=str,
@@ -442,7 +534,7 @@ def test_impossible_options_are_refused(wrong):
 def test_options_have_the_defaults_of_their_method():
     assert comparisons() == (
         REFERENCE,
-        Comparison("complex-step", "all", "zeros", 1e-20, 1e-9),
+        Comparison("complex-step", "all", "zeros", 1e-20, 1e-8),
     )
     assert not any(one.strict for one in comparisons(h0="random"))
     assert all(one.strict for one in comparisons(tolerance=1e-3))
@@ -460,7 +552,7 @@ def test_every_run_checks_itself_before_the_first_update():
     events = [item for item in trainer.run() if not isinstance(item, Status)]
     assert [event.type for event in events[:3]] == ["progress", "gradients_checked", "sample"]
     assert [event.update for event in events if isinstance(event, GradientsChecked)] == [0]
-    assert events[1].passed
+    assert not events[1].wrong
     assert len(events[1].rows) == 20
 
 
@@ -498,6 +590,29 @@ def test_a_wrong_gradient_is_a_warning(monkeypatch):
     events = [item for item in trainer.run() if not isinstance(item, Status)]
     (warned,) = [event for event in events if isinstance(event, Warned)]
     assert "gradient check failed for b" in warned.message
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_gradient_that_is_not_finite_is_a_warning_and_no_crash(value, monkeypatch, tmp_path):
+    class Wrong(Network):
+        def backward(self):
+            super().backward()
+            self.gradients.V[0, 0] = value
+
+    monkeypatch.setattr("charrnn_core.training.trainer.check", lambda *given: check(*given, network=Wrong))
+    settings = Settings.of(hidden=8, updates=3, sample_every=None)
+    process = starting.start(settings, corpus_of(TEXT), runs=tmp_path, name="run")
+    process.run(lambda item: None)
+    history = History.read(process.directory.events_path)
+    assert "gradient check failed for V" in history.warnings[0]["message"]
+    assert history.checks[0]["rows"]
+
+
+def test_numpy_keeps_its_error_settings_while_a_check_waits():
+    before = np.geterr()
+    items = check(window(1), np.random.SeedSequence(1))
+    next(items)
+    assert np.geterr() == before
 
 
 def test_parameters_of_a_part_are_shared_and_codes_are_those_of_the_first_streams():

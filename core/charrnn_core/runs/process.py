@@ -7,7 +7,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -23,6 +23,7 @@ from charrnn_core.runs.saving import Saver
 from charrnn_core.training.events import (
     Ended,
     Event,
+    GradientsChecked,
     Obeyed,
     Refused,
     Status,
@@ -38,6 +39,7 @@ ASKED_SAMPLE_STREAM = 3
 """The spawn key of the random numbers of the n-th sample that was asked for is (3, n)."""
 
 View = Callable[[Event | Status], None]
+Checker = Generator[Status, None, GradientsChecked | None]
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PAUSED_SECONDS = 0.05  # how often a paused process looks for commands
@@ -105,6 +107,7 @@ class TrainingProcess:
         self._refused_lines = refused_lines or set()
         self._owned = owned
         self._paused = False
+        self._check: tuple[Command, Checker] | None = None  # one that was asked for, and how far it is
         self._view: View = lambda item: None
         self._next_status = 0.0
         self._commands = CommandReader(directory.commands_path, place.command_offset)
@@ -194,18 +197,26 @@ class TrainingProcess:
     # -- what is asked of it -------------------------------------------------------------------------------
 
     def _attend(self) -> None:
-        """Obey what was asked, between two updates; while paused, wait here for more."""
+        """Obey what was asked, between two updates; while paused or checking, stay here and look for more."""
         self._look_for_owner()
         self._obey_all()
-        if self._paused and self.signal is None:
-            self._saver.save()
-            with self.trainer.paused():
-                self._write_status(self.trainer.status("paused"))
-                while self._paused and self.signal is None and not self.trainer.stopping:
+        if not self._stays():
+            return
+        with self.trainer.paused():
+            self._write_status(self.trainer.status("checking" if self._check else "paused"))
+            while self._stays():
+                if self._check is None:
                     time.sleep(_PAUSED_SECONDS)
-                    self._look_for_owner()
-                    self._obey_all()
-            self._next_status = 0.0
+                else:
+                    self._go_on_checking(*self._check)
+                self._look_for_owner()
+                self._obey_all()
+        self._next_status = 0.0
+        self._give_up_checking("training was stopped before the check was done")
+
+    def _stays(self) -> bool:
+        """Whether no update is to be done now."""
+        return (self._paused or self._check is not None) and self.signal is None and not self.trainer.stopping
 
     def _look_for_owner(self) -> None:
         """Stop when the pipe from the process that started this one has ended."""
@@ -238,13 +249,15 @@ class TrainingProcess:
                     self._obey(command)
                 except (UsageError, CheckpointError) as error:
                     self._refuse(command.id, str(error), offset)
-            # Only now: what is not answered when a crash comes is read again.
-            self._read_up_to(offset)
+            # Only now: what is not answered when a crash comes is read again; and a check is answered later.
+            if self._check is None:
+                self._read_up_to(offset)
 
     def _obey(self, command: Command) -> None:
         trainer, arguments = self.trainer, command.arguments
         match command.name:
             case "pause":
+                self._saver.save()
                 self._paused = True
             case "continue":
                 self._paused = False
@@ -259,7 +272,11 @@ class TrainingProcess:
             case "set-learning-rate":
                 self._set_learning_rate(command, float(arguments["learning_rate"]))
             case "check":
-                self._check(command)
+                if self._check is not None:
+                    raise CommandError("another check is being made")
+                checker = trainer.check_gradients(command.comparisons(), arguments.get("seed"))
+                self._check = command, checker
+                return  # answered when it is done
         self._record(self._answer(command))
 
     def _answer(self, command: Command) -> Obeyed:
@@ -284,17 +301,27 @@ class TrainingProcess:
         self._saver.place = dataclasses.replace(place, drawn=place.drawn + 1)
         self._record(dataclasses.replace(sample, command=command.id))
 
-    def _check(self, command: Command) -> None:
-        checking = self.trainer.check_gradients(command.comparisons(), command.arguments.get("seed"))
-        checked = None
-        while checked is None:
-            try:
-                self._record(next(checking))
-            except StopIteration as end:
-                if end.value is None:
-                    raise CommandError("training was stopped before the check was done") from None
-                checked = dataclasses.replace(end.value, command=command.id)
-        self._record(checked)
+    def _go_on_checking(self, command: Command, checker: Checker) -> None:
+        """Do a piece of a check; answer when it is done."""
+        try:
+            self._record(next(checker))
+        except StopIteration as end:
+            if end.value is not None:  # None: a stop came first
+                self._record(dataclasses.replace(end.value, command=command.id))
+                self._record(self._answer(command))
+                self._end_checking()
+        except MemoryError:
+            self._give_up_checking("there is not enough memory for this check")
+
+    def _give_up_checking(self, reason: str) -> None:
+        if self._check is not None:
+            command, _ = self._check
+            self._refuse(command.id, reason)
+            self._end_checking()
+
+    def _end_checking(self) -> None:
+        self._check = None
+        self._read_up_to(self._commands.offset)
 
     def _set_learning_rate(self, command: Command, learning_rate: float) -> None:
         """Change it, and have the change in a saved checkpoint before it is answered."""
@@ -316,7 +343,7 @@ class TrainingProcess:
             self._saver.place = place
             raise
 
-    def _refuse(self, command: str | None, reason: str, offset: int) -> None:
+    def _refuse(self, command: str | None, reason: str, offset: int | None = None) -> None:
         self._record(
             Refused(
                 update=self.trainer.update,

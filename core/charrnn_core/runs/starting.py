@@ -173,8 +173,10 @@ def resume(
     )
 
 
-def load(directory: RunDirectory, *, corpus: str | None = None) -> Trainer:
-    """Return the trainer of a run as its newest checkpoint left it, to look at: the run is not touched.
+def load(directory: RunDirectory, *, corpus: str | None = None) -> tuple[Trainer, list[str]]:
+    """Return the trainer of a run as its newest checkpoint left it, and what is wrong with other checkpoints.
+
+    To look at: the run is not touched.
 
     Parameters
     ----------
@@ -189,10 +191,10 @@ def load(directory: RunDirectory, *, corpus: str | None = None) -> Trainer:
     CorpusError
         The text cannot be read, or is another one.
     """
-    checkpoint, _ = newest_checkpoint(directory)
+    checkpoint, problems = newest_checkpoint(directory)
     text = _text_of(directory, checkpoint, corpus)
     limit_blas_threads(checkpoint.metadata["threads"])
-    return Trainer(checkpoint.snapshot.settings, text, snapshot=checkpoint.snapshot)
+    return Trainer(checkpoint.snapshot.settings, text, snapshot=checkpoint.snapshot), problems
 
 
 @dataclasses.dataclass(frozen=True)

@@ -200,9 +200,9 @@ class GradientsChecked(Event):
     command: str | None = None
 
     @property
-    def passed(self) -> bool:
-        """Whether all rows have passed."""
-        return all(row["passed"] for row in self.rows)
+    def wrong(self) -> tuple[str, ...]:
+        """The parameters of rows that have not passed, each once."""
+        return tuple(dict.fromkeys(row["parameter"] for row in self.rows if not row["passed"]))
 
 
 @dataclass(frozen=True, kw_only=True)

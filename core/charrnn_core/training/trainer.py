@@ -215,7 +215,10 @@ class Trainer:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Stop the run's clock while this context lasts."""
+        """Stop the run's clock while this context lasts; within another one, it stands still already."""
+        if self._paused_at is not None:
+            yield
+            return
         self._paused_at = self._clock()
         yield
         self._began += self._clock() - self._paused_at
@@ -464,13 +467,20 @@ class Trainer:
                 yield Validated(update=self.update, time=self.seconds, loss=loss)
                 continue
             if self._pending[0] == "check":
-                checked = yield from self.check_gradients()
+                try:
+                    with self.paused():  # a check is no training: --seconds 1 trains for a second
+                        checked = yield from self.check_gradients()
+                except MemoryError:
+                    self._pending.pop(0)
+                    yield self._warning("there is not enough memory to check the gradients of this network")
+                    continue
                 if checked is None:
                     return
                 self._pending.pop(0)
                 yield checked
-                if not checked.passed:
-                    yield self._gradients_wrong(checked)
+                if checked.wrong:
+                    names = ", ".join(checked.wrong)
+                    yield self._warning(f"the gradient check failed for {names}; see charrnn gradcheck")
                 continue
             if self._pending[0] == "sample":
                 sample = yield from self._sample()
@@ -537,13 +547,8 @@ class Trainer:
             self.best = Best(loss, self.update)
             self.best_snapshot = self.snapshot()
 
-    def _gradients_wrong(self, checked: GradientsChecked) -> Warned:
-        names = sorted({row["parameter"] for row in checked.rows if not row["passed"]})
-        return Warned(
-            update=self.update,
-            time=self.seconds,
-            message=f"the gradient check failed for {', '.join(names)}: charrnn gradcheck shows where",
-        )
+    def _warning(self, message: str) -> Warned:
+        return Warned(update=self.update, time=self.seconds, message=message)
 
     def _sample(self) -> Generator[Status, None, Sample | None]:
         """Return the scheduled sample, or None if a stop came first."""

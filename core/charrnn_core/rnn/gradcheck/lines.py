@@ -5,49 +5,41 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import EllipsisType
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from charrnn_core.rnn.gradcheck.comparisons import Comparison
-from charrnn_core.rnn.gradcheck.windows import CheckedWindow
-from charrnn_core.rnn.network import Network
 from charrnn_core.rnn.parameters import Floats
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line in the space of a parameter: one entry, or all of them along a direction."""
+    """A line in the space of a parameter: along one entry, or along a direction over all of them.
 
-    place: tuple[int, ...] | EllipsisType
-    direction: Any
+    Attributes
+    ----------
+    place : tuple of int
+        The entry; empty for a direction.
+    direction : array
+        1 for an entry, else +1 and -1 in the parameter's shape.
+    """
+
+    place: tuple[int, ...]
+    direction: NDArray[np.float64]
+
+    @property
+    def is_direction(self) -> bool:
+        """Whether it runs over all entries."""
+        return not self.place
 
     def slope(self, gradient: Floats) -> float:
         """Return the derivative of the loss along the line, as a gradient has it."""
         return float((gradient[self.place] * self.direction).sum())
 
-    def derivative(self, network: Network, theta: Floats, window: CheckedWindow, step: float) -> float:
-        """Return the derivative of the loss along the line, from losses alone.
-
-        By the complex step where theta is complex, and else by the centred difference.
-        """
-        before = np.array(theta[self.place])
-
-        def loss(move: Any) -> Any:
-            theta[self.place] = before + move
-            return network.forward(window.inputs, window.targets)
-
-        if np.iscomplexobj(theta):
-            derivative = complex(loss(1j * step * self.direction)).imag / step
-        else:
-            derivative = (loss(step * self.direction) - loss(-step * self.direction)) / (2 * step)
-        theta[self.place] = before
-        return float(derivative)
-
 
 class Lines:
-    """The lines of a comparison through one parameter, made one by one."""
+    """The lines of a comparison through one parameter, made one by one: a direction is as large as it."""
 
     def __init__(
         self, comparison: Comparison, shape: tuple[int, ...], generator: np.random.Generator
@@ -63,9 +55,9 @@ class Lines:
     def __iter__(self) -> Iterator[Line]:
         for number in range(self.count):
             if self.by_direction:
-                yield Line(..., self._generator.choice([-1.0, 1.0], size=self._shape))
+                yield Line((), self._generator.choice([-1.0, 1.0], size=self._shape))
             else:
-                yield Line(self._place(number), np.float64(1))
+                yield Line(self._place(number), np.ones(()))
 
     def index(self, number: int) -> list[int] | int:
         """Return the index of the entry of a line, or the number of its direction."""

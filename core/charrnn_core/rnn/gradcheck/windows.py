@@ -1,4 +1,4 @@
-"""The windows that a gradient check looks at."""
+"""The windows that a gradient check looks at, and networks on them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from charrnn_core.rnn.gradcheck.lines import Line
 from charrnn_core.rnn.network import Indices, Network, Reduction
 from charrnn_core.rnn.parameters import Floats, Parameters
 
@@ -18,11 +19,13 @@ STRESS_STREAMS = 3
 """B of the stress window."""
 
 WORK = 4_000_000
-"""Multiplications of a forward pass that a default check may cost; m = K = 100 with T = 25 take a tenth."""
+"""Multiplications of a forward pass that a default check may cost; m = K = 100 with T = 25 take an eighth."""
 
 _STRESS_LIMIT = 5.0  # what the stress window's gradients must exceed twice where nothing is clipped
-_ATTEMPTS = 100  # in vain, where every target is the likeliest character already
+_LARGEST_LIMIT = 1e4  # larger gradients would only hide small faults behind their rounding
+_ATTEMPTS = 40  # in vain, where every target is the likeliest character already
 _AMPLIFICATION = 1000.0
+_CHANGE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -63,44 +66,103 @@ class CheckedWindow:
         )
         return replace(self, inputs=inputs, targets=targets, h0=self.h0[:batch_size], seq_length=seq_length)
 
-    def network(self, dtype: Any, h0: Floats, maker: NetworkMaker) -> Network:
-        """Return a network of a type with a copy of the parameters and this h_0."""
-        m, K = self.parameters.hidden, self.parameters.characters
-        parameters = Parameters(m, K, dtype, self.parameters.buffer.astype(dtype))
-        network = maker(parameters, self.seq_length, self.batch_size, self.reduction)
-        network.H[0] = h0
-        return network
+    def network(self, h0: Floats, maker: NetworkMaker = Network, dtype: Any = np.float64) -> CheckedNetwork:
+        """Return a network of a type on this window, with a copy of the parameters and this h_0."""
+        return CheckedNetwork(self, h0, maker, dtype)
 
 
+class CheckedNetwork:
+    """A network on a checked window: its gradients, and derivatives from its losses alone.
+
+    The network has been used on another window before, as in training: what it keeps between two windows is
+    part of what is checked.
+    """
+
+    def __init__(self, window: CheckedWindow, h0: Floats, maker: NetworkMaker, dtype: Any) -> None:
+        m, K = window.parameters.hidden, window.parameters.characters
+        self._window = window
+        self._parameters = Parameters(m, K, dtype, window.parameters.buffer.astype(dtype))
+        self._network = maker(self._parameters, window.seq_length, window.batch_size, window.reduction)
+        self._h0 = h0
+
+    @np.errstate(all="ignore")
+    def loss(self) -> Any:
+        """Return L; complex where the parameters are."""
+        self._network.H[0] = self._h0
+        return self._network.forward(self._window.inputs, self._window.targets)
+
+    @np.errstate(all="ignore")
+    def gradients(self) -> Parameters:
+        """Return the gradients as `backward` has them."""
+        network, window = self._network, self._window
+        network.H[0] = -self._h0
+        network.forward(window.targets, window.inputs)
+        network.backward()
+        self.loss()
+        network.backward()
+        return network.gradients.copy()
+
+    def last_state(self) -> Floats:
+        """Return h after the window, shape (B, m)."""
+        self.loss()
+        last: Floats = self._network.H[-1].copy()
+        return last
+
+    def derivative(self, name: str, line: Line, step: float) -> float:
+        """Return the derivative of L along a line through a parameter, from losses alone.
+
+        By the complex step where the parameters are complex, and else by the centred difference.
+        """
+        theta = getattr(self._parameters, name)
+        before = np.array(theta[line.place])
+
+        def loss(move: Any) -> Any:
+            theta[line.place] = before + move
+            return self.loss()
+
+        if np.iscomplexobj(theta):
+            derivative = complex(loss(1j * step * line.direction)).imag / step
+        else:
+            derivative = (loss(step * line.direction) - loss(-step * line.direction)) / (2 * step)
+        theta[line.place] = before
+        return float(derivative)
+
+
+@np.errstate(all="ignore")
 def stress_window(
     window: CheckedWindow, generator: np.random.Generator, network: NetworkMaker = Network
 ) -> CheckedWindow:
     """Return a window in which faults show that a window of text hides.
 
     Three streams, so that mixing them shows; every character of the vocabulary as input and as target, as far
-    as they fit, so that no column of U is left out; U and W scaled so that the units neither are linear nor
-    saturate, and V until the largest gradient exceeds twice the limit of clipping.
+    as `WORK` allows, so that no column of U is left out; and weights with which each parameter has gradients
+    over twice the limit of clipping, as far as the loss allows it: a mean over characters leaves c's below 1.
+    The units are neither all linear nor all saturated, the biases make many agree in sign, and one character
+    is expected everywhere, and wrongly.
     """
     m, K, B = window.parameters.hidden, window.parameters.characters, STRESS_STREAMS
-    T = min(max(8, -(-K // B)), max(5, WORK // _work(window.parameters)), 100)
+    T = min(max(25, -(-K // B)), max(5, WORK // _work(window.parameters)), 100)
     inputs, targets = (_permutations(K, T * B, generator) for _ in range(2))
     parameters = Parameters(m, K, np.float64, window.parameters.buffer.astype(np.float64))
     for weights, size in ((parameters.U, 0.5), (parameters.W, m**-0.5), (parameters.V, m**-0.5)):
         root_mean_square = math.sqrt(float(np.square(weights).mean()))
         if root_mean_square > 0:
             weights *= size / root_mean_square
+    parameters.b[:] = generator.standard_normal(m)
+    parameters.c[:] = generator.standard_normal(K)
+    parameters.c[generator.integers(K)] += 5
     h0 = generator.uniform(-1, 1, (B, m))
     stress = CheckedWindow(parameters, inputs, targets, h0, T, window.reduction, window.clip)
-    wanted = 2 * (_STRESS_LIMIT if window.clip is None else window.clip)
+    wanted = min(2 * (_STRESS_LIMIT if window.clip is None else window.clip), _LARGEST_LIMIT)
+    # So that what a single step sends back is over it too, a column of U has to be as often as it is read.
+    wanted *= -(-T * B // K)
     for _ in range(_ATTEMPTS):
-        real = stress.network(np.float64, h0, network)
-        real.forward(inputs, targets)
-        real.backward()
-        largest = float(np.abs(real.gradients.buffer).max())
-        if largest > wanted:
+        gradients = stress.network(h0, network).gradients()
+        # V's and c's are bounded, whatever the weights.
+        if min(np.abs(getattr(gradients, name)).max() for name in ("U", "W", "b")) > wanted:
             break
-        # Not quite proportional: outputs that are surer of themselves have other gradients.
-        parameters.V *= min(max(2.0, wanted / largest), 1e6) if largest > 0 else 2.0
+        parameters.V *= 2
+        parameters.c *= 2
     return stress
 
 
@@ -117,7 +179,7 @@ def affordable_part(window: CheckedWindow, maker: NetworkMaker = Network) -> tup
     comparisons are made.
     """
     work = _work(window.parameters)
-    T = min(window.seq_length, max(5, WORK // work))
+    T = min(window.seq_length, max(5, WORK // (work * window.batch_size)))
     B = min(window.batch_size, max(1, WORK // (work * T)))
     part = window.part(T, B)
     while part.seq_length > 1 and _amplification(part, maker) > _AMPLIFICATION:
@@ -130,18 +192,13 @@ def _work(parameters: Parameters) -> int:
     return parameters.hidden * (parameters.hidden + parameters.characters)
 
 
+@np.errstate(all="ignore")
 def _amplification(window: CheckedWindow, maker: NetworkMaker) -> float:
     """Return how many times larger a relative change of the weights is in the gradients."""
-    change = 1e-12
+    m, K = window.parameters.hidden, window.parameters.characters
     buffer = window.parameters.buffer.astype(np.float64)
-    gradients = []
-    with np.errstate(all="ignore"):
-        for sign in (np.zeros(buffer.size), np.where(np.arange(buffer.size) % 2, change, -change)):
-            m, K = window.parameters.hidden, window.parameters.characters
-            moved = replace(window, parameters=Parameters(m, K, np.float64, buffer * (1 + sign)))
-            network = moved.network(np.float64, window.h0, maker)
-            network.forward(window.inputs, window.targets)
-            network.backward()
-            gradients.append(network.gradients.buffer)
-        size = np.linalg.norm(gradients[0])
-        return float(np.linalg.norm(gradients[1] - gradients[0]) / size / change) if size else 0.0
+    signs = np.where(np.arange(buffer.size) % 2, 1.0, -1.0)
+    changed = replace(window, parameters=Parameters(m, K, np.float64, buffer * (1 + _CHANGE * signs)))
+    before, after = (each.network(window.h0, maker).gradients().buffer for each in (window, changed))
+    size = float(np.linalg.norm(before))
+    return float(np.linalg.norm(after - before)) / size / _CHANGE if size else 0.0
