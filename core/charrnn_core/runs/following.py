@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from charrnn_core.errors import RunDirectoryError, SettingsError
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.history import EventFields, EventTail, History
 from charrnn_core.runs.liveness import RunState, read_status, run_state
+from charrnn_core.training.settings import Settings
 
 
 class RunFollower:
@@ -37,6 +39,10 @@ class RunFollower:
     def __init__(self, directory: RunDirectory) -> None:
         self.directory = directory
         self.config = directory.config()
+        try:
+            self._begun_with = Settings.from_json(self.config["settings"]).to_json()
+        except SettingsError as error:
+            raise RunDirectoryError(f"{directory.path} is not a run directory: {error}") from None
         self.history = History()
         self.status: dict[str, Any] = {}
         self.state: RunState = "crashed"
@@ -60,12 +66,15 @@ class RunFollower:
     @property
     def settings(self) -> dict[str, Any]:
         """The settings as they are now: those of the last opening, or of `config.json`."""
-        openings = self.history.openings
-        settings = openings[-1].get("settings") if openings else None
-        if not isinstance(settings, dict):
-            settings = self.config["settings"]
+        settings: dict[str, Any] = dict(self._begun_with)
+        if self.history.openings:
+            told = self.history.openings[-1].get("settings")
+            try:
+                settings = Settings.from_json(told).to_json() if isinstance(told, dict) else settings
+            except SettingsError:
+                pass  # a log that somebody has edited
         rates = self.history.learning_rates(1 << 62)
-        return {**settings, "learning_rate": rates[-1][1]} if rates else dict(settings)
+        return {**settings, "learning_rate": rates[-1][1]} if rates else settings
 
     def close(self) -> None:
         """Close the log."""

@@ -59,17 +59,22 @@ class EventTail:
 
 def _parse(line: bytes) -> EventFields | None:
     try:
-        event = json.loads(line.decode("utf-8"))
+        event = json.loads(line.decode("utf-8"), parse_constant=_refuse)
     except (ValueError, RecursionError):
         return None
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
         return None
-    if not all(isinstance(event.get(name), (int, float)) for name in _NUMBERS):
+    if not all(_is_number(event.get(name)) for name in _NUMBERS):
         return None
     return event
 
 
-_COLUMNS = ("first_update", "loss_mean", "loss_min", "loss_max", "smooth_loss")
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+_COLUMNS = ("first_update", "epoch", "loss_mean", "loss_min", "loss_max", "smooth_loss")
+_LARGEST = 1e300  # a float that can still be calculated with
 
 
 def _well_formed(event: EventFields) -> bool:
@@ -85,7 +90,7 @@ def _well_formed(event: EventFields) -> bool:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
 def _has_rate(value: object) -> bool:
