@@ -229,6 +229,31 @@ class PathView:
         self._view(item)
 
 
+class LogView:
+    """Sends what another view shows into a file, as soon as it has shown that training started.
+
+    Whoever started this process as its own may leave its screen without it: its stdout and stderr are then
+    pipes that nobody reads.
+    """
+
+    def __init__(self, view: View, path: Path) -> None:
+        self._view = view
+        self._path: Path | None = path
+
+    def __call__(self, item: Event | Status) -> None:
+        """Show an event or a status."""
+        self._view(item)
+        if isinstance(item, Started) and self._path is not None:
+            try:
+                descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            except OSError:  # a full disk, say: words for people are no reason to stop training
+                descriptor = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+            os.dup2(descriptor, 1)
+            os.dup2(descriptor, 2)
+            os.close(descriptor)
+            self._path = None
+
+
 class JsonView:
     """Writes the events to stdout as they are in the log, besides what another view shows.
 

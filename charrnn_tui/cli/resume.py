@@ -36,4 +36,4 @@ def command(
     from charrnn_tui.cli.training import show
 
     process = starting.resume(find_run(run, Path(runs)), given, corpus=moved, owned=owned)
-    return show(process, quiet=quiet, json=json)
+    return show(process, quiet=quiet, json=json, owned=owned)

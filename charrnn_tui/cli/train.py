@@ -57,6 +57,10 @@ def command(
     quiet: Quiet = False,
     json: Json = False,
     owned: Owned = False,
+    kept: Annotated[
+        Path | None,
+        typer.Option("--kept-input", hidden=True, help="Where standard input is kept; removed once read."),
+    ] = None,
 ) -> int:
     """Train a network on a text and return the exit code."""
     from charrnn_tui.cli.training import show
@@ -70,7 +74,7 @@ def command(
         if resume is None:
             return _replay(directory, Path(runs), name, moved, quiet=quiet, json=json)
         process = starting.resume(directory, given, corpus=moved, owned=owned)
-        return show(process, quiet=quiet, json=json)
+        return show(process, quiet=quiet, json=json, owned=owned)
     if moved is not None:
         raise UsageError("--corpus goes with --resume or --replay; give the text itself: charrnn train FILE")
     settings = Settings.of(preset or DEFAULT_PRESET, **given)
@@ -78,13 +82,18 @@ def command(
 
     from charrnn_core.runs import starting
     from charrnn_core.text.corpus import read_corpus
-    from charrnn_core.text.source import bundled_sources
+    from charrnn_core.text.source import Source, bundled_sources
     from charrnn_tui.cli.progress import reading
 
+    source: str | Source = bundled_sources()[DEFAULT_CORPUS] if corpus is None else corpus
+    if kept is not None:
+        source = Source("input", "standard input", (kept,))
     with reading(quiet) as progress:
-        text = read_corpus(bundled_sources()[DEFAULT_CORPUS] if corpus is None else corpus, progress)
+        text = read_corpus(source, progress)
+    if kept is not None:
+        kept.unlink()
     process = starting.start(settings, text, runs=Path(runs), name=name, owned=owned)
-    return show(process, quiet=quiet, json=json)
+    return show(process, quiet=quiet, json=json, owned=owned)
 
 
 def _allow_only(

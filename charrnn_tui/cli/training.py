@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from charrnn_core.runs.process import TrainingProcess
 
 
-def show(process: TrainingProcess, *, quiet: bool, json: bool) -> int:
+def show(process: TrainingProcess, *, quiet: bool, json: bool, owned: bool = False) -> int:
     """Train, show it on stderr, and return the exit code.
+
+    With `owned`, what is shown once training has started goes into the run's `trainer.log`.
 
     Raises
     ------
@@ -22,13 +24,13 @@ def show(process: TrainingProcess, *, quiet: bool, json: bool) -> int:
     OutputError
         Stdout could not be written; with `json`, training was saved and stopped.
     """
-    from charrnn_tui.cli.progress import JsonView, PathView, view_for
+    from charrnn_tui.cli.progress import JsonView, LogView, PathView, view_for
 
     path = process.directory.path
     run = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
     with process.signals(), view_for(process.trainer.settings, shlex.quote(str(run)), quiet=quiet) as told:
         view = JsonView(told, process.trainer.stop) if json else PathView(told, process.directory.path)
-        ended = process.run(view)
+        ended = process.run(LogView(view, path / "trainer.log") if owned else view)
     if isinstance(view, JsonView) and view.error is not None and process.signal is None:
         raise view.error
     if ended.reason == "diverged":

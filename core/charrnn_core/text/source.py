@@ -32,7 +32,7 @@ class Source:
     name : str
         What it is called in messages and in the names of runs.
     paths : tuple of Path
-        The files, in the order in which they are read; none for standard input.
+        The files, in the order in which they are read; for standard input none, or where it is kept.
     """
 
     kind: Kind
@@ -47,7 +47,7 @@ class Source:
         CorpusError
             It cannot be opened or read, is not a regular file, or is larger than this machine's memory.
         """
-        if self.kind == "input":
+        if self.kind == "input" and not self.paths:
             yield from _input_blocks()
             return
         limit = PYTHON_BYTES if self.kind == "bundled" and self.name == "python" else None
