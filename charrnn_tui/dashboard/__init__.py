@@ -1,0 +1,1 @@
+"""The dashboard: a run on a screen, while it trains and after."""
