@@ -28,7 +28,7 @@ def test_texts_and_type_marks_are_inside(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     expected = {f"charrnn_core/corpora/{path.name}" for path in (ROOT / "corpora").iterdir()}
     assert expected <= names
-    assert {"charrnn_core/py.typed", "charrnn_tui/py.typed"} <= names
+    assert {"charrnn_core/py.typed", "charrnn_tui/py.typed", "charrnn_tui/dashboard/app.tcss"} <= names
 
 
 def test_the_unpacked_wheel_trains_without_the_checkout(wheel, tmp_path):

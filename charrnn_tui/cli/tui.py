@@ -1,0 +1,178 @@
+"""`charrnn tui`: the dashboard."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from charrnn_core.errors import RunFailedError, UsageError
+from charrnn_core.training.settings import DEFAULT_PRESET, Settings, Value, option_name
+from charrnn_tui.cli.options import DEFAULT_CORPUS, Runs, with_settings
+from charrnn_tui.terminal import harmless_line, is_rich, say
+
+if TYPE_CHECKING:
+    from charrnn_tui.dashboard.app import Dashboard
+    from charrnn_tui.dashboard.renderables.canvas import GlyphSet
+
+SHORT_HELP = "Watch a network learn, with your hand on the controls."
+HELP = (
+    "Example: charrnn tui book.txt --hidden 200\n\n"
+    "Train a network on a text and watch it learn: loss, gradient checks, samples. Or look at a run that is "
+    "there: one that trains in another terminal, one that was interrupted, one that ended. Without a stop "
+    "such as --updates it trains until it is stopped. Keys stand at the foot of the screen; ? shows all."
+)
+
+
+@with_settings
+def command(
+    given: dict[str, Value],
+    preset: str | None = None,
+    subject: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[CORPUS | RUN]",
+            help="A text as for charrnn train, or a run: its directory, its name, or the beginning of its "
+            f"name (default: the text {DEFAULT_CORPUS}).",
+            show_default=False,
+        ),
+    ] = None,
+    charts: Annotated[
+        str,
+        typer.Option(
+            "--charts",
+            metavar="auto|braille|block|ascii",
+            help="What charts are drawn with (default: braille where the terminal has it).",
+            show_default=False,
+        ),
+    ] = "auto",
+    new: Annotated[
+        bool,
+        typer.Option("--new", help="Choose text and settings on the screen, before anything is trained."),
+    ] = False,
+    runs: Runs = "runs",
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NAME", help="Name of a new run (default: date, time, text)."),
+    ] = None,
+) -> int:
+    """Show the dashboard and return the exit code."""
+    if not is_rich(sys.stdout) or sys.stdin is None or not (sys.stdin.isatty() or subject == "-"):
+        raise UsageError("charrnn tui needs a terminal; charrnn train trains without one")
+    glyphs = _glyphs(charts)
+    if new:
+        if subject is not None or preset is not None or name is not None or given:
+            raise UsageError("--new asks for text and settings on the screen; give it without them")
+        return _show(None, None, glyphs, Path(runs))
+
+    from charrnn_core.runs.directory import RunDirectory, find_run_or_text
+
+    found = find_run_or_text(DEFAULT_CORPUS if subject is None else subject, Path(runs)) if subject else None
+    if isinstance(found, RunDirectory):
+        own = [option_name(setting) for setting in given] + ["--preset"] * (preset is not None)
+        own += ["--name"] * (name is not None)
+        if own:
+            raise UsageError(f"{found.name} is a run, with settings of its own; {own[0]} is for a new one")
+        return _show(found.path, None, glyphs, Path(runs))
+    Settings.of(preset or DEFAULT_PRESET, **given).check_memory()
+    from charrnn_tui.dashboard.trainer import train_arguments
+
+    arguments = train_arguments(subject or DEFAULT_CORPUS, given, runs=Path(runs), preset=preset, name=name)
+    if subject == "-" and not sys.stdin.isatty():
+        arguments += ["--kept-input", str(_keep_input())]
+    return _show(None, arguments, glyphs, Path(runs))
+
+
+def _keep_input() -> Path:
+    """Keep standard input in a file, and take the keys from the terminal."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDWR)
+    except OSError:
+        raise UsageError(
+            "charrnn tui - reads the text here and the keys from a terminal; there is none"
+        ) from None
+    descriptor, name = tempfile.mkstemp(prefix="charrnn-", suffix=".txt")
+    with os.fdopen(descriptor, "wb") as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    os.dup2(terminal, 0)
+    os.close(terminal)
+    return Path(name)
+
+
+def _glyphs(charts: str) -> GlyphSet:
+    """Return the characters that charts are drawn with: what was asked for, or what the terminal has."""
+    known: dict[str, GlyphSet] = {"braille": "braille", "block": "block", "ascii": "ascii"}
+    if charts in known:
+        return known[charts]
+    if charts != "auto":
+        raise UsageError(f"--charts {charts} is not possible; allowed is auto, {', '.join(known)}")
+    if (sys.stdout.encoding or "").lower().replace("-", "") != "utf8":
+        return "ascii"
+    # The console of Linux has a font of 512 characters, and braille is not among them.
+    return "block" if os.environ.get("TERM") == "linux" else "braille"
+
+
+def _show(path: Path | None, arguments: list[str] | None, glyphs: GlyphSet, runs: Path) -> int:
+    # Started first: while the toolkit is imported here, the trainer imports what it needs on another core.
+    from charrnn_tui.dashboard.preferences import Preferences, read_keymap
+    from charrnn_tui.dashboard.trainer import OwnedTrainer
+
+    keymap = read_keymap()
+    trainer = None if arguments is None else OwnedTrainer(arguments)
+    from charrnn_tui.dashboard.app import Dashboard
+    from charrnn_tui.dashboard.session import RunSession
+
+    if 0 in os.get_terminal_size(1):  # a terminal that does not know its size
+        os.environ.update(COLUMNS="80", LINES="24")
+    session = None if path is None else RunSession.of(path)
+    app = Dashboard(session, trainer, runs=runs, glyphs=glyphs, preferences=Preferences.read(), keymap=keymap)
+    with _stderr_on_terminal():
+        app.run()
+    if app.last_resort is not None:
+        app.last_resort.cancel()
+    return _left(app)
+
+
+@contextmanager
+def _stderr_on_terminal() -> Iterator[None]:
+    """Let stderr be the terminal while the screen is there: that is what the toolkit paints on."""
+    if sys.stderr is not None and sys.stderr.isatty():
+        yield
+        return
+    kept = os.dup(2)
+    os.dup2(1, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _left(app: Dashboard) -> int:
+    """Let the trainers end, and say what is left behind."""
+    for stopped in app.stopping:
+        stopped.wait(30)
+    if app.session is None:
+        if app.starting is not None:
+            app.starting.release()
+        if app.failure is not None:
+            raise (UsageError if app.return_code == 2 else RunFailedError)(harmless_line(app.failure))
+        return app.return_code or 0
+    trainer = app.session.trainer
+    app.session.close()
+    if trainer is not None and not app.detached:
+        trainer.wait(30)
+    app.session.follower.poll()
+    from charrnn_tui.dashboard.summary import summary_lines
+
+    where = os.path.relpath(app.session.directory.path)
+    for line in summary_lines(app.session, where, detached=app.detached):
+        say(f"{line}\n", sys.stdout)
+    return app.return_code or 0

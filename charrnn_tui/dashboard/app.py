@@ -1,0 +1,182 @@
+"""The dashboard's application: one screen for a run, themes, keys, signals, and the end."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import FrameType
+from typing import ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from charrnn_tui.dashboard.preferences import Preferences
+from charrnn_tui.dashboard.renderables.canvas import GlyphSet
+from charrnn_tui.dashboard.run_screen import RunScreen
+from charrnn_tui.dashboard.session import RunSession
+from charrnn_tui.dashboard.trainer import OwnedTrainer
+
+_END_SECONDS = 2.0
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+
+
+class Dashboard(App[int]):
+    """Shows one run: one that this starts, or one that is there.
+
+    Parameters
+    ----------
+    session : RunSession, optional
+        A run that is there.
+    trainer : OwnedTrainer, optional
+        The process that was started for a new run.
+    glyphs : "braille", "block" or "ascii"
+        What charts are drawn with.
+    preferences : Preferences
+    keymap : dict of str to str
+        The user's keys, by the name of what they do.
+    clock : callable
+        Seconds since the epoch, for the ages of files.
+    runs : Path
+        The directory that holds runs.
+
+    Attributes
+    ----------
+    session : RunSession or None
+        The run that is shown; None until the trainer has said where it is.
+    failure : str or None
+        Why there is nothing to show.
+    detached : bool
+        The run was left training.
+    keys : dict of str to str
+        The user's keys.
+    last_resort : Timer or None
+        Ends the process soon after a signal, unless it is cancelled.
+    stopping : list of OwnedTrainer
+        Processes of runs that were stopped for another one, and may still save.
+    """
+
+    TITLE = "charrnn"
+    CSS_PATH = "app.tcss"
+    ENABLE_COMMAND_PALETTE = True
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-tiny"),
+        (50, "-narrow"),
+        (100, "-wide"),
+    ]
+    VERTICAL_BREAKPOINTS = [(0, "-flat"), (16, "-low"), (32, "-high")]  # noqa: RUF012
+    BINDINGS: ClassVar[list[BindingType]] = [
+        # The default quits at once; leaving has to ask about the run.
+        Binding("ctrl+q", "leave", "Leave", show=False, system=True, priority=True, id="leave"),
+    ]
+
+    def __init__(
+        self,
+        session: RunSession | None,
+        trainer: OwnedTrainer | None,
+        *,
+        glyphs: GlyphSet = "braille",
+        preferences: Preferences | None = None,
+        keymap: dict[str, str] | None = None,
+        clock: Callable[[], float] = time.time,
+        runs: Path = Path("runs"),
+    ) -> None:
+        super().__init__()
+        self.session = session
+        self.glyphs: GlyphSet = glyphs
+        self.clock = clock
+        self.runs = runs
+        self.stopping: list[OwnedTrainer] = []
+        self.starting = trainer
+        self.failure: str | None = None
+        self.detached = False
+        self._preferences = preferences or Preferences()
+        self.keys = keymap or {}
+        self.last_resort: threading.Timer | None = None
+        self._event_loop: asyncio.AbstractEventLoop
+        self._is_ready = False
+        self._ended_by: int | None = None
+
+    def get_default_screen(self) -> Screen[None]:
+        """Return the screen of a run."""
+        return RunScreen()
+
+    def on_load(self) -> None:
+        """Take signals, before the terminal is changed."""
+        self._event_loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._signalled)
+
+    def on_mount(self) -> None:
+        """Take theme and keys."""
+        if self._preferences.theme in self.available_themes:
+            self.theme = self._preferences.theme
+        self.theme_changed_signal.subscribe(self, self._keep_theme)
+        self.set_keymap(self.keys)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Yield what the command palette offers: all that a key does, and what Textual has."""
+        for binding in dict.fromkeys(active.binding for active in screen.active_bindings.values()):
+            if binding.description and not binding.system and binding.action != "command_palette":
+                key = self.get_key_display(binding)
+                action = binding.action
+                yield SystemCommand(
+                    binding.description, f"key {key}", lambda action=action: self._run_for(screen, action)
+                )
+        yield from super().get_system_commands(screen)
+
+    def _run_for(self, screen: Screen[object], action: str) -> None:
+        self.call_next(self.run_action, action, screen.focused or screen)
+
+    def _keep_theme(self, theme: object) -> None:
+        self._preferences = self._preferences.with_theme(self.theme)
+        try:
+            self._preferences.write()
+        except OSError as error:
+            self.notify(f"The theme cannot be kept: {error.strerror}", severity="warning", markup=False)
+
+    def action_leave(self) -> None:
+        """Leave from wherever this is."""
+        while not isinstance(self.screen, RunScreen) and len(self.screen_stack) > 1:
+            self.pop_screen()
+        if isinstance(self.screen, RunScreen):
+            self.screen.action_leave()
+
+    def _signalled(self, number: int, frame: FrameType | None) -> None:
+        if self.last_resort is None:
+            # Where the terminal is gone or does not read, the toolkit waits for it, perhaps for ever.
+            self.last_resort = threading.Timer(_END_SECONDS, os._exit, (128 + number,))
+            self.last_resort.daemon = True
+            self.last_resort.start()
+        self._event_loop.call_soon_threadsafe(self._end_by, number)
+
+    def _end_by(self, number: int) -> None:
+        self._ended_by = number
+        if self._is_ready:
+            self.exit(return_code=128 + number)
+
+    def on_ready(self) -> None:
+        """Obey a signal that came before there was a screen to leave."""
+        self._is_ready = True
+        if self._ended_by is not None:
+            self.exit(return_code=128 + self._ended_by)
+
+    def open_run(self, path: Path, trainer: OwnedTrainer | None = None) -> RunSession:
+        """Show the run in a directory in place of the one before.
+
+        Raises
+        ------
+        RunDirectoryError
+            It is no run directory; then the one before stays.
+        """
+        session = RunSession.of(path, trainer)
+        if self.session is not None:
+            self.session.close()
+        self.session = session
+        return self.session

@@ -1,0 +1,69 @@
+"""How the dashboard writes figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+def loss_of(value: Any) -> str:
+    """Return a loss as text: four digits that matter, a dash where there is none."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        return "–"
+    return f"{value:.2f}" if abs(value) < 1000 else f"{value:.3g}"
+
+
+def count_of(value: Any) -> str:
+    """Return a count with its thousands apart; a dash where it is none: a log is not trusted."""
+    is_count = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e15
+    return f"{int(value):,}" if is_count and value == value else "–"
+
+
+def characters_of_loss(settings: Mapping[str, Any]) -> int:
+    """Return how many characters a loss is the sum over: T, or 1 where it is a mean."""
+    return int(settings.get("seq_length", 25)) if settings.get("loss") == "sum" else 1
+
+
+def clock(seconds: float | None) -> str:
+    """Return a duration as 0:07 or 1:02:03; a dash where there is none.
+
+    Examples
+    --------
+    >>> clock(7), clock(3723), clock(None)
+    ('0:07', '1:02:03', '–')
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return "–"
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def ago(seconds: float) -> str:
+    """Return how long ago something was, in one unit.
+
+    Examples
+    --------
+    >>> ago(3), ago(130), ago(7300), ago(200_000)
+    ('3 s ago', '2 min ago', '2 h ago', '2 d ago')
+    """
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return f"{max(0.0, seconds):.0f} s ago"
+
+
+def short_count(number: float) -> str:
+    """Return a count in few characters.
+
+    Examples
+    --------
+    >>> short_count(950), short_count(41_250), short_count(2_500_000)
+    ('950', '41.2k', '2.5M')
+    """
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if number >= size:
+            scaled = number / (size if unit != "k" else 1e3)
+            return f"{scaled:.1f}{unit}".replace(".0", "")
+    return f"{number:,.0f}"

@@ -1,0 +1,140 @@
+"""The evolution pane: every sample, with update and smooth loss."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.reactive import var
+
+from charrnn_tui.dashboard.figures import count_of, loss_of
+from charrnn_tui.dashboard.panes.pane import Pane
+from charrnn_tui.dashboard.session import RunSession
+from charrnn_tui.dashboard.spans import Line, Span
+
+
+class EvolutionPane(Pane):
+    """A line for each sample, the newest first."""
+
+    TITLE = "Evolution"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "Later sample", show=False),
+        Binding("down,j", "move(1)", "Earlier sample", show=False),
+        Binding("home", "move(-1000000)", "Last sample", show=False),
+        Binding("end", "move(1000000)", "First sample", show=False),
+        Binding("enter", "open", "Open the sample", show=False, id="evolution.open"),
+        Binding("x", "mark", "Mark, then open another beside it", show=False, id="evolution.mark"),
+        Binding("y", "copy", "Copy the sample", show=False, id="evolution.copy"),
+    ]
+
+    sought: var[str] = var("")
+    """Only samples with this text are shown."""
+
+    class Opened(Message):
+        """Samples are to be shown in full: one, or two side by side."""
+
+        def __init__(self, samples: Sequence[dict[str, Any]], place: int) -> None:
+            super().__init__()
+            self.samples = samples
+            self.place = place
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._samples: list[dict[str, Any]] = []
+        self._marked: dict[str, Any] | None = None
+
+    def update_from(self, session: RunSession) -> None:
+        """Show the samples of a run."""
+        before = self._samples
+        self._samples = found(session.history.samples, self.sought)
+        new = len(self._samples) - len(before)
+        self.show(list(sample_lines(self._samples, self._marked)))
+        if self.cursor is None and self._samples:
+            self.cursor = 0
+        elif self.cursor and new > 0 and before:
+            # The same sample stays chosen while new ones come in above it.
+            self.cursor = min(len(self._samples) - 1, self.cursor + new)
+        elif self.cursor is not None and self.cursor >= len(self._samples):
+            self.cursor = len(self._samples) - 1 if self._samples else None
+        told = (
+            f"{len(self._samples)} of {len(session.history.samples)}"
+            if self.sought
+            else f"{len(self._samples)}"
+        )
+        self.tell(f"{told} samples")
+
+    @property
+    def chosen(self) -> dict[str, Any] | None:
+        """The sample that the cursor is on."""
+        return (
+            self._samples[self.cursor]
+            if self.cursor is not None and self.cursor < len(self._samples)
+            else None
+        )
+
+    def action_move(self, by: int) -> None:
+        """Choose another sample."""
+        if self._samples:
+            self.cursor = min(len(self._samples) - 1, max(0, (self.cursor or 0) + by))
+
+    def action_open(self) -> None:
+        """Show the chosen sample in full, beside the marked one if there is one."""
+        chosen = self.chosen
+        if chosen is None:
+            return
+        if self._marked is not None and self._marked is not chosen:
+            pair = sorted((self._marked, chosen), key=lambda sample: sample["update"])
+            self.post_message(self.Opened(pair, 0))
+        else:
+            self.post_message(self.Opened(self._samples, self.cursor or 0))
+
+    def action_mark(self) -> None:
+        """Mark the chosen sample for comparing, or take the mark away."""
+        self._marked = None if self._marked is self.chosen else self.chosen
+        self.show(list(sample_lines(self._samples, self._marked)))
+
+    def action_copy(self) -> None:
+        """Copy the chosen sample."""
+        if self.chosen is not None:
+            self.app.copy_to_clipboard(str(self.chosen.get("text", "")))
+            self.app.notify("The sample is copied.", markup=False)
+
+    def on_click(self, event: Any) -> None:
+        """Choose the sample under the mouse, and open it when it is clicked twice."""
+        y = event.y - self.gutter.top + self.scroll_offset.y
+        if 0 <= y < len(self._samples):
+            self.cursor = y
+            if event.chain > 1:
+                self.action_open()
+
+
+def found(samples: Sequence[dict[str, Any]], sought: str) -> list[dict[str, Any]]:
+    """Return the samples that hold a text, the newest first."""
+    wanted = sought.casefold()
+    return [
+        sample
+        for sample in reversed(samples)
+        if not wanted or wanted in f"{sample.get('prime') or ''}{sample.get('text')}".casefold()
+    ]
+
+
+def sample_lines(samples: Sequence[dict[str, Any]], marked: dict[str, Any] | None) -> Iterator[Line]:
+    """Yield a line for each sample."""
+    if not samples:
+        yield [Span("no samples yet", "label")]
+    for sample in samples:
+        prime = str(sample.get("prime", ""))
+        yield [
+            Span("▸" if sample is marked else " ", "accent"),
+            Span(f"{count_of(sample['update']):>11}", "value"),
+            Span(f"  {loss_of(sample.get('smooth_loss')):>7}  ", "data"),
+            Span(one_line(prime), "key"),
+            Span(one_line(str(sample.get("text", ""))), "text"),
+        ]
+
+
+def one_line(text: str) -> str:
+    """Return a text with spaces for newlines, so that as much of it as possible is seen."""
+    return " ".join(text[:400].strip("\n").split("\n"))

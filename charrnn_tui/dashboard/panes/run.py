@@ -1,0 +1,135 @@
+"""The run pane: settings, text, checkpoints, interventions, warnings, machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from charrnn_core.memory import readable_size
+from charrnn_tui.dashboard.figures import ago, clock, count_of, loss_of
+from charrnn_tui.dashboard.panes.pane import Pane
+from charrnn_tui.dashboard.session import RunSession
+from charrnn_tui.dashboard.spans import Line, Span
+
+_LABEL = 9
+
+
+class RunPane(Pane):
+    """What there is to know of a run besides its figures.
+
+    Parameters
+    ----------
+    clock : callable
+        Seconds since the epoch, for the ages of checkpoints.
+    """
+
+    TITLE = "Run"
+
+    def __init__(self, clock: Callable[[], float], *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._clock = clock
+
+    def update_from(self, session: RunSession) -> None:
+        """Show a run."""
+        self.show(list(run_lines(session, self._clock())))
+
+
+def run_lines(session: RunSession, now: float) -> Iterator[Line]:
+    """Yield the lines of the pane.
+
+    Parameters
+    ----------
+    session : RunSession
+    now : float
+        Seconds since the epoch, for the ages of checkpoints.
+    """
+    settings = session.follower.settings
+    opening: dict[str, Any] = session.history.openings[-1] if session.history.openings else {}
+    corpus = opening.get("corpus")
+    if not isinstance(corpus, dict):
+        corpus = session.follower.config["corpus"]
+    size = f"{count_of(corpus.get('characters'))} · K {count_of(corpus.get('vocabulary_size'))}"
+    yield _row("corpus", f"{corpus.get('name')} · {size}")
+    yield _row("digest", str(corpus.get("sha256", ""))[:16])
+    yield _row(
+        "network",
+        f"m {settings['hidden']:,} · T {settings['seq_length']:,} · B {settings['batch_size']:,} · "
+        f"{settings['dtype']}",
+    )
+    clip = "none" if settings.get("clip") is None else f"±{settings['clip']:g}"
+    yield _row(
+        "learning",
+        f"{settings['optimizer']} {settings['learning_rate']:g} · clip {clip} · {settings['loss']}",
+    )
+    yield _row(
+        "engine",
+        f"{opening.get('engine', '–')} · {opening.get('threads', 1)} thread · seed {settings['seed']}",
+    )
+    yield from _stops(session, settings)
+    for kind in ("last", "best", "previous"):
+        yield from _checkpoint(session, kind, now)
+    for event in session.history.interventions[-3:]:
+        yield _intervention(event)
+    for event in session.history.warnings[-3:]:
+        yield [Span(f"{'warning':{_LABEL}}", "warning"), Span(str(event.get("message")), "text")]
+    versions = opening.get("versions", {})
+    yield _row("machine", f"{opening.get('machine', '–')}")
+    yield _row("blas", f"{opening.get('blas', '–')}")
+    if isinstance(versions, dict):
+        yield _row("versions", " · ".join(f"{name} {version}" for name, version in versions.items()))
+    yield _row("path", str(session.directory.path))
+
+
+def _row(label: str, text: str) -> Line:
+    return [Span(f"{label:{_LABEL}}", "label"), Span(text, "text")]
+
+
+def _stops(session: RunSession, settings: dict[str, Any]) -> Iterator[Line]:
+    status = session.status
+    rate = status.get("updates_per_second") or 0
+    stops = []
+    if settings.get("updates") is not None:
+        left = (settings["updates"] - session.update) / rate if rate and session.live else None
+        stops.append(f"update {settings['updates']:,}{_left(left)}")
+    if settings.get("epochs") is not None:
+        epoch = status.get("epoch")
+        left = None
+        if rate and isinstance(epoch, (int, float)) and epoch > 0 and session.update:
+            left = (settings["epochs"] - epoch) * session.update / epoch / rate
+        stops.append(f"epoch {settings['epochs']:g}{_left(left)}")
+    if settings.get("seconds") is not None:
+        now = status.get("time")
+        left = settings["seconds"] - now if isinstance(now, (int, float)) else None
+        stops.append(f"{clock(settings['seconds'])} of training{_left(left)}")
+    if settings.get("stop_below") is not None:
+        stops.append(f"smooth loss < {settings['stop_below']:g}")
+    for number, stop in enumerate(stops or ["when you stop it"]):
+        yield _row("" if number else "stops", stop)
+
+
+def _left(seconds: float | None) -> str:
+    return "" if seconds is None else f" · {clock(max(0.0, seconds))} left"
+
+
+def _checkpoint(session: RunSession, kind: str, now: float) -> Iterator[Line]:
+    try:
+        status = session.directory.checkpoint_path(kind).stat()
+    except OSError:
+        return  # not saved yet
+    text = f"{ago(now - status.st_mtime)} · {readable_size(status.st_size)}"
+    if kind == "best":
+        saved = [event for event in session.history.checkpoints if event.get("kind") == "best"]
+        if saved:
+            at = count_of(saved[-1]["update"])
+            text = f"{loss_of(saved[-1].get('loss'))} at {at} · {ago(now - status.st_mtime)}"
+    yield _row(kind, text)
+
+
+def _intervention(event: dict[str, Any]) -> Line:
+    if event["type"] == "refused":
+        return [Span(f"{'refused':{_LABEL}}", "warning"), Span(str(event.get("reason")), "text")]
+    what = str(event.get("name"))
+    arguments = event.get("arguments")
+    if what == "set-learning-rate" and isinstance(arguments, dict):
+        what = f"rate {arguments.get('learning_rate')}"
+    return [Span(f"{'obeyed':{_LABEL}}", "label"), Span(f"{what} at {count_of(event['update'])}", "text")]

@@ -1,0 +1,127 @@
+"""The samples pane: what the network writes, as it writes it, and a box for a beginning of yours."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.message import Message
+from textual.reactive import var
+from textual.widgets import Input
+
+from charrnn_tui.dashboard.box import Box
+from charrnn_tui.dashboard.figures import loss_of
+from charrnn_tui.dashboard.lines import Lines
+from charrnn_tui.dashboard.stream import Stream
+from charrnn_tui.dashboard.writer import Writer
+
+PAINTS_A_SECOND = 12
+_SCROLLBAR = 1  # comes and goes, and the text is not to be wrapped again for that
+_WRITTEN_AHEAD = 40  # characters, so that the text never waits for the network
+
+
+class SampleText(Lines):
+    """The text that appears."""
+
+
+class PrimeBox(Box):
+    """Where a beginning is typed."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Leave the box", show=False)]
+
+    def action_leave(self) -> None:
+        """Give the keys back to the dashboard."""
+        self.screen.query_one(SampleText).focus()
+
+
+class SamplesPane(Vertical):
+    """The newest samples, the last one appearing character by character."""
+
+    temperature: var[float] = var(1.0)
+    """Of the samples that are asked for here."""
+
+    class Begun(Message):
+        """A beginning was typed, and the network is to go on from it."""
+
+        def __init__(self, prime: str) -> None:
+            super().__init__()
+            self.prime = prime
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id, classes="pane")
+        self.border_title = "Samples"
+        self._stream = Stream()
+        self._writer: Writer | None = None
+        self._writing = 0  # characters that the writer may still write
+
+    def compose(self) -> ComposeResult:
+        """Make text and box."""
+        yield SampleText()
+        yield PrimeBox(placeholder="type a beginning, Enter lets the network go on", compact=True)
+
+    def on_mount(self) -> None:
+        """Begin to paint."""
+        self.set_interval(1 / PAINTS_A_SECOND, self._paint)
+        self._tell()
+
+    def on_resize(self) -> None:
+        """Wrap the text to the new width."""
+        self._stream.resize(self.query_one(SampleText).size.width - _SCROLLBAR)
+        self._show()
+
+    def watch_temperature(self) -> None:
+        """Say the temperature."""
+        self._tell()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Let the network go on from what was typed."""
+        event.stop()
+        if event.value:
+            self.post_message(self.Begun(event.value))
+
+    def open(self, samples: list[dict[str, Any]]) -> None:
+        """Show the last of the samples that are there already."""
+        self._stream.resize(self.query_one(SampleText).size.width - _SCROLLBAR)
+        for sample in samples[-3:]:
+            self._stream.put(*_told(sample))
+        self._show()
+
+    def add(self, sample: dict[str, Any]) -> None:
+        """Let a sample appear."""
+        self._writer = None  # what was begun here has had its time
+        self._stream.add(*_told(sample))
+
+    def begin(self, writer: Writer, prime: str, length: int) -> None:
+        """Let a network of its own go on from a beginning."""
+        self._writer, self._writing = writer, length
+        self._stream.add(f"update {writer.update:,} · yours · temperature {self.temperature:g}", prime, "")
+
+    def _paint(self) -> None:
+        if self._writer is not None and self._stream.waiting < _WRITTEN_AHEAD:
+            text = self._writer.write(min(_WRITTEN_AHEAD, self._writing))
+            self._writing -= len(text)
+            self._stream.extend(text)
+            if not text or not self._writing:
+                self._writer = None
+        if self._stream.advance(1 / PAINTS_A_SECOND):
+            self._show()
+
+    def _show(self) -> None:
+        text = self.query_one(SampleText)
+        at_end = text.scroll_offset.y >= text.max_scroll_y - 1
+        text.show(self._stream.lines())
+        if at_end:  # who has scrolled back to read stays there
+            text.scroll_end(animate=False, immediate=True)
+
+    def _tell(self) -> None:
+        self.border_subtitle = f"temperature {self.temperature:g}"
+
+
+def _told(sample: dict[str, Any]) -> tuple[str, str, str]:
+    heading = f"update {sample['update']:,} · smooth loss {loss_of(sample.get('smooth_loss'))}"
+    temperature = sample.get("temperature", 1.0)
+    if temperature != 1:
+        heading += f" · temperature {temperature:g}" if isinstance(temperature, (int, float)) else ""
+    return heading, str(sample.get("prime", "")), str(sample.get("text", "")).lstrip("\n")

@@ -1,0 +1,68 @@
+"""What the user has chosen for the dashboard, kept between its runs, and their key map."""
+
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from charrnn_core.errors import UsageError
+from charrnn_core.runs.files import read_small, replace_file
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What is remembered.
+
+    Attributes
+    ----------
+    theme : str
+    """
+
+    theme: str = "tokyo-night"
+
+    @classmethod
+    def read(cls) -> Preferences:
+        """Return what is kept; the defaults where there is nothing, or nothing that can be read."""
+        try:
+            kept = json.loads(read_small(_folder() / "dashboard.json"))
+        except (OSError, ValueError, RecursionError):
+            return cls()
+        theme = kept.get("theme") if isinstance(kept, dict) else None
+        return cls(theme) if isinstance(theme, str) else cls()
+
+    def with_theme(self, theme: str) -> Preferences:
+        """Return these with another theme."""
+        return replace(self, theme=theme)
+
+    def write(self) -> None:
+        """Keep these; an OSError says why they cannot be."""
+        _folder().mkdir(parents=True, exist_ok=True)
+        replace_file(_folder() / "dashboard.json", json.dumps(asdict(self)).encode(), durable=False)
+
+
+def read_keymap() -> dict[str, str]:
+    """Return the user's keys by the name of what they do; none where there is no file.
+
+    Raises
+    ------
+    UsageError
+        The file is not TOML, or has something else than texts.
+    """
+    path = _folder() / "keys.toml"
+    try:
+        keys = tomllib.loads(read_small(path).decode())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read the key map {path}: {error}") from None
+    if not all(isinstance(key, str) for key in keys.values()):
+        raise UsageError(f'the key map {path} has lines such as pause = "p", and nothing else')
+    return keys
+
+
+def _folder() -> Path:
+    home = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(home) if home else Path.home() / ".config") / "charrnn"

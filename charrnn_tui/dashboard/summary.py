@@ -1,0 +1,39 @@
+"""What is said of a run when the dashboard is left."""
+
+from __future__ import annotations
+
+import shlex
+
+from charrnn_tui.dashboard.figures import loss_of
+from charrnn_tui.dashboard.session import RunSession
+from charrnn_tui.terminal import harmless_line
+
+
+def summary_lines(session: RunSession, where: str, *, detached: bool) -> list[str]:
+    """Return three lines: what was trained, the best loss, and how to go on.
+
+    Parameters
+    ----------
+    session : RunSession
+    where : str
+        The run directory as the user would name it.
+    detached : bool
+        It still trains.
+    """
+    settings, corpus = session.follower.settings, session.follower.config["corpus"]
+    ended = session.history.ended or {}
+    stopped = ended.get("reason") == "stopped"
+    state = "still trains" if detached else "stopped" if stopped else session.follower.state
+    first = (
+        f"{corpus.get('name')} · m = {settings['hidden']:,} · {settings['optimizer']} "
+        f"{settings['learning_rate']:g} · update {session.update:,} · {state}"
+    )
+    best = [event for event in session.history.checkpoints if event.get("kind") == "best"]
+    if best:
+        second = f"best {'held-out ' if settings.get('held_out') else 'smooth '}loss "
+        second += f"{loss_of(best[-1].get('loss'))} at update {best[-1]['update']:,}"
+    else:
+        second = f"smooth loss {loss_of(ended.get('smooth_loss', session.smooth_loss))}"
+    path = shlex.quote(where)
+    third = f"charrnn tui {path}" if detached else f"charrnn sample {path}"
+    return [harmless_line(line) for line in (first, second, third)]

@@ -1,0 +1,126 @@
+"""The process that trains, started by the dashboard and ended with it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from charrnn_core.training.settings import STOPS, Value, option_name
+
+
+def train_arguments(
+    corpus: str,
+    given: Mapping[str, Value],
+    *,
+    runs: Path,
+    preset: str | None = None,
+    name: str | None = None,
+) -> list[str]:
+    """Return the arguments of the program with which a dashboard starts a new run.
+
+    Parameters
+    ----------
+    corpus : str
+        As `charrnn train` takes it.
+    given : mapping of str to int, float, str or None
+        Settings in place of the preset's. Without a stop the run trains until it is stopped.
+    runs : Path
+        The directory that holds runs.
+    preset, name : str, optional
+
+    Examples
+    --------
+    >>> train_arguments("play", {"epochs": 2.0}, runs=Path("/r"))
+    ['train', 'play', '--runs', '/r', '--epochs', '2.0']
+    """
+    arguments = ["train", corpus, "--runs", str(runs.absolute())]
+    # In one word: a name that begins with a hyphen is refused as a name, and not taken for an option.
+    arguments += [] if name is None else [f"--name={name}"]
+    arguments += [] if preset is None else ["--preset", preset]
+    for setting, value in until_stopped(given).items():
+        arguments += [option_name(setting), "none" if value is None else str(value)]
+    return arguments
+
+
+def until_stopped(given: Mapping[str, Value]) -> dict[str, Value]:
+    """Return settings with no limit of updates, unless there is a stop among them."""
+    stops = any(given.get(stop) is not None for stop in STOPS)
+    return dict(given) if stops else {**given, "updates": None}
+
+
+class OwnedTrainer:
+    """`charrnn train` or `charrnn resume` as a child in a session of its own.
+
+    Its standard input is a pipe whose other end is here: when this process is gone, however that came, the
+    trainer sees the end of it, saves and stops. Its output goes into the run's `trainer.log`; only the path
+    of the run, and an error before there is one, come back here.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Of the program, without its name.
+    """
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "charrnn_tui", *arguments, "--owned"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            # A terminal's settings are of no use to it, and a colour code none in its log.
+            env={**os.environ, "TERM": "dumb"},
+        )
+        self._told = {"out": b"", "err": b""}
+        for stream in (self._process.stdout, self._process.stderr):
+            assert stream is not None
+            os.set_blocking(stream.fileno(), False)
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    @property
+    def code(self) -> int | None:
+        """The exit code, once it has ended."""
+        return self._process.poll()
+
+    def run_path(self) -> Path | None:
+        """Return the path of the run directory, once the trainer has said it."""
+        self._read()
+        line, newline, _ = self._told["out"].partition(b"\n")
+        return Path(os.fsdecode(line)) if newline else None
+
+    def error(self) -> str:
+        """Return what the trainer said went wrong."""
+        self._read()
+        return self._told["err"].decode(errors="replace").strip().removeprefix("charrnn: ")
+
+    def release(self) -> None:
+        """Close the pipe: the trainer stops, or, if it has obeyed `detach`, goes on alone."""
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if stream is not None and not stream.closed:
+                stream.close()
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether the process ends within this time."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def _read(self) -> None:
+        for name, stream in (("out", self._process.stdout), ("err", self._process.stderr)):
+            while stream is not None and not stream.closed:
+                try:
+                    block = os.read(stream.fileno(), 65536)
+                except BlockingIOError:
+                    break
+                if not block:
+                    break
+                self._told[name] += block
