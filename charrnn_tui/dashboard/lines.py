@@ -80,7 +80,7 @@ class Lines(ScrollView, can_focus=True):
         """Return the roles that have to be looked up in the style sheet: all for a new theme, else none.
 
         The toolkit asks whenever the focus moves or a class changes, for each of these widgets; how a role
-        looks depends on neither, and to look up all of them costs more than all else that the key does.
+        looks depends on neither, and to look up all of them costs as much as all else that the key does.
         """
         if self.app.theme == self._styled_for:
             return frozenset()
