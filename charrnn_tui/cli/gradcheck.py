@@ -13,7 +13,7 @@ import typer
 
 from charrnn_core.errors import CommandError, RunFailedError, UsageError
 from charrnn_core.training.settings import DEFAULT_PRESET, Settings, Value, option_name
-from charrnn_tui.cli.options import DEFAULT_CORPUS, MovedCorpus, Runs, with_network
+from charrnn_tui.cli.options import DEFAULT_CORPUS, MovedCorpus, Runs, Subject, with_network
 from charrnn_tui.terminal import harmless_line, put, say
 
 if TYPE_CHECKING:
@@ -37,15 +37,7 @@ HELP = (
 def command(
     given: dict[str, Value],
     preset: str | None = None,
-    subject: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[CORPUS | RUN]",
-            help="A text as for charrnn train, or a run: its directory, its name, or the beginning of its "
-            f"name (default: the text {DEFAULT_CORPUS}).",
-            show_default=False,
-        ),
-    ] = None,
+    subject: Subject = None,
     method: Annotated[
         str | None,
         typer.Option("--method", metavar="central|complex-step", help="One method alone (default: both)."),

@@ -39,6 +39,17 @@ MovedCorpus = Annotated[
 ]
 
 
+Subject = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[CORPUS | RUN]",
+        help="A text as for charrnn train, or a run: its directory, its name, or the beginning of its "
+        f"name (default: the text {DEFAULT_CORPUS}).",
+        show_default=False,
+    ),
+]
+
+
 def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add an option for every setting to a command, and `--preset`.
 

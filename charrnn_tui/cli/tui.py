@@ -15,7 +15,7 @@ import typer
 
 from charrnn_core.errors import RunFailedError, UsageError
 from charrnn_core.training.settings import DEFAULT_PRESET, Settings, Value, option_name
-from charrnn_tui.cli.options import DEFAULT_CORPUS, Runs, with_settings
+from charrnn_tui.cli.options import DEFAULT_CORPUS, Runs, Subject, with_settings
 from charrnn_tui.terminal import harmless_line, is_rich, say
 
 if TYPE_CHECKING:
@@ -35,15 +35,7 @@ HELP = (
 def command(
     given: dict[str, Value],
     preset: str | None = None,
-    subject: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[CORPUS | RUN]",
-            help="A text as for charrnn train, or a run: its directory, its name, or the beginning of its "
-            f"name (default: the text {DEFAULT_CORPUS}).",
-            show_default=False,
-        ),
-    ] = None,
+    subject: Subject = None,
     charts: Annotated[
         str,
         typer.Option(

@@ -18,7 +18,7 @@ from charrnn_core.training.settings import FIELDS
 from charrnn_tui.dashboard.box import Box
 from charrnn_tui.dashboard.changing import ChangingScreen
 from charrnn_tui.dashboard.panes.evolution import EvolutionPane
-from charrnn_tui.dashboard.panes.gradients import GradientPane
+from charrnn_tui.dashboard.panes.gradients import GradientPane, rows_of
 from charrnn_tui.dashboard.panes.header import Header
 from charrnn_tui.dashboard.panes.loss import LossPane
 from charrnn_tui.dashboard.panes.run import RunPane
@@ -113,7 +113,6 @@ class RunScreen(ChangingScreen):
         self._interrupted_at = -SURELY_SECONDS
         self._pausing: bool | None = None  # what was asked for, until it is so
         self._rate: float | None = None
-        self._sampled = 0
 
     def compose(self) -> ComposeResult:
         """Make the panes."""
@@ -230,8 +229,7 @@ class RunScreen(ChangingScreen):
             case "warning":
                 self.tell(str(event.get("message")), "warning")
             case "gradients_checked":
-                rows = event.get("rows")
-                if isinstance(rows, list) and not all(row.get("passed") for row in rows):
+                if not all(row["passed"] for row in rows_of(event)):
                     self.tell("A gradient check failed: Enter in its pane shows the entries.", "error")
             case "ended":
                 self._tell_end(event)
@@ -249,15 +247,21 @@ class RunScreen(ChangingScreen):
 
     # -- asking --------------------------------------------------------------------------------------------
 
-    def _ask(self, name: CommandName, done: str = "", **arguments: Any) -> bool:
+    def _ask(
+        self, name: CommandName, done: str = "", then: Callable[[], None] | None = None, **arguments: Any
+    ) -> bool:
+        """Ask for something; once it is done, say so and do what comes then. Return whether it is asked."""
         if self.session is None:
             return False
 
         def answered(event: EventFields) -> None:
             if event["type"] == "refused":
                 self.tell(f"{name}: refused, {event.get('reason')}", "warning")
-            elif done:
+                return
+            if done:
                 self.tell(done.format(update=f"{event['update']:,}"), "information")
+            if then is not None:
+                then()
 
         try:
             self.session.ask(name, answered, **arguments)
@@ -407,21 +411,11 @@ class RunScreen(ChangingScreen):
             self.dashboard.exit(return_code=0)
             return
 
-        def answered(event: EventFields) -> None:
-            if event["type"] == "obeyed":
-                self.dashboard.detached = True
-                self.dashboard.exit(return_code=0)
-            else:
-                self.tell(f"detach: refused, {event.get('reason')}", "warning")
+        def leave() -> None:
+            self.dashboard.detached = True
+            self.dashboard.exit(return_code=0)
 
-        self._send("detach", answered)
-
-    def _send(self, name: CommandName, answered: Callable[[EventFields], None]) -> None:
-        assert self.session is not None
-        try:
-            self.session.ask(name, answered)
-        except CharRNNError as error:
-            self.tell(str(error), "warning")
+        self._ask("detach", then=leave)
 
     def action_interrupt(self) -> None:
         """Copy what is selected; else leave, and at the second time stop without asking."""

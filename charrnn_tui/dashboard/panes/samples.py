@@ -90,7 +90,9 @@ class SamplesPane(Vertical):
 
     def add(self, sample: dict[str, Any]) -> None:
         """Let a sample appear."""
-        self._writer = None  # what was begun here has had its time
+        if self._writer is not None:  # what was begun here is written to its end before another begins
+            self._stream.extend(self._writer.write(self._writing))
+            self._writer = None
         self._stream.add(*_told(sample))
 
     def begin(self, writer: Writer, prime: str, length: int) -> None:

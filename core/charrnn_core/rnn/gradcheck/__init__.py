@@ -9,7 +9,7 @@ training, and compare unclipped gradients:
   agreement reaches 1e-13.
 
 What is moved is one entry at a time, or all entries of a parameter along a random direction of +1 and -1: a
-single number that no wrong entry can hide from.
+single number in which every entry has a part.
 
 References
 ----------
