@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import DescendantFocus
+from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer, Input
@@ -106,6 +107,9 @@ class RunScreen(ChangingScreen):
         Binding("5", "go('EvolutionPane')", "Evolution", show=False, id="focus.evolution"),
         Binding("6", "go('PrimeBox')", "Beginning", show=False, id="focus.prime"),
     ]
+
+    focused: Reactive[Widget | None] = Reactive(None, repaint=False)
+    """As Textual has it, without repainting the whole screen: the borders that change paint themselves."""
 
     def __init__(self) -> None:
         super().__init__()

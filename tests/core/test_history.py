@@ -5,6 +5,7 @@ import json
 import os
 import tempfile
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +37,23 @@ def event(kind, update, **fields):
     return {"type": kind, "update": update, "time": float(update), **fields}
 
 
-def bucket(first, update, *, partial=False, **fields):
-    figures = {"loss_min": 1.0, "loss_max": 3.0, "smooth_loss": 2.0, **fields}
+def bucket(first, update, *, partial=False, **figures):
+    losses = {"loss_mean": 2.0, "loss_min": 1.0, "loss_max": 3.0, "smooth_loss": 2.0}
+    others = {"gradient_norm": 1.5, "clipped_share": None, "updates_per_second": 7.5}
     told = {"partial": True} if partial else {}
-    return event("progress", update, first_update=first, **figures, **told)
+    return (
+        event(
+            "progress",
+            update,
+            first_update=first,
+            epoch=update / 7,
+            position=update * 25,
+            **losses,
+            **others,
+            **told,
+        )
+        | figures
+    )
 
 
 def resumed(update, log_length, rate=0.1):
@@ -55,7 +69,7 @@ def folded(events):
 
 
 def lane(history, kind):
-    return getattr(history, LANES[kind])
+    return list(getattr(history, LANES[kind]))
 
 
 # -- any sequence of events --------------------------------------------------------------------------------
@@ -219,14 +233,14 @@ def test_the_history_of_a_killed_run_is_that_of_an_uninterrupted_one(run):
 
 def test_an_unfinished_bucket_gives_way_to_the_one_that_completes_it():
     first, unfinished, whole = bucket(1, 2), bucket(3, 4, partial=True), bucket(3, 5)
-    assert folded([first, unfinished]).progress == [first, unfinished]
-    assert folded([first, unfinished, resumed(4, 20), whole]).progress == [first, whole]
+    assert list(folded([first, unfinished]).progress) == [first, unfinished]
+    assert list(folded([first, unfinished, resumed(4, 20), whole]).progress) == [first, whole]
     longer = bucket(3, 5, partial=True)
-    assert folded([first, unfinished, resumed(4, 20), longer]).progress == [first, longer]
+    assert list(folded([first, unfinished, resumed(4, 20), longer]).progress) == [first, longer]
     # Going on from before the unfinished bucket forgets it too.
-    assert folded([first, unfinished, resumed(2, 10)]).progress == [first]
+    assert list(folded([first, unfinished, resumed(2, 10)]).progress) == [first]
     # A bucket that is not unfinished gives way to nothing.
-    assert folded([first, bucket(1, 2)]).progress == [first, bucket(1, 2)]
+    assert list(folded([first, bucket(1, 2)]).progress) == [first, bucket(1, 2)]
 
 
 def test_what_is_superseded_is_told_by_offset_and_by_update():
@@ -380,55 +394,9 @@ def test_a_line_with_the_fields_of_no_event_is_skipped(tmp_path, line):
 
 def test_the_history_of_no_file_is_empty(tmp_path):
     history = History.read(tmp_path / "events.jsonl")
-    assert history.progress == []
+    assert list(history.progress) == []
     assert history.ended is None
     assert history.column("smooth_loss").shape == (0,)
-    assert all(len(column) == 0 for column in history.envelope(10))
-
-
-# -- the envelope ------------------------------------------------------------------------------------------
-
-LOSSES = st.one_of(st.floats(0, 1e6), st.none())
-
-
-@given(
-    widths=st.lists(st.integers(1, 60), min_size=1, max_size=80),
-    data=st.data(),
-    columns=st.integers(1, 100),
-)
-@hypothesis_settings(max_examples=150)
-def test_an_envelope_keeps_the_extremes(widths, data, columns):
-    history, update = History(), 0
-    for index, width in enumerate(widths):
-        low, high = data.draw(LOSSES), data.draw(LOSSES)
-        if low is not None and high is not None and low > high:
-            low, high = high, low
-        figures = {"loss_min": low, "loss_max": high, "smooth_loss": float(index)}
-        history.add(index, bucket(update + 1, update + width, **figures))
-        update += width
-    updates, lows, highs, smooths = history.envelope(columns)
-    assert 1 <= len(updates) <= max(columns, 1)
-    assert len(updates) == len(lows) == len(highs) == len(smooths)
-    assert (np.diff(updates) > 0).all()
-    assert updates[-1] == update
-    every = {one["update"]: one for one in history.progress}
-    begin = 0
-    for column, end in enumerate(updates):
-        inside = [one for last, one in every.items() if begin < last <= end]
-        assert inside
-        known = [one["loss_min"] for one in inside if one["loss_min"] is not None]
-        assert lows[column] == min(known) if known else np.isnan(lows[column])
-        known = [one["loss_max"] for one in inside if one["loss_max"] is not None]
-        assert highs[column] == max(known) if known else np.isnan(highs[column])
-        assert smooths[column] == every[end]["smooth_loss"]
-        begin = end
-
-
-def test_with_room_enough_an_envelope_is_the_series_itself():
-    history = folded([bucket(update, update, loss_min=update, loss_max=2 * update) for update in range(1, 9)])
-    update, low, high, _ = history.envelope(8)
-    assert update.tolist() == low.tolist() == list(range(1, 9))
-    assert high.tolist() == [2 * value for value in update]
 
 
 # -- a week ------------------------------------------------------------------------------------------------
@@ -469,3 +437,29 @@ def test_the_log_of_ten_million_updates_is_small(tmp_path):
     assert len(history.progress) == lines
     assert history.progress[-1]["update"] == 10_000_000
     assert size < 2_000_000
+
+
+def test_a_million_updates_more_take_little_memory():
+    """A history keeps figures, and not the objects that their lines were."""
+    history, update = History(), 0
+    tracemalloc.start()
+    while update < 2_000_000:
+        width = bucket_width(update)
+        history.add(update, bucket(update + 1, update + width, loss_mean=update / 7, time=update / 9))
+        if update < 1_000_000 <= update + width:
+            at_a_million = tracemalloc.get_traced_memory()[0]
+        update += width
+    at_two = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert at_two - at_a_million < 100_000
+
+
+def test_a_progress_event_is_read_as_it_was_written():
+    written = bucket(8, 9, loss_mean=None, partial=True)
+    (read,) = folded([written | {"of the future": "x", "epoch": None}]).progress
+    assert read == written | {"epoch": None}
+    assert type(read["update"]) is int and type(read["position"]) is int
+    assert np.isnan(folded([written]).column("loss_mean")).tolist() == [True]
+    many = folded([bucket(one, one) for one in range(5)]).progress
+    assert [one["update"] for one in many[1:4:2]] == [1, 3]
+    assert many[-1]["update"] == 4

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn_core.runs.buckets import Buckets
+
 EventFields = dict[str, Any]
 """An event as in its line: type, update, time, and what its class in `training.events` says."""
 
@@ -130,7 +132,9 @@ class History:
     ----------
     openings : list of dict
         The `started` event, and a `resumed` event for each time that training went on.
-    progress, samples, validations, checks, epochs, checkpoints : list of dict
+    progress : Buckets
+        The buckets of updates, as the sequence of their events and as columns.
+    samples, validations, checks, epochs, checkpoints : list of dict
         Events of these types, in the order of the log: what a command asked for before a crash stands before
         what was done again after it.
     interventions : list of dict
@@ -144,6 +148,7 @@ class History:
         Where lines of `commands.jsonl` without an id end that are refused.
     """
 
+    progress: Buckets = field(default_factory=Buckets)
     openings: list[EventFields] = field(default_factory=list)
     interventions: list[EventFields] = field(default_factory=list)
     warnings: list[EventFields] = field(default_factory=list)
@@ -153,8 +158,7 @@ class History:
     _rates: list[tuple[int, int, float]] = field(default_factory=list)  # offset, update, learning rate
     _lanes: dict[str, _Lane] = field(
         default_factory=lambda: {
-            name: _Lane()
-            for name in ("progress", "sample", "validated", "gradients_checked", "epoch", "checkpoint")
+            name: _Lane() for name in ("sample", "validated", "gradients_checked", "epoch", "checkpoint")
         }
     )
 
@@ -167,11 +171,6 @@ class History:
             history.add(offset, event)
         tail.close()
         return history
-
-    @property
-    def progress(self) -> list[EventFields]:
-        """The buckets of updates."""
-        return self._lanes["progress"].events
 
     @property
     def samples(self) -> list[EventFields]:
@@ -203,11 +202,10 @@ class History:
         kind = event["type"]
         if not _well_formed(event):
             return
-        if kind in self._lanes:
-            lane = self._lanes[kind]
-            if kind == "progress" and lane.events:
-                _replace_partial(lane, event)
-            lane.add(offset, event)
+        if kind == "progress":
+            self.progress.add(offset, event)
+        elif kind in self._lanes:
+            self._lanes[kind].add(offset, event)
         elif kind == "started":
             self.openings.append(event)
         elif kind == "resumed":
@@ -237,6 +235,7 @@ class History:
         self.openings.append(event)
         self.ended = None
         log_length, update = event["log_length"], event["update"]
+        self.progress.supersede(log_length, update)
         for lane in self._lanes.values():
             lane.supersede(log_length, update)
         self._rates = [rate for rate in self._rates if rate[0] < log_length and rate[1] <= update]
@@ -244,31 +243,4 @@ class History:
 
     def column(self, name: str) -> NDArray[np.float64]:
         """Return a field of all progress events, float64; NaN where it is null."""
-        return np.array([event.get(name) for event in self.progress], dtype=np.float64)
-
-    def envelope(self, columns: int) -> tuple[NDArray[np.float64], ...]:
-        """Return the course of the loss in at most this many columns, its extremes kept.
-
-        Returns
-        -------
-        update, low, high, smooth : float64 arrays
-            For each column the last update, the smallest and the largest loss of a window, and the smooth
-            loss at its end.
-        """
-        update, smooth = self.column("update"), self.column("smooth_loss")
-        low, high = self.column("loss_min"), self.column("loss_max")
-        if len(update) > columns:
-            edges = np.linspace(update[0], update[-1], columns + 1)[1:]
-            starts = np.unique(np.searchsorted(update, edges, side="right").clip(1))
-            firsts = np.concatenate([[0], starts[:-1]])
-            low, high = np.fmin.reduceat(low, firsts), np.fmax.reduceat(high, firsts)
-            update, smooth = update[starts - 1], smooth[starts - 1]
-        return update, low, high, smooth
-
-
-def _replace_partial(lane: _Lane, event: EventFields) -> None:
-    """Forget the unfinished bucket that this one completes."""
-    last = lane.events[-1]
-    if last.get("partial") and last.get("first_update") == event.get("first_update"):
-        lane.events.pop()
-        lane.offsets.pop()
+        return self.progress.column(name)
