@@ -26,6 +26,13 @@ def command(
     ],
     runs: Runs = "runs",
     moved: MovedCorpus = None,
+    from_best: Annotated[
+        bool,
+        typer.Option(
+            "--from-best",
+            help="Go on from the best state and give up what came after it, for example when it diverged.",
+        ),
+    ] = False,
     quiet: Quiet = False,
     json: Json = False,
     owned: Owned = False,
@@ -35,5 +42,6 @@ def command(
     from charrnn_core.runs.directory import find_run
     from charrnn_tui.cli.training import show
 
-    process = starting.resume(find_run(run, Path(runs)), given, corpus=moved, owned=owned)
+    directory = find_run(run, Path(runs))
+    process = starting.resume(directory, given, corpus=moved, from_best=from_best, owned=owned)
     return show(process, quiet=quiet, json=json, owned=owned)

@@ -37,8 +37,12 @@ def show(process: TrainingProcess, *, quiet: bool, json: bool, owned: bool = Fal
         kept = "the last finite checkpoint is kept" if ended.state_sha256 else "no checkpoint was saved yet"
         settings = process.trainer.settings
         clip = ", or --clip 5" if settings.clip is None or settings.clip > 5 else ""
+        remedy = f"try a smaller --learning-rate than {settings.learning_rate:g}{clip}"
+        if process.directory.checkpoint_path("best").exists():
+            lower = f"{settings.learning_rate / 2:.3g}"
+            remedy += f"; charrnn resume {shlex.quote(str(run))} --from-best --learning-rate {lower}"
         raise RunFailedError(
             f"training diverged at update {ended.update:,}: the loss or a weight is no longer finite "
-            f"({kept}); try a smaller --learning-rate than {settings.learning_rate:g}{clip}"
+            f"({kept}); {remedy}"
         )
     return 0 if process.signal is None else 128 + process.signal

@@ -15,7 +15,7 @@ import typer
 
 from charrnn_core.errors import RunFailedError, UsageError
 from charrnn_core.training.settings import DEFAULT_PRESET, Settings, Value, option_name
-from charrnn_tui.cli.options import DEFAULT_CORPUS, Runs, Subject, with_settings
+from charrnn_tui.cli.options import Runs, Subject, with_settings
 from charrnn_tui.terminal import harmless_line, is_rich, say
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def command(
 
     from charrnn_core.runs.directory import RunDirectory, find_run_or_text
 
-    found = find_run_or_text(DEFAULT_CORPUS if subject is None else subject, Path(runs)) if subject else None
+    found = None if subject is None else find_run_or_text(subject, Path(runs))
     if isinstance(found, RunDirectory):
         own = [option_name(setting) for setting in given] + ["--preset"] * (preset is not None)
         own += ["--name"] * (name is not None)
@@ -76,7 +76,7 @@ def command(
     Settings.of(preset or DEFAULT_PRESET, **given).check_memory()
     from charrnn_tui.dashboard.trainer import train_arguments
 
-    arguments = train_arguments(subject or DEFAULT_CORPUS, given, runs=Path(runs), preset=preset, name=name)
+    arguments = train_arguments(subject, given, runs=Path(runs), preset=preset, name=name)
     if subject == "-" and not sys.stdin.isatty():
         arguments += ["--kept-input", str(_keep_input())]
     return _show(None, arguments, glyphs, Path(runs))

@@ -12,7 +12,7 @@ from charrnn_core.training.settings import STOPS, Value, option_name
 
 
 def train_arguments(
-    corpus: str,
+    corpus: str | None,
     given: Mapping[str, Value],
     *,
     runs: Path,
@@ -23,8 +23,8 @@ def train_arguments(
 
     Parameters
     ----------
-    corpus : str
-        As `charrnn train` takes it.
+    corpus : str or None
+        As `charrnn train` takes it; None is the bundled text that it takes by default.
     given : mapping of str to int, float, str or None
         Settings in place of the preset's. Without a stop the run trains until it is stopped.
     runs : Path
@@ -36,7 +36,7 @@ def train_arguments(
     >>> train_arguments("play", {"epochs": 2.0}, runs=Path("/r"))
     ['train', 'play', '--runs', '/r', '--epochs', '2.0']
     """
-    arguments = ["train", corpus, "--runs", str(runs.absolute())]
+    arguments = ["train", *([] if corpus is None else [corpus]), "--runs", str(runs.absolute())]
     # In one word: a name that begins with a hyphen is refused as a name, and not taken for an option.
     arguments += [] if name is None else [f"--name={name}"]
     arguments += [] if preset is None else ["--preset", preset]

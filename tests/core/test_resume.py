@@ -417,6 +417,62 @@ def test_the_best_state_is_on_disk_in_the_end_whatever_happened(tmp_path, save_e
     assert best[0].snapshot.update == 120
 
 
+# -- from the best state -----------------------------------------------------------------------------------
+
+
+def spoilt(runs, name="run", updates=200):
+    """A run whose best state is that of update 120: the learning rate was changed to a bad one then."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys.modules[__name__], "RATE", 500.0)
+        process = start(runs, settings_of(updates=updates), name)
+        assert live(process, rate_at=121, save_every=3).best_update == 120
+    return process.directory
+
+
+def test_from_best_a_run_goes_on_as_if_what_came_after_had_never_been(tmp_path):
+    spoiled = spoilt(tmp_path)
+    ended = live(starting.resume(spoiled, {"updates": 260}, from_best=True), rate_at=None)
+    whole = start(tmp_path, settings_of(updates=260), "whole")
+    whole_ended = live(whole, rate_at=None)
+    assert_same_end(whole.directory, whole_ended, spoiled, ended)
+    assert History.read(spoiled.events_path).openings[-1]["update"] == 120
+    replays(spoiled, tmp_path, "replay")
+
+
+@pytest.mark.parametrize("kill_at", [1, 2, 3, 9, 40])
+def test_killed_after_it_went_back_to_best_it_never_comes_to_what_was_given_up(tmp_path, kill_at):
+    spoiled = spoilt(tmp_path)
+    changes = {"learning_rate": 0.05, "updates": 180}
+    process = starting.resume(spoiled, changes, from_best=True)
+    assert live(process, kill_at=kill_at, rate_at=None, save_every=2) is None
+    if process.state_sha256 is not None:  # from the first save on
+        for kind in ("last", "previous"):
+            assert read_checkpoint(spoiled.checkpoint_path(kind)).snapshot.update <= 180
+        assert last_of(spoiled).snapshot.settings.learning_rate == 0.05
+        ended = live(starting.resume(spoiled, {}), rate_at=None)
+    else:  # the run stands where it stood before
+        assert last_of(spoiled).snapshot.update == 200
+        ended = live(starting.resume(spoiled, changes, from_best=True), rate_at=None)
+    rates = [rate for _, rate in History.read(spoiled.events_path).learning_rates(180)]
+    assert rates[-1] == 0.05
+    assert (ended.update, ended.reason) == (180, "updates")
+    other = spoilt(tmp_path, "other")
+    expected = live(starting.resume(other, changes, from_best=True), rate_at=None)
+    assert_same_end(other, expected, spoiled, ended)
+    replays(spoiled, tmp_path, "replay")
+
+
+def test_without_a_best_state_there_is_nothing_to_go_back_to(tmp_path):
+    process = start(tmp_path, settings_of(updates=40))
+    live(process)
+    process.directory.checkpoint_path("best").unlink()
+    before = files_of(process.directory.path)
+    with pytest.raises(CheckpointError, match="best"):
+        starting.resume(process.directory, {"updates": 80}, from_best=True)
+    assert files_of(process.directory.path) == before
+    assert not process.directory.is_locked()
+
+
 # -- real processes ----------------------------------------------------------------------------------------
 
 

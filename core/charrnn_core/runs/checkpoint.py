@@ -447,6 +447,25 @@ def _link(existing: Path, name: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def keep_best_as_previous(directory: RunDirectory) -> None:
+    """Let the best checkpoint stand as "previous" too, before a run goes on from it.
+
+    What stood there may be of a later update. It would be taken for the newest one after a crash, once the
+    first save has replaced "last" with a state that comes after the best.
+
+    Raises
+    ------
+    CheckpointError
+        It could not be done.
+    """
+    path = directory.checkpoint_path("best")
+    try:
+        _link(path, directory.checkpoint_path("previous"))
+        sync_directory(path.parent)
+    except OSError as error:
+        raise CheckpointError(f"cannot go on from {path}: {error.strerror}") from None
+
+
 def newest_checkpoint(directory: RunDirectory) -> tuple[Checkpoint, list[str]]:
     """Return the newest checkpoint of a run that is whole, and what is wrong with others.
 

@@ -12,7 +12,13 @@ from typing import Any
 from charrnn_core.errors import CheckpointError, CorpusError, RunDirectoryError, RunFailedError, SettingsError
 from charrnn_core.rnn.engine import NumpyEngine
 from charrnn_core.rnn.threads import limit_blas_threads
-from charrnn_core.runs.checkpoint import Checkpoint, RunFacts, newest_checkpoint, read_checkpoint
+from charrnn_core.runs.checkpoint import (
+    Checkpoint,
+    RunFacts,
+    keep_best_as_previous,
+    newest_checkpoint,
+    read_checkpoint,
+)
 from charrnn_core.runs.directory import RunDirectory, create_run, utc_now
 from charrnn_core.runs.environment import describe_corpus, machine, versions
 from charrnn_core.runs.history import History
@@ -87,9 +93,10 @@ def resume(
     changes: Mapping[str, Value],
     *,
     corpus: str | None = None,
+    from_best: bool = False,
     owned: bool = False,
 ) -> TrainingProcess:
-    """Return the process that goes on exactly where a run stopped.
+    """Return the process that goes on exactly where a run stopped, or from its best state.
 
     Parameters
     ----------
@@ -98,6 +105,8 @@ def resume(
         Settings with another value: stops, samples, saving, learning rate.
     corpus : str, optional
         Where the text is now, if not where it was.
+    from_best : bool
+        Go on from the best state, and give up what came after it.
     owned : bool
         As of `TrainingProcess`.
 
@@ -106,7 +115,7 @@ def resume(
     RunDirectoryError
         Another process trains it, or it is finished.
     CheckpointError
-        No checkpoint is whole.
+        No checkpoint is whole, or there is no best one.
     SettingsError
         A change would make another network.
     CorpusError
@@ -115,7 +124,15 @@ def resume(
     directory.config()  # before anything is touched: a directory that is no run is left alone
     lock = directory.lock()
     try:
-        checkpoint, problems = newest_checkpoint(directory)
+        problems: list[str] = []
+        if from_best:
+            if not directory.checkpoint_path("best").exists():
+                raise CheckpointError(
+                    f"{directory.path} has no best checkpoint yet; without --from-best it goes on from its last one"
+                )
+            checkpoint = read_checkpoint(directory.checkpoint_path("best"))
+        else:
+            checkpoint, problems = newest_checkpoint(directory)
         settings = _changed(checkpoint.snapshot.settings, changes)
         engine = checkpoint.metadata["engine"]
         if engine != NumpyEngine.name:
@@ -130,6 +147,8 @@ def resume(
                 f"give it more in all, for example --updates {2 * trainer.update}"
             )
         directory.remove_stale_files()
+        if from_best:
+            keep_best_as_previous(directory)
         history = History.read(directory.events_path)
         facts = run_facts(trainer, text, blas)
         log = EventLog(directory.events_path)
