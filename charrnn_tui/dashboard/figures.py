@@ -25,6 +25,28 @@ def characters_of_loss(settings: Mapping[str, Any]) -> int:
     return int(settings.get("seq_length", 25)) if settings.get("loss") == "sum" else 1
 
 
+_ENDINGS = {
+    "updates": "all updates done",
+    "epochs": "all epochs done",
+    "seconds": "time is up",
+    "smooth loss": "smooth loss is low enough",
+    "owner gone": "stopped with its dashboard",
+    "output closed": "stopped: nobody reads its output",
+}
+
+
+def ending_of(reason: Any) -> str:
+    """Return in words why training ended.
+
+    Examples
+    --------
+    >>> ending_of("updates"), ending_of("stopped"), ending_of("signal SIGTERM")
+    ('all updates done', 'stopped', 'stopped by signal SIGTERM')
+    """
+    words = str(reason)
+    return f"stopped by {words}" if words.startswith("signal") else _ENDINGS.get(words, words)
+
+
 def clock(seconds: float | None) -> str:
     """Return a duration as 0:07 or 1:02:03; a dash where there is none.
 

@@ -2,45 +2,46 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import DescendantFocus
 from textual.reactive import Reactive
-from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer, Input
+from textual.widgets import Input
 
 from charrnn_core.errors import CharRNNError
-from charrnn_core.training.settings import FIELDS
+from charrnn_tui.dashboard.asking import AskingScreen
 from charrnn_tui.dashboard.box import Box
-from charrnn_tui.dashboard.changing import ChangingScreen
+from charrnn_tui.dashboard.figures import ending_of
 from charrnn_tui.dashboard.panes.evolution import EvolutionPane
+from charrnn_tui.dashboard.panes.foot import Foot, FootKey
 from charrnn_tui.dashboard.panes.gradients import GradientPane, rows_of
 from charrnn_tui.dashboard.panes.header import Header
 from charrnn_tui.dashboard.panes.loss import LossPane
 from charrnn_tui.dashboard.panes.run import RunPane
 from charrnn_tui.dashboard.panes.samples import SamplesPane
 from charrnn_tui.dashboard.screens.help import HelpScreen
-from charrnn_tui.dashboard.screens.leaving import Leaving, LeavingScreen
 from charrnn_tui.dashboard.screens.reading import EntriesScreen, SampleScreen
-from charrnn_tui.dashboard.trainer import OwnedTrainer
 from charrnn_tui.dashboard.writer import Writer
 
 if TYPE_CHECKING:
-    from charrnn_core.runs.commands import CommandName
     from charrnn_core.runs.history import EventFields
 
 LOOKS_A_SECOND = 5
 """How often the run is read and the figures are painted."""
 
-SURELY_SECONDS = 2.0
-"""A second Ctrl+C within this time stops without asking."""
-
-_RATE_FACTOR = 2**0.5
+_FOOT_LIVE = (
+    ("pause", "Pause", 9), ("sample", "Sample", 8), ("check", "Check", 7), ("checkpoint", "Save", 5),
+    ("rate.lower", "", 4), ("rate.higher", "Rate", 4), ("full", "Full", 3), ("find", "Find", 1),
+    ("detach", "Detach", 6), ("quit", "Quit", 9), ("help", "Keys", 10),
+)  # fmt: skip
+_FOOT_STILL = (
+    ("resume", "Resume", 9), ("new", "New", 8), ("open", "Open", 7), ("compare", "Compare", 4),
+    ("full", "Full", 3), ("find", "Find", 2), ("quit", "Quit", 9), ("help", "Keys", 10),
+)  # fmt: skip
+"""What stands at the foot while the run trains, and while it does not: binding, word, worth."""
 
 
 class FindBox(Box):
@@ -55,27 +56,7 @@ class FindBox(Box):
         self.screen.query_one(EvolutionPane).focus()
 
 
-class Foot(Footer):
-    """The keys at the foot of the screen, made again only when others are to be shown.
-
-    The stock footer makes all its widgets again whenever the focus moves.
-    """
-
-    _keys: tuple[object, ...] = ()
-
-    def bindings_changed(self, screen: Screen[object]) -> None:
-        """Take other keys."""
-        keys = tuple(
-            (active.binding, active.enabled)
-            for active in screen.active_bindings.values()
-            if active.binding.show
-        )
-        if keys != self._keys and screen is self.screen and self.app.app_focus:
-            self._keys = keys
-            super().bindings_changed(screen)
-
-
-class RunScreen(ChangingScreen):
+class RunScreen(AskingScreen):
     """Loss, gradients, samples, evolution and facts of a run."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -95,7 +76,7 @@ class RunScreen(ChangingScreen):
             "m", "compare", "Compare", show=False, id="compare", tooltip="Lay other losses over this one"
         ),
         Binding("q", "leave", "Quit", id="quit", tooltip="Leave; asks whether to stop the run"),
-        Binding("question_mark", "help", "Help", key_display="?", id="help"),
+        Binding("question_mark", "help", "Keys", key_display="?", id="help", tooltip="Show all keys"),
         Binding("ctrl+c", "interrupt", "Copy, or quit", show=False, system=True),
         Binding("t", "temperature(-0.1)", "Cooler samples", show=False, id="temperature.lower"),
         Binding("T", "temperature(0.1)", "Hotter samples", show=False, id="temperature.higher"),
@@ -113,10 +94,8 @@ class RunScreen(ChangingScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._stopping = False
-        self._interrupted_at = -SURELY_SECONDS
-        self._pausing: bool | None = None  # what was asked for, until it is so
-        self._rate: float | None = None
+        self._foot_state: object = None
+        self._offers_resume = False  # once the process of the dashboard's own that diverged is gone
 
     def compose(self) -> ComposeResult:
         """Make the panes."""
@@ -129,7 +108,7 @@ class RunScreen(ChangingScreen):
         find = FindBox(placeholder="find in samples", id="find", compact=True)
         find.display = False
         yield find
-        yield Foot(compact=True, show_command_palette=False)
+        yield Foot(id="key-line")
 
     def on_mount(self) -> None:
         """Begin to look at the run."""
@@ -153,8 +132,7 @@ class RunScreen(ChangingScreen):
             self._show_header()
             return
         events = self.session.poll()
-        if self._pausing == (self.session.follower.state == "paused") or not self.session.live:
-            self._pausing = None
+        self.take_state()
         self._tell_failure()
         for event in events:
             self._take(event)
@@ -167,8 +145,11 @@ class RunScreen(ChangingScreen):
             self._show_run()
         self._show_header()
         self.query_one(LossPane).update_from(self.session)
-        if self._stopping and not self.session.live:
+        if self.stopping and not self.session.live:
             self.dashboard.exit(return_code=0)
+        if self._offers_resume and self.is_current and self.session.diverged and not self.session.owned:
+            self._offers_resume = False
+            self.action_resume()
 
     def _tell_failure(self) -> None:
         """Say why a trainer that was to go on with the run did not begin."""
@@ -194,6 +175,7 @@ class RunScreen(ChangingScreen):
 
     async def show_run_anew(self) -> None:
         """Show a run from the beginning, in panes that know of no other."""
+        self._foot_state = None
         await self.recompose()
         self.query_one(LossPane).focus()
         self.call_after_refresh(self._opened)
@@ -205,9 +187,8 @@ class RunScreen(ChangingScreen):
         self._show_all()
         if session.follower.state in ("interrupted", "crashed"):
             self.tell(f"{session.name} was {session.follower.state}: r goes on with it", "information")
-        ended = session.history.ended
-        if ended is not None and ended.get("reason") == "diverged":
-            self._tell_end(ended)
+        if session.diverged:
+            self.tell(f"{session.name} diverged: r offers to go on from its best state", "error")
 
     def _show_all(self) -> None:
         session = self.session
@@ -220,6 +201,32 @@ class RunScreen(ChangingScreen):
 
     def _show_header(self) -> None:
         self.query_one(Header).update_from(self.session, starting=self.dashboard.starting is not None)
+        self._show_foot()
+
+    def _show_foot(self) -> None:
+        session = self.session
+        live = session.live if session is not None else self.dashboard.starting is not None
+        typing = isinstance(self.focused, Box)
+        state = live, self.trains_own, self.pausing, typing
+        if state != self._foot_state:
+            self._foot_state = state
+            self.query_one(Foot).update_from(self._typing_keys() if typing else self._keys(live=live))
+
+    def _typing_keys(self) -> list[FootKey]:
+        go = "Show them" if isinstance(self.focused, FindBox) else "Let the network go on"
+        return [FootKey("Enter", go, "focused.submit"), FootKey("Esc", "Leave", "focused.leave")]
+
+    def _keys(self, *, live: bool) -> list[FootKey]:
+        known = {active.binding.id: active.binding for active in self.active_bindings.values()}
+        keys = []
+        for name, word, worth in _FOOT_LIVE if live else _FOOT_STILL:
+            if name == "detach" and not self.trains_own:
+                continue
+            binding = known.get(name)
+            if binding is not None:
+                told = "Continue" if name == "pause" and self.pausing else word
+                keys.append(FootKey(self.app.get_key_display(binding), told, binding.action, worth))
+        return keys
 
     def _show_run(self) -> None:
         if self.session is not None:
@@ -239,79 +246,17 @@ class RunScreen(ChangingScreen):
                 self._tell_end(event)
 
     def _tell_end(self, event: EventFields) -> None:
-        reason = str(event.get("reason"))
-        if reason == "diverged":
-            self.tell(
-                "Training diverged: the loss is no longer finite. The last finite checkpoint is kept; "
-                "try a smaller learning rate, or clipping.",
-                "error",
-            )
-        elif not (self._stopping or self.letting_go):
-            self.tell(f"Training ended: {reason}. q leaves, r goes on.", "information")
-
-    # -- asking --------------------------------------------------------------------------------------------
-
-    def _ask(
-        self, name: CommandName, done: str = "", then: Callable[[], None] | None = None, **arguments: Any
-    ) -> bool:
-        """Ask for something; once it is done, say so and do what comes then. Return whether it is asked."""
-        if self.session is None:
-            return False
-
-        def answered(event: EventFields) -> None:
-            if event["type"] == "refused":
-                self.tell(f"{name}: refused, {event.get('reason')}", "warning")
-                return
-            if done:
-                self.tell(done.format(update=f"{event['update']:,}"), "information")
-            if then is not None:
-                then()
-
-        try:
-            self.session.ask(name, answered, **arguments)
-        except CharRNNError as error:
-            self.tell(str(error), "warning")
-            return False
-        return True
-
-    def action_pause(self) -> None:
-        """Pause, or go on."""
-        if self.session is not None:
-            paused = self.session.follower.state == "paused" if self._pausing is None else self._pausing
-            self._pausing = not paused
-            self._ask("continue" if paused else "pause")
-
-    def action_sample(self) -> None:
-        """Let the network write."""
-        self._ask("sample", temperature=self.query_one(SamplesPane).temperature)
-
-    def action_check(self) -> None:
-        """Check the gradients."""
-        self._ask("check", "Gradients checked at update {update}.")
-
-    def action_checkpoint(self) -> None:
-        """Save."""
-        self._ask("checkpoint", "Checkpoint saved at update {update}.")
-
-    def action_rate(self, direction: int) -> None:
-        """Change the learning rate by a factor of the square root of two."""
-        if self.session is None:
+        if self.stopping or self.letting_go:
             return
-        now = self.session.follower.settings["learning_rate"]
-        # From what was asked for last, which the log may not have yet, and which is not rounded.
-        waits = self.session.waits("set-learning-rate")
-        if self._rate is None or (not waits and float(f"{self._rate:.3g}") != now):
-            self._rate = now
-        self._rate = min(FIELDS["learning_rate"].maximum, self._rate * _RATE_FACTOR**direction)
-        rate = float(f"{self._rate:.3g}")
-        self._ask(
-            "set-learning-rate", f"Learning rate {rate:g} from update {{update}} on.", learning_rate=rate
-        )
+        if event.get("reason") == "diverged":
+            self.tell("Training diverged: the loss is no longer finite. r offers a way on.", "error")
+            self._offers_resume = self.session is not None and self.session.trainer is not None
+        else:
+            self.tell(
+                f"Training ended: {ending_of(event.get('reason'))}. q leaves, r goes on.", "information"
+            )
 
-    def action_temperature(self, by: float) -> None:
-        """Change the temperature of samples that are asked for."""
-        pane = self.query_one(SamplesPane)
-        pane.temperature = round(min(2.0, max(0.0, pane.temperature + by)), 1)
+    # -- looking closer --------------------------------------------------------------------------------
 
     def on_samples_pane_begun(self, message: SamplesPane.Begun) -> None:
         """Let a network of this process go on from a beginning."""
@@ -327,8 +272,6 @@ class RunScreen(ChangingScreen):
             return
         pane.begin(writer, message.prime, length)
 
-    # -- looking closer ------------------------------------------------------------------------------------
-
     def on_gradient_pane_opened(self, message: GradientPane.Opened) -> None:
         """Show the entries of a parameter."""
         if message.rows:
@@ -336,8 +279,7 @@ class RunScreen(ChangingScreen):
 
     def on_evolution_pane_opened(self, message: EvolutionPane.Opened) -> None:
         """Show a sample in full, or two."""
-        compare = len(message.samples) == 2 and message.samples[0]["update"] <= message.samples[1]["update"]
-        self.app.push_screen(SampleScreen(message.samples, message.place, compare=compare))
+        self.app.push_screen(SampleScreen(message.samples, message.place, compare=message.compare))
 
     def action_go(self, what: str) -> None:
         """Focus a pane, or a part of one."""
@@ -348,6 +290,7 @@ class RunScreen(ChangingScreen):
     def on_descendant_focus(self, event: DescendantFocus) -> None:
         """Keep the pane in focus in front, where there is room for one only."""
         self._put_in_front(event.widget)
+        self._show_foot()
 
     def _put_in_front(self, part: Widget) -> None:
         panes = [each for each in part.ancestors_with_self if each.has_class("pane")]
@@ -387,66 +330,3 @@ class RunScreen(ChangingScreen):
             "Evolution": EvolutionPane.BINDINGS,
         }
         self.app.push_screen(HelpScreen(groups, self.dashboard.keys))
-
-    # -- leaving -------------------------------------------------------------------------------------------
-
-    def action_leave(self) -> None:
-        """Leave; ask first where a process of this dashboard's own trains."""
-        if self.session is None or not (self.session.owned and self.session.live):
-            self.dashboard.exit(return_code=0)
-        else:
-            self.app.push_screen(LeavingScreen(), self._leave)
-
-    def _leave(self, answer: Leaving | None) -> None:
-        if answer == "stop":
-            self.stop()
-        elif answer == "detach":
-            self.action_detach()
-
-    def stop(self) -> None:
-        """Stop the run, and leave when it is saved; asked twice, leave at once: the trainer saves alone."""
-        if self._stopping or not self._ask("stop"):
-            self.dashboard.exit(return_code=0)
-        self._stopping = True
-
-    def action_detach(self) -> None:
-        """Leave the run training."""
-        if self.session is None or not self.session.owned or not self.session.live:
-            self.dashboard.exit(return_code=0)
-            return
-
-        def leave() -> None:
-            self.dashboard.detached = True
-            self.dashboard.exit(return_code=0)
-
-        self._ask("detach", then=leave)
-
-    def action_interrupt(self) -> None:
-        """Copy what is selected; else leave, and at the second time stop without asking."""
-        if self.get_selected_text():
-            self.action_copy_text()
-            return
-        now = time.monotonic()
-        if now - self._interrupted_at < SURELY_SECONDS:
-            if self.session is not None and self.session.owned:
-                self.stop()
-            else:
-                self.dashboard.exit(return_code=0)
-            return
-        self._interrupted_at = now
-        self.action_leave()
-
-    def action_resume(self) -> None:
-        """Go on with a run that does not train."""
-        session = self.session
-        if session is None or session.live or session.owned:
-            return
-        ended = session.history.ended
-        finished = (
-            session.follower.state == "ended" and ended is not None and ended.get("reason") != "diverged"
-        )
-        # A run that is finished goes on until it is stopped.
-        more = ["--updates", "none"] if finished else []
-        trainer = OwnedTrainer(["resume", str(session.directory.path), *more])
-        session.trainer = trainer
-        self.tell(f"going on with {session.name}", "information")

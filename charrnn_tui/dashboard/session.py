@@ -81,6 +81,12 @@ class RunSession:
         return self.follower.state in ("training", "paused")
 
     @property
+    def diverged(self) -> bool:
+        """Whether it has ended with a loss that is not finite."""
+        ended = self.history.ended
+        return not self.live and ended is not None and ended.get("reason") == "diverged"
+
+    @property
     def update(self) -> int:
         """Updates done."""
         now = self.status.get("update")
@@ -133,6 +139,12 @@ class RunSession:
         except OSError as error:
             raise CommandError(f"cannot write {self.directory.commands_path}: {error.strerror}") from None
         self._asked[command.id] = Asked(command, answered)
+
+    def resume(self, *options: str) -> None:
+        """Let a process of the dashboard's own go on with the run, with these options of `charrnn resume`."""
+        if self.trainer is not None:
+            self.trainer.release()
+        self.trainer = OwnedTrainer(["resume", str(self.directory.path), *options])
 
     def waits(self, name: CommandName) -> bool:
         """Return whether a command of this name has no answer yet."""

@@ -11,9 +11,9 @@ from rich.cells import cell_len
 from charrnn_core.errors import UsageError
 from charrnn_core.runs.history import History
 from charrnn_tui.dashboard.figures import ago, characters_of_loss, clock, loss_of, short_count
+from charrnn_tui.dashboard.loss_chart import LossView, chart_of, markers_of
 from charrnn_tui.dashboard.panes.evolution import found, one_line, sample_lines
 from charrnn_tui.dashboard.panes.gradients import check_lines, rows_of
-from charrnn_tui.dashboard.panes.loss import LossView, chart_of, markers_of
 from charrnn_tui.dashboard.preferences import Preferences, read_keymap
 from charrnn_tui.dashboard.spans import plain
 from charrnn_tui.dashboard.stream import Stream, wrapped
@@ -194,7 +194,7 @@ def test_markers_say_what_happened():
         ]
     ):  # fmt: skip
         made.add(10_000 + offset, event)
-    told = [(marker.role, marker.x) for marker in markers_of(made, np.zeros(0))]
+    told = [(marker.role, marker.x) for marker in markers_of(made, "update")]
     assert told == [("epoch", 50), ("checkpoint", 70), ("intervention", 95), ("best", 90)]
 
 

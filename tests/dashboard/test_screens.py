@@ -17,8 +17,9 @@ from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.training.settings import Settings
 from charrnn_tui.dashboard import changing
 from charrnn_tui.dashboard.app import Dashboard
+from charrnn_tui.dashboard.loss_chart import overlay_curves
 from charrnn_tui.dashboard.panes.legend import legend_line
-from charrnn_tui.dashboard.panes.loss import LossPane, overlay_curves
+from charrnn_tui.dashboard.panes.loss import LossPane
 from charrnn_tui.dashboard.renderables.curves import Curve
 from charrnn_tui.dashboard.run_screen import RunScreen
 from charrnn_tui.dashboard.screens import new_run

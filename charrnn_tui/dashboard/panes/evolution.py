@@ -35,10 +35,11 @@ class EvolutionPane(Pane):
     class Opened(Message):
         """Samples are to be shown in full: one, or two side by side."""
 
-        def __init__(self, samples: Sequence[dict[str, Any]], place: int) -> None:
+        def __init__(self, samples: Sequence[dict[str, Any]], place: int, *, compare: bool = False) -> None:
             super().__init__()
             self.samples = samples
             self.place = place
+            self.compare = compare
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -86,7 +87,7 @@ class EvolutionPane(Pane):
             return
         if self._marked is not None and self._marked is not chosen:
             pair = sorted((self._marked, chosen), key=lambda sample: sample["update"])
-            self.post_message(self.Opened(pair, 0))
+            self.post_message(self.Opened(pair, 0, compare=True))
         else:
             self.post_message(self.Opened(self._samples, self.cursor or 0))
 
@@ -124,11 +125,12 @@ def sample_lines(samples: Sequence[dict[str, Any]], marked: dict[str, Any] | Non
     """Yield a line for each sample."""
     if not samples:
         yield [Span("no samples yet", "label")]
+    counts = max((len(count_of(sample["update"])) for sample in samples), default=0)
     for sample in samples:
         prime = str(sample.get("prime", ""))
         yield [
             Span("▸" if sample is marked else " ", "accent"),
-            Span(f"{count_of(sample['update']):>11}", "value"),
+            Span(f" {count_of(sample['update']):>{counts}}", "value"),
             Span(f"  {loss_of(sample.get('smooth_loss')):>7}  ", "data"),
             Span(one_line(prime), "key"),
             Span(one_line(str(sample.get("text", ""))), "text"),

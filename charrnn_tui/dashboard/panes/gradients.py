@@ -120,7 +120,7 @@ def check_lines(checks: Sequence[dict[str, Any]], chosen: int | None, width: int
         return
     check = checks[-1 if chosen is None else chosen]
     rows = rows_of(check)
-    groups = _groups(rows)[: max(1, (width - 4) // _CELL)]
+    groups = _groups(rows, max(1, (width - 4) // _CELL))
     yield [Span(" " * 4), *(Span(f"{title:>{_CELL}}", "label") for _, title in groups)]
     for name in dict.fromkeys(str(row["parameter"]) for row in rows):
         own = [row for row in rows if row["parameter"] == name]
@@ -134,10 +134,13 @@ def check_lines(checks: Sequence[dict[str, Any]], chosen: int | None, width: int
     yield []
     failed = sum(not row["passed"] for row in rows)
     verdict = f"{failed} of {len(rows)} checks failed" if failed else f"all {len(rows)} checks passed"
-    yield [
-        Span(verdict, "bad" if failed else "good"),
-        Span(f" · update {count_of(check['update'])}", "label"),
-    ]
+    at = f"update {count_of(check['update'])}"
+    role = "bad" if failed else "good"
+    if len(f"{verdict} · {at}") <= width:
+        yield [Span(verdict, role), Span(f" · {at}", "label")]
+    else:
+        yield [Span(verdict, role)]
+        yield [Span(f"at {at}", "label")]
     yield [Span("the figures are maximum relative errors", "label")]
     if len(checks) > 1:
         yield []
@@ -146,10 +149,13 @@ def check_lines(checks: Sequence[dict[str, Any]], chosen: int | None, width: int
             yield _earlier(checks[place], shown=checks[place] is check)
 
 
-def _groups(rows: Sequence[dict[str, Any]]) -> list[tuple[Any, str]]:
+def _groups(rows: Sequence[dict[str, Any]], most: int) -> list[tuple[Any, str]]:
+    """Return the parts of a check that there is room for, each with its title; of each method one first."""
     titles = {(method, window, h0): title for method, window, h0, title in GROUPS}
-    keys = dict.fromkeys(_key(row) for row in rows)
-    return [(key, titles.get(key, str(key[0])[:7])) for key in keys]
+    keys = list(dict.fromkeys(_key(row) for row in rows))
+    firsts = {next(key for key in keys if key[0] == method) for method, _, _ in keys}
+    wanted = sorted(keys, key=lambda key: key not in firsts)[:most]
+    return [(key, titles.get(key, str(key[0])[:7])) for key in keys if key in wanted]
 
 
 def _key(row: dict[str, Any]) -> tuple[Any, Any, Any]:

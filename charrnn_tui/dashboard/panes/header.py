@@ -62,8 +62,7 @@ def state_of(session: RunSession) -> str:
         if session.status.get("state") in ("stopping", "paused"):
             return str(session.status["state"])
         return phase if isinstance(phase, str) and phase in STATES else session.follower.state
-    ended = session.history.ended
-    return "diverged" if ended is not None and ended.get("reason") == "diverged" else session.follower.state
+    return "diverged" if session.diverged else session.follower.state
 
 
 def _progress(session: RunSession) -> list[str]:

@@ -2,89 +2,39 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import numpy as np
 from textual import events
 from textual.binding import Binding, BindingType
 
 from charrnn_core.runs.history import History
-from charrnn_tui.dashboard.comparison import scale_to
-from charrnn_tui.dashboard.figures import characters_of_loss, loss_of
+from charrnn_tui.dashboard.figures import characters_of_loss
+from charrnn_tui.dashboard.loss_chart import (
+    ABSCISSAS,
+    HALF_LIVES,
+    LossView,
+    Unit,
+    abscissa,
+    chart_of,
+    line_of,
+    newest,
+    overlay_curves,
+)
+from charrnn_tui.dashboard.loss_lines import lines_below
 from charrnn_tui.dashboard.panes.legend import legend_line
 from charrnn_tui.dashboard.panes.pane import Pane
 from charrnn_tui.dashboard.renderables.canvas import GlyphSet
-from charrnn_tui.dashboard.renderables.chart import Drawing, View, draw
-from charrnn_tui.dashboard.renderables.curves import Curve, Envelope, Marker, smoothed
-from charrnn_tui.dashboard.renderables.sparkline import sparkline
-from charrnn_tui.dashboard.renderables.ticks import FloatArray
+from charrnn_tui.dashboard.renderables.chart import Drawing
+from charrnn_tui.dashboard.renderables.curves import Curve
 from charrnn_tui.dashboard.session import RunSession
-from charrnn_tui.dashboard.spans import Line, Span, plain
-
-Abscissa = Literal["update", "epoch", "time"]
-Unit = Literal["bits", "nats", ""]
-
-ABSCISSAS: tuple[Abscissa, ...] = ("update", "epoch", "time")
-HALF_LIVES = (0, 200, 1000, 5000)
-"""Updates after which a loss counts half in the drawn average; 0 draws the smooth loss as it was logged."""
+from charrnn_tui.dashboard.spans import Line
 
 _RECENT = 0.2  # share of the run that the recent view shows
 _ZOOM = 1.5
 _NARROWEST = 10.0
-_FIGURES = 2  # lines below the chart
-
-
-@dataclass(frozen=True)
-class LossView:
-    """What of the loss is shown, and how.
-
-    Attributes
-    ----------
-    span : float or None
-        Width of what is visible, in units of x; None is all.
-    end : float or None
-        Its right edge; None follows the newest update.
-    log_x, log_y : bool
-    unit : "bits", "nats" or ""
-        A character, on the right axis.
-    abscissa : "update", "epoch" or "time"
-    half_life : int
-    envelope : bool
-        Whether the smallest and the largest loss of each bucket are shown.
-    crosshair : float or None
-    """
-
-    span: float | None = None
-    end: float | None = None
-    log_x: bool = False
-    log_y: bool = False
-    unit: Unit = "bits"
-    abscissa: Abscissa = "update"
-    half_life: int = 0
-    envelope: bool = True
-    crosshair: float | None = None
-
-    def x_range(self, last: float) -> tuple[float, float]:
-        """Return the visible range, for the newest x."""
-        if self.span is None:
-            return 0.0, _rounded_up(last)
-        end = last if self.end is None else self.end
-        return max(0.0, end - self.span), max(end, min(self.span, last))
-
-    def told(self) -> str:
-        """Return the view in words, for the foot of the pane."""
-        words = ["smooth" if not self.half_life else f"half-life {self.half_life:,}"]
-        words[0] += " over min–max" if self.envelope else ""
-        words.append(
-            {(0, 0): "linear", (1, 0): "log x", (0, 1): "log y", (1, 1): "log-log"}[self.log_x, self.log_y]
-        )
-        if self.abscissa != "update":
-            words.append(f"by {self.abscissa}")
-        words.append("all" if self.span is None else "zoomed" if self.end is not None else "follow")
-        return " · ".join(words)
+_LOW, _HIGH = 5, 10  # rows from which there is one line of figures below the chart, and two
 
 
 class LossPane(Pane):
@@ -130,9 +80,9 @@ class LossPane(Pane):
         width, height = self.size
         history = session.history
         marks = len(history.interventions), len(history.checkpoints)
-        others = tuple((id(other), _newest(other)) for other in self.overlays.values())
-        state = id(session), _newest(history), width, height, self.view, self.glyphs, marks, others
-        figures = _FIGURES if height > 4 else 0
+        others = tuple((id(other), newest(other)) for other in self.overlays.values())
+        state = id(session), newest(history), width, height, self.view, self.glyphs, marks, others
+        figures = (height >= _LOW) + (height >= _HIGH)
         legend = 1 if self.overlays and height > figures + 4 else 0
         if state != self._drawn:
             self._drawn = state
@@ -146,14 +96,14 @@ class LossPane(Pane):
             )
             self.tell(self.view.told())
         assert self._drawing is not None
-        below = [figures_line(session, width), last_minute(session, width, self.glyphs)] if figures else []
+        below = lines_below(session, width, figures, self.glyphs) if figures else []
         above = [self._legend(session, width)] if legend else []
         self.show([*above, *self._drawing.lines, *below])
 
     def _legend(self, session: RunSession, width: int) -> Line:
         history, view = session.history, self.view
         characters = characters_of_loss(session.follower.settings)
-        own = Curve(abscissa(history, view.abscissa), _line(history, view.half_life), name=session.name)
+        own = Curve(abscissa(history, view.abscissa), line_of(history, view.half_life), name=session.name)
         others = overlay_curves(self.overlays, view, characters)
         return legend_line([own, *others], view.crosshair, width, self.glyphs)
 
@@ -257,161 +207,3 @@ class LossPane(Pane):
             return None
         place = event.get_content_offset(self)
         return None if place is None else self._drawing.x_at(place.x)
-
-
-def abscissa(history: History, kind: Abscissa) -> FloatArray:
-    """Return x of each bucket's end: its update, the epochs done, or the seconds of training."""
-    return history.column(kind)
-
-
-def chart_of(
-    history: History,
-    settings: dict[str, Any],
-    view: LossView,
-    size: tuple[int, int],
-    glyphs: GlyphSet,
-    overlays: dict[str, History],
-) -> Drawing:
-    """Return the drawing of a run's loss, with others over it.
-
-    Parameters
-    ----------
-    history : History
-    settings : dict
-    view : LossView
-    size : (int, int)
-        Width and height in cells.
-    glyphs : "braille", "block" or "ascii"
-    overlays : dict of str to History
-        Drawn in the unit of the run's loss, whatever their own is.
-    """
-    characters = characters_of_loss(settings)
-    x = abscissa(history, view.abscissa)
-    curves = [Curve(x, _line(history, view.half_life), "line", "smooth loss")]
-    if history.validations:
-        updates, mine = history.column("update"), history.validations
-        at = np.array([event["update"] for event in mine], dtype=np.float64)
-        where = at if view.abscissa == "update" else np.interp(at, updates, x)
-        loss = [_number(event.get("loss")) * characters for event in mine]
-        curves.append(Curve(where, np.array(loss), "held-out", "held-out loss"))
-    curves += overlay_curves(overlays, view, characters)
-    # All is all of every run; what follows the newest update follows that of the run itself.
-    far = [curve for curve in curves if len(curve.x)]
-    last = max((float(curve.x[-1]) for curve in (far if view.span is None else far[:1])), default=1.0)
-    visible = view.x_range(last)
-    scale = {"bits": 1 / characters / math.log(2), "nats": 1 / characters, "": 0.0}[view.unit]
-    return draw(
-        *size,
-        curves,
-        Envelope(x, history.column("loss_min"), history.column("loss_max")) if view.envelope else None,
-        list(markers_of(history, x)) if view.abscissa == "update" else [],
-        View(
-            x_range=visible if len(x) else None,
-            y_range=_y_range(curves, visible),
-            log_x=view.log_x,
-            log_y=view.log_y,
-            crosshair=view.crosshair,
-            right_axis=(scale, view.unit) if scale else None,
-        ),
-        glyphs,
-    )
-
-
-def overlay_curves(overlays: dict[str, History], view: LossView, characters: int) -> list[Curve]:
-    """Return the losses of other runs, as sums over this many characters."""
-    return [
-        Curve(
-            abscissa(other, view.abscissa),
-            _line(other, view.half_life) * scale_to(characters, other),
-            f"overlay-{number % 5 + 1}",
-            name,
-        )
-        for number, (name, other) in enumerate(overlays.items())
-    ]
-
-
-def _newest(history: History) -> tuple[int, int | None]:
-    """Return what changes with each new bucket."""
-    progress = history.progress
-    return len(progress), progress[-1]["update"] if progress else None
-
-
-def _y_range(curves: Sequence[Curve], visible: tuple[float, float]) -> tuple[float, float] | None:
-    """Return the range of the visible curves with a margin: single losses spread far beyond their average."""
-    low, high = visible
-    values = np.concatenate([curve.y[(curve.x >= low) & (curve.x <= high)] for curve in curves])
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return None
-    least, most = float(values.min()), float(values.max())
-    margin = max(0.12 * (most - least), 0.01 * abs(most), 1e-6)
-    return least - margin if least <= 0 else max(least - margin, least / 2), most + margin
-
-
-def _line(history: History, half_life: int) -> FloatArray:
-    if not half_life:
-        return history.column("smooth_loss")
-    widths = history.column("update") - history.column("first_update") + 1
-    return smoothed(history.column("loss_mean"), widths, half_life)
-
-
-def _number(value: Any) -> float:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
-
-
-def markers_of(history: History, x: FloatArray) -> Iterator[Marker]:
-    """Yield what happened: epochs, checkpoints asked for, changes of the learning rate, the best state."""
-    for event in history.epochs:
-        yield Marker(event["update"], "epoch")
-    best = None
-    for event in history.checkpoints:
-        if event.get("kind") == "best":
-            best = event
-        else:
-            yield Marker(event["update"], "checkpoint")
-    for event in history.interventions:
-        arguments = event.get("arguments")
-        if event.get("name") == "set-learning-rate" and isinstance(arguments, dict):
-            yield Marker(event["update"], "intervention", f"rate {arguments.get('learning_rate')}")
-    if best is not None:
-        yield Marker(best["update"], "best")
-
-
-def figures_line(session: RunSession, width: int) -> Line:
-    """Return the figures of this moment: smooth loss in three units, and the best where it fits."""
-    loss = session.smooth_loss
-    characters = characters_of_loss(session.follower.settings)
-    spans = [Span(loss_of(loss), "value"), Span(" nats", "label")]
-    if loss is not None and math.isfinite(loss):
-        nats = loss / characters
-        if characters > 1:
-            spans += [Span(f"  {nats:.3f}", "value"), Span(" /char", "label")]
-        spans += [Span(f"  {nats / math.log(2):.3f}", "value"), Span(" bits", "label")]
-    best = [event for event in session.history.checkpoints if event.get("kind") == "best"]
-    if best:
-        loss_told = f"  best {loss_of(best[-1].get('loss'))}"
-        for told in (f"{loss_told} at {best[-1]['update']:,}", loss_told):
-            if len(plain(spans)) + len(told) <= width:
-                return [*spans, Span(told, "good")]
-    return spans
-
-
-def last_minute(session: RunSession, width: int, glyphs: GlyphSet) -> Line:
-    """Return the course of the smooth loss in the last minute, as one line."""
-    label = "last minute "
-    values: Sequence[float] = [loss for _, loss, _ in session.recent]
-    if len(values) < 2:
-        return []
-    change = values[-1] - values[0]
-    told = f" {change:+.2f}"
-    room = max(0, width - len(label) - len(told))
-    line = [Span(label, "label"), Span(sparkline(values, min(room, len(values)), glyphs), "data")]
-    return [*line, Span(told, "label")] if len(plain(line)) + len(told) <= width else line
-
-
-def _rounded_up(last: float) -> float:
-    """Return a number a little above, that stays while the run goes on for a while: the ticks rest."""
-    if not last > 0:
-        return 1.0
-    step: float = 10.0 ** math.floor(math.log10(last)) / 4
-    return math.ceil(last / step) * step

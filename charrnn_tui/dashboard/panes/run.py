@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from rich.cells import cell_len
+
 from charrnn_core.memory import readable_size
 from charrnn_tui.dashboard.figures import ago, clock, count_of, loss_of
 from charrnn_tui.dashboard.panes.pane import Pane
 from charrnn_tui.dashboard.session import RunSession
 from charrnn_tui.dashboard.spans import Line, Span
+from charrnn_tui.dashboard.stream import wrapped
+from charrnn_tui.terminal import harmless_line
 
 _LABEL = 9
 
@@ -28,13 +32,20 @@ class RunPane(Pane):
     def __init__(self, clock: Callable[[], float], *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._clock = clock
+        self._session: RunSession | None = None
 
     def update_from(self, session: RunSession) -> None:
         """Show a run."""
-        self.show(list(run_lines(session, self._clock())))
+        self._session = session
+        self.show(list(run_lines(session, self._clock(), self.size.width)))
+
+    def on_resize(self) -> None:
+        """Have the lines as wide as the pane."""
+        if self._session is not None:
+            self.update_from(self._session)
 
 
-def run_lines(session: RunSession, now: float) -> Iterator[Line]:
+def run_lines(session: RunSession, now: float, width: int) -> Iterator[Line]:
     """Yield the lines of the pane.
 
     Parameters
@@ -42,7 +53,18 @@ def run_lines(session: RunSession, now: float) -> Iterator[Line]:
     session : RunSession
     now : float
         Seconds since the epoch, for the ages of checkpoints.
+    width : int
+        In cells; what is longer goes on in the next line.
     """
+    for label, text, role in _facts(session, now):
+        yield from _fitted(label, text, role, max(1, width - _LABEL))
+
+
+Fact = tuple[str, str, str]
+"""A label, what stands beside it, and the role of the label."""
+
+
+def _facts(session: RunSession, now: float) -> Iterator[Fact]:
     settings = session.follower.settings
     opening: dict[str, Any] = session.history.openings[-1] if session.history.openings else {}
     corpus = opening.get("corpus")
@@ -71,7 +93,7 @@ def run_lines(session: RunSession, now: float) -> Iterator[Line]:
     for event in session.history.interventions[-3:]:
         yield _intervention(event)
     for event in session.history.warnings[-3:]:
-        yield [Span(f"{'warning':{_LABEL}}", "warning"), Span(str(event.get("message")), "text")]
+        yield "warning", str(event.get("message")), "warning"
     versions = opening.get("versions", {})
     yield _row("machine", f"{opening.get('machine', '–')}")
     yield _row("blas", f"{opening.get('blas', '–')}")
@@ -80,11 +102,24 @@ def run_lines(session: RunSession, now: float) -> Iterator[Line]:
     yield _row("path", str(session.directory.path))
 
 
-def _row(label: str, text: str) -> Line:
-    return [Span(f"{label:{_LABEL}}", "label"), Span(text, "text")]
+def _row(label: str, text: str) -> Fact:
+    return label, text, "label"
 
 
-def _stops(session: RunSession, settings: dict[str, Any]) -> Iterator[Line]:
+def _fitted(label: str, text: str, role: str, room: int) -> Iterator[Line]:
+    """Yield the lines of a fact: broken between its parts where that helps, else wherever it must be."""
+    pieces: list[str] = []
+    for part in text.split(" · "):
+        if pieces and cell_len(joined := f"{pieces[-1]} · {part}") <= room:
+            pieces[-1] = joined
+        else:
+            pieces.append(part)
+    lines = [line for piece in pieces for _, line in wrapped(harmless_line(piece), room)]
+    for number, line in enumerate(lines):
+        yield [Span(f"{'' if number else label:{_LABEL}}", role), Span(line, "text")]
+
+
+def _stops(session: RunSession, settings: dict[str, Any]) -> Iterator[Fact]:
     status = session.status
     rate = status.get("updates_per_second") or 0
     stops = []
@@ -111,7 +146,7 @@ def _left(seconds: float | None) -> str:
     return "" if seconds is None else f" · {clock(max(0.0, seconds))} left"
 
 
-def _checkpoint(session: RunSession, kind: str, now: float) -> Iterator[Line]:
+def _checkpoint(session: RunSession, kind: str, now: float) -> Iterator[Fact]:
     try:
         status = session.directory.checkpoint_path(kind).stat()
     except OSError:
@@ -125,11 +160,11 @@ def _checkpoint(session: RunSession, kind: str, now: float) -> Iterator[Line]:
     yield _row(kind, text)
 
 
-def _intervention(event: dict[str, Any]) -> Line:
+def _intervention(event: dict[str, Any]) -> Fact:
     if event["type"] == "refused":
-        return [Span(f"{'refused':{_LABEL}}", "warning"), Span(str(event.get("reason")), "text")]
+        return "refused", str(event.get("reason")), "warning"
     what = str(event.get("name"))
     arguments = event.get("arguments")
     if what == "set-learning-rate" and isinstance(arguments, dict):
         what = f"rate {arguments.get('learning_rate')}"
-    return [Span(f"{'obeyed':{_LABEL}}", "label"), Span(f"{what} at {count_of(event['update'])}", "text")]
+    return _row("obeyed", f"{what} at {count_of(event['update'])}")

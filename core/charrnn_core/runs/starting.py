@@ -128,7 +128,7 @@ def resume(
         if from_best:
             if not directory.checkpoint_path("best").exists():
                 raise CheckpointError(
-                    f"{directory.path} has no best checkpoint yet; without --from-best it goes on from its last one"
+                    f"{directory.path} has no best checkpoint yet; without --from-best it goes on"
                 )
             checkpoint = read_checkpoint(directory.checkpoint_path("best"))
         else:

@@ -1,0 +1,82 @@
+"""The figures below the chart of the loss: of this moment, of the last minute, of the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from charrnn_tui.dashboard.figures import characters_of_loss, clock, ending_of, loss_of
+from charrnn_tui.dashboard.renderables.canvas import GlyphSet
+from charrnn_tui.dashboard.renderables.sparkline import sparkline
+from charrnn_tui.dashboard.session import RunSession
+from charrnn_tui.dashboard.spans import Line, Span, plain
+
+_SHORTEST_MINUTE = 6  # columns
+
+
+def lines_below(session: RunSession, width: int, rows: int, glyphs: GlyphSet) -> list[Line]:
+    """Return the figures of this moment, and below or beside them the last minute, or how the run ended.
+
+    Parameters
+    ----------
+    session : RunSession
+    width, rows : int
+        Room for them; of rows one or two.
+    glyphs : "braille", "block" or "ascii"
+    """
+    figures = figures_line(session, width)
+    if rows > 1:
+        return [figures, last_minute(session, width, glyphs) if session.live else end_line(session, width)]
+    room = width - len(plain(figures)) - 2
+    if session.live and room >= _SHORTEST_MINUTE and len(session.recent) > 1:
+        losses = [loss for _, loss, _ in session.recent]
+        figures = [*figures, Span("  "), Span(sparkline(losses, min(room, len(losses)), glyphs), "data")]
+    return [figures]
+
+
+def figures_line(session: RunSession, width: int) -> Line:
+    """Return the figures of this moment: smooth loss in three units, and the best where it fits."""
+    loss = session.smooth_loss
+    characters = characters_of_loss(session.follower.settings)
+    spans = [Span(loss_of(loss), "value"), Span(" nats", "label")]
+    if loss is not None and math.isfinite(loss):
+        nats = loss / characters
+        others = [(nats, "/char")] * (characters > 1) + [(nats / math.log(2), "bits")]
+        for value, unit in others:
+            if len(plain(spans)) + len(f"  {value:.3f} {unit}") <= width:
+                spans += [Span(f"  {value:.3f}", "value"), Span(f" {unit}", "label")]
+    best = [event for event in session.history.checkpoints if event.get("kind") == "best"]
+    if best:
+        loss_told = f"  best {loss_of(best[-1].get('loss'))}"
+        for told in (f"{loss_told} at {best[-1]['update']:,}", loss_told):
+            if len(plain(spans)) + len(told) <= width:
+                return [*spans, Span(told, "good")]
+    return spans
+
+
+def end_line(session: RunSession, width: int) -> Line:
+    """Return how a run that does not train came to its end, and what can be done."""
+    ended = session.history.ended
+    words = ["crashed" if ended is None else ending_of(ended.get("reason"))]
+    time = None if ended is None else ended.get("time")
+    if isinstance(time, (int, float)) and time > 0:
+        words.append(f"{clock(time)} of training")
+        words.append(f"{session.update / time:,.0f} updates/s")
+    words.append("r goes on")
+    while len(words) > 1 and len(" · ".join(words)) > width:
+        words.pop(-2 if len(words) > 2 else -1)
+    bad = ended is None or ended.get("reason") == "diverged"
+    return [Span(words[0], "bad" if bad else "value"), *(Span(f" · {word}", "label") for word in words[1:])]
+
+
+def last_minute(session: RunSession, width: int, glyphs: GlyphSet) -> Line:
+    """Return the course of the smooth loss in the last minute, as one line."""
+    label = "last minute "
+    values: Sequence[float] = [loss for _, loss, _ in session.recent]
+    if len(values) < 2:
+        return []
+    change = values[-1] - values[0]
+    told = f" {change:+.2f}"
+    room = max(0, width - len(label) - len(told))
+    line = [Span(label, "label"), Span(sparkline(values, min(room, len(values)), glyphs), "data")]
+    return [*line, Span(told, "label")] if len(plain(line)) + len(told) <= width else line
