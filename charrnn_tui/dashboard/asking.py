@@ -57,20 +57,22 @@ class AskingScreen(ChangingScreen):
         self, name: CommandName, done: str = "", then: Callable[[], None] | None = None, **arguments: Any
     ) -> bool:
         """Ask for something; once it is done, say so and do what comes then. Return whether it is asked."""
-        if self.session is None:
+        session = self.session
+        if session is None:
             return False
 
         def answered(event: EventFields) -> None:
             if event["type"] == "refused":
                 self.tell(f"{name}: refused, {event.get('reason')}", "warning")
                 return
-            if done:
+            # Of several answers of one kind that come together, one is said: the last.
+            if done and not session.waits(name):
                 self.tell(done.format(update=f"{event['update']:,}"), "information")
             if then is not None:
                 then()
 
         try:
-            self.session.ask(name, answered, **arguments)
+            session.ask(name, answered, **arguments)
         except CharRNNError as error:
             self.tell(str(error), "warning")
             return False

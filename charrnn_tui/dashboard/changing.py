@@ -30,6 +30,7 @@ OTHERS_SECONDS = 3.0
 """How often the runs that are compared with are read again."""
 
 _ANSWER_SECONDS = 0.05
+_SAID_SECONDS, _WARNED_SECONDS = 3.0, 10.0  # how long a notification stays
 
 
 class ChangingScreen(Screen[None]):
@@ -71,7 +72,9 @@ class ChangingScreen(Screen[None]):
 
     def tell(self, message: str, severity: str) -> None:
         """Notify the user of something that may quote a file, a run or another program."""
-        self.notify(harmless(message), severity=cast("SeverityLevel", severity), markup=False)
+        seconds = _SAID_SECONDS if severity == "information" else _WARNED_SECONDS
+        level = cast("SeverityLevel", severity)
+        self.notify(harmless(message), severity=level, timeout=seconds, markup=False)
 
     # -- another run ---------------------------------------------------------------------------------------
 

@@ -183,14 +183,12 @@ def markers_of(history: History, kind: Abscissa) -> Iterator[Marker]:
             best = event
         else:
             marked.append((event["update"], "checkpoint", ""))
-    for event in history.interventions:
-        arguments = event.get("arguments")
-        if event.get("name") == "set-learning-rate" and isinstance(arguments, dict):
-            marked.append((event["update"], "intervention", f"rate {arguments.get('learning_rate')}"))
-    for event in history.openings[1:]:
-        changed = event.get("changed")
-        if isinstance(changed, dict) and "learning_rate" in changed:
-            marked.append((event["update"], "intervention", f"rate {changed['learning_rate']}"))
+    # Of several changes at one update the last one counts; going on with the same rate is none.
+    before = None
+    for update, rate in dict(history.learning_rates()).items():
+        if rate != (_first_rate(history) if before is None else before):
+            marked.append((update, "intervention", f"rate {rate:g}"))
+        before = rate
     if best is not None:
         marked.append((best["update"], "best", ""))
     if history.ended is not None and history.ended.get("reason") == "diverged":
@@ -198,6 +196,11 @@ def markers_of(history: History, kind: Abscissa) -> Iterator[Marker]:
     at = places(history, [update for update, _, _ in marked], kind)
     for x, (_, role, label) in zip(at.tolist(), marked, strict=True):
         yield Marker(x, role, label)
+
+
+def _first_rate(history: History) -> Any:
+    settings = history.openings[0].get("settings") if history.openings else None
+    return settings.get("learning_rate") if isinstance(settings, dict) else None
 
 
 def places(history: History, updates: Sequence[float], kind: Abscissa) -> FloatArray:

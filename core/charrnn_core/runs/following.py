@@ -73,7 +73,7 @@ class RunFollower:
                 settings = Settings.from_json(told).to_json() if isinstance(told, dict) else settings
             except SettingsError:
                 pass  # a log that somebody has edited
-        rates = self.history.learning_rates(1 << 62)
+        rates = self.history.learning_rates()
         return {**settings, "learning_rate": rates[-1][1]} if rates else settings
 
     def close(self) -> None:

@@ -223,12 +223,12 @@ class History:
         elif kind == "ended":
             self.ended = event
 
-    def learning_rates(self, until: int) -> list[tuple[int, float]]:
-        """Return the changes of the learning rate up to an update: after which update, and to what.
+    def learning_rates(self, until: int | None = None) -> list[tuple[int, float]]:
+        """Return the changes of the learning rate, up to an update if one is given: after which, and to what.
 
         Both those asked for by commands and those made when the run went on, in the order of their making.
         """
-        return [(update, rate) for _, update, rate in self._rates if update <= until]
+        return [(update, rate) for _, update, rate in self._rates if until is None or update <= until]
 
     def _resume(self, offset: int, event: EventFields) -> None:
         """Forget what was lost with a process, as the one that goes on says where it does."""
