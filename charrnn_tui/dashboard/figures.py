@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def loss_of(value: Any) -> str:
-    """Return a loss as text: four digits that matter, a dash where there is none."""
+def loss_of(value: Any, decimals: int = 2) -> str:
+    """Return a loss as text: so many decimals, or the digits that matter; a dash where there is none."""
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
         return "–"
-    return f"{value:.2f}" if abs(value) < 1000 else f"{value:.3g}"
+    return f"{value:.{decimals}f}" if abs(value) < 1000 else f"{value:.3g}"
 
 
 def count_of(value: Any) -> str:

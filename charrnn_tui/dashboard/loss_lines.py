@@ -43,8 +43,9 @@ def figures_line(session: RunSession, width: int) -> Line:
         nats = loss / characters
         others = [(nats, "/char")] * (characters > 1) + [(nats / math.log(2), "bits")]
         for value, unit in others:
-            if len(plain(spans)) + len(f"  {value:.3f} {unit}") <= width:
-                spans += [Span(f"  {value:.3f}", "value"), Span(f" {unit}", "label")]
+            figure = loss_of(value, 3)
+            if len(plain(spans)) + len(f"  {figure} {unit}") <= width:
+                spans += [Span(f"  {figure}", "value"), Span(f" {unit}", "label")]
     best = [event for event in session.history.checkpoints if event.get("kind") == "best"]
     if best:
         loss_told = f"  best {loss_of(best[-1].get('loss'))}"
@@ -76,7 +77,7 @@ def last_minute(session: RunSession, width: int, glyphs: GlyphSet) -> Line:
     if len(values) < 2:
         return []
     change = values[-1] - values[0]
-    told = f" {change:+.2f}"
+    told = f" {'+' * (change >= 0)}{loss_of(change)}"
     room = max(0, width - len(label) - len(told))
     line = [Span(label, "label"), Span(sparkline(values, min(room, len(values)), glyphs), "data")]
     return [*line, Span(told, "label")] if len(plain(line)) + len(told) <= width else line

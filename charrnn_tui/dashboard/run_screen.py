@@ -187,7 +187,8 @@ class RunScreen(AskingScreen):
         self._show_all()
         if session.follower.state in ("interrupted", "crashed"):
             self.tell(f"{session.name} was {session.follower.state}: r goes on with it", "information")
-        if session.diverged:
+        self._offers_resume = session.diverged and session.trainer is not None
+        if session.diverged and not self._offers_resume:
             self.tell(f"{session.name} diverged: r offers to go on from its best state", "error")
 
     def _show_all(self) -> None:
@@ -249,8 +250,9 @@ class RunScreen(AskingScreen):
         if self.stopping or self.letting_go:
             return
         if event.get("reason") == "diverged":
-            self.tell("Training diverged: the loss is no longer finite. r offers a way on.", "error")
             self._offers_resume = self.session is not None and self.session.trainer is not None
+            if not (self._offers_resume and self.is_current):
+                self.tell("Training diverged: the loss is no longer finite. r offers a way on.", "error")
         else:
             self.tell(
                 f"Training ended: {ending_of(event.get('reason'))}. q leaves, r goes on.", "information"

@@ -23,7 +23,8 @@ def summary_lines(session: RunSession, where: str, *, detached: bool) -> list[st
     settings, corpus = session.follower.settings, session.follower.config["corpus"]
     ended = session.history.ended or {}
     stopped = ended.get("reason") == "stopped"
-    state = "still trains" if detached else "stopped" if stopped else session.follower.state
+    ending = "diverged" if session.diverged else "stopped" if stopped else session.follower.state
+    state = "still trains" if detached else ending
     first = (
         f"{corpus.get('name')} · m = {settings['hidden']:,} · {settings['optimizer']} "
         f"{settings['learning_rate']:g} · update {session.update:,} · {state}"

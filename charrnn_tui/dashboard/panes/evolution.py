@@ -131,7 +131,7 @@ def sample_lines(samples: Sequence[dict[str, Any]], marked: dict[str, Any] | Non
         yield [
             Span("▸" if sample is marked else " ", "accent"),
             Span(f" {count_of(sample['update']):>{counts}}", "value"),
-            Span(f"  {loss_of(sample.get('smooth_loss')):>7}  ", "data"),
+            Span(f"  {loss_of(sample.get('smooth_loss')):>8}  ", "data"),
             Span(one_line(prime), "key"),
             Span(one_line(str(sample.get("text", ""))), "text"),
         ]
