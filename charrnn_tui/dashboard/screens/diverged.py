@@ -31,7 +31,8 @@ class DivergedScreen(ModalScreen[list[str]]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss", "Not now"),
+        Binding("escape,n", "dismiss", "Not now"),
+        Binding("q,ctrl+c", "app.leave", "Quit"),
         Binding("left", "app.focus_previous", show=False),
         Binding("right", "app.focus_next", show=False),
     ]
