@@ -16,7 +16,7 @@ import typer
 from charrnn_core.errors import RunFailedError, UsageError
 from charrnn_core.training.settings import DEFAULT_PRESET, Settings, Value, option_name
 from charrnn_tui.cli.options import Runs, Subject, with_settings
-from charrnn_tui.terminal import harmless_line, is_rich, say
+from charrnn_tui.terminal import harmless_line, is_rich, put, say
 
 if TYPE_CHECKING:
     from charrnn_tui.dashboard.app import Dashboard
@@ -49,6 +49,10 @@ def command(
         bool,
         typer.Option("--new", help="Choose text and settings on the screen, before anything is trained."),
     ] = False,
+    keys: Annotated[
+        bool,
+        typer.Option("--keys", help="Print all keys with their names, as a key map to change, and exit."),
+    ] = False,
     runs: Runs = "runs",
     name: Annotated[
         str | None,
@@ -56,6 +60,11 @@ def command(
     ] = None,
 ) -> int:
     """Show the dashboard and return the exit code."""
+    if keys:
+        from charrnn_tui.dashboard.keymap import keymap_text
+
+        put(keymap_text())
+        return 0
     if not is_rich(sys.stdout) or sys.stdin is None or not (sys.stdin.isatty() or subject == "-"):
         raise UsageError("charrnn tui needs a terminal; charrnn train trains without one")
     glyphs = _glyphs(charts)

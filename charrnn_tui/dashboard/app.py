@@ -17,11 +17,13 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from charrnn_tui.dashboard.keymap import unknown_names
 from charrnn_tui.dashboard.preferences import Preferences
 from charrnn_tui.dashboard.renderables.canvas import GlyphSet
 from charrnn_tui.dashboard.run_screen import RunScreen
 from charrnn_tui.dashboard.session import RunSession
 from charrnn_tui.dashboard.trainer import OwnedTrainer
+from charrnn_tui.terminal import harmless_line
 
 _END_SECONDS = 2.0
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -120,6 +122,10 @@ class Dashboard(App[int]):
             self.theme = self._preferences.theme
         self.theme_changed_signal.subscribe(self, self._keep_theme)
         self.set_keymap(self.keys)
+        unknown = unknown_names(self.keys)
+        if unknown:
+            told = f"No key is called {', '.join(unknown)}; charrnn tui --keys shows the names of all keys."
+            self.notify(harmless_line(told), severity="warning", timeout=10, markup=False)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Yield what the command palette offers: all that a key does, and what Textual has."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
@@ -82,8 +82,10 @@ class ChangingScreen(Screen[None]):
         """Choose a text and settings, and train."""
         self.app.push_screen(NewRunScreen(self.dashboard.runs, lambda: self.trains_own), self._begun)
 
-    def _begun(self, begun: Begun | None) -> None:
-        if begun is not None:
+    def _begun(self, begun: Begun | Literal["open"] | None) -> None:
+        if begun == "open":
+            self.action_open_run()
+        elif begun is not None:
             self._change(begun.path, begun.trainer, begun.leaving)
 
     def action_open_run(self) -> None:

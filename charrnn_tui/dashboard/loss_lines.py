@@ -5,8 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from charrnn_tui.dashboard.figures import characters_of_loss, clock, ending_of, loss_of
+import numpy as np
+
+from charrnn_tui.dashboard.figures import characters_of_loss, clock, count_of, ending_of, loss_of
+from charrnn_tui.dashboard.loss_chart import LossView, abscissa
 from charrnn_tui.dashboard.renderables.canvas import GlyphSet
+from charrnn_tui.dashboard.renderables.curves import nearest_index
 from charrnn_tui.dashboard.renderables.sparkline import sparkline
 from charrnn_tui.dashboard.session import RunSession
 from charrnn_tui.dashboard.spans import Line, Span, plain
@@ -14,17 +18,25 @@ from charrnn_tui.dashboard.spans import Line, Span, plain
 _SHORTEST_MINUTE = 6  # columns
 
 
-def lines_below(session: RunSession, width: int, rows: int, glyphs: GlyphSet) -> list[Line]:
+def lines_below(session: RunSession, view: LossView, width: int, rows: int, glyphs: GlyphSet) -> list[Line]:
     """Return the figures of this moment, and below or beside them the last minute, or how the run ended.
+
+    Where there is a crosshair, the figures under it take the place of one of them.
 
     Parameters
     ----------
     session : RunSession
+    view : LossView
     width, rows : int
         Room for them; of rows one or two.
     glyphs : "braille", "block" or "ascii"
     """
+    under = crosshair_line(session, view, width)
+    if under and rows == 1:
+        return [under]
     figures = figures_line(session, width)
+    if under:
+        return [figures, under]
     if rows > 1:
         return [figures, last_minute(session, width, glyphs) if session.live else end_line(session, width)]
     room = width - len(plain(figures)) - 2
@@ -52,6 +64,34 @@ def figures_line(session: RunSession, width: int) -> Line:
         for told in (f"{loss_told} at {best[-1]['update']:,}", loss_told):
             if len(plain(spans)) + len(told) <= width:
                 return [*spans, Span(told, "good")]
+    return spans
+
+
+def crosshair_line(session: RunSession, view: LossView, width: int) -> Line:
+    """Return the figures of the bucket of updates under the crosshair; nothing where there is none."""
+    history = session.history
+    if view.crosshair is None or not len(history.progress):
+        return []
+    place = nearest_index(abscissa(history, view.abscissa), view.crosshair)
+    bucket = history.progress[place]
+    told = [("update", count_of(bucket["update"]))]
+    if view.abscissa == "epoch":
+        told.append(("epoch", loss_of(bucket["epoch"])))
+    elif view.abscissa == "time":
+        told.append(("time", clock(bucket["time"])))
+    told += [
+        (name.removeprefix("loss_").removesuffix("_loss"), loss_of(bucket[name]))
+        for name in ("smooth_loss", "loss_min", "loss_max")
+    ]
+    if history.validations:
+        updates = np.array([event["update"] for event in history.validations], dtype=np.float64)
+        loss = history.validations[nearest_index(updates, bucket["update"])].get("loss")
+        told.append(("held-out", f"{loss_of(loss, 3)} /char"))
+    spans: list[Span] = []
+    for label, figure in told:
+        piece = [Span(f"{'  ' * bool(spans)}{label} ", "label"), Span(figure, "value")]
+        if len(plain(spans)) + len(plain(piece)) <= width:
+            spans += piece
     return spans
 
 

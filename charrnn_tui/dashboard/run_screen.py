@@ -64,8 +64,22 @@ class RunScreen(AskingScreen):
         Binding("s", "sample", "Sample", id="sample", tooltip="Let the network write now"),
         Binding("g", "check", "Check", id="check", tooltip="Check the gradients now"),
         Binding("c", "checkpoint", "Save", id="checkpoint", tooltip="Save a checkpoint now"),
-        Binding("left_square_bracket", "rate(-1)", "Rate −", key_display="[", id="rate.lower"),
-        Binding("right_square_bracket", "rate(1)", "Rate +", key_display="]", id="rate.higher"),
+        Binding(
+            "left_square_bracket",
+            "rate(-1)",
+            "Rate −",
+            key_display="[",
+            id="rate.lower",
+            tooltip="Lower the learning rate",
+        ),
+        Binding(
+            "right_square_bracket",
+            "rate(1)",
+            "Rate +",
+            key_display="]",
+            id="rate.higher",
+            tooltip="Raise the learning rate",
+        ),
         Binding("f", "full", "Full", id="full", tooltip="Show the pane in focus alone"),
         Binding("slash", "find", "Find", key_display="/", id="find", tooltip="Find a text in the samples"),
         Binding("d", "detach", "Detach", id="detach", tooltip="Leave it training, and this screen"),
@@ -325,10 +339,6 @@ class RunScreen(AskingScreen):
 
     def action_help(self) -> None:
         """Show all keys."""
-        groups = {
-            "Everywhere": self.BINDINGS,
-            "Loss": LossPane.BINDINGS,
-            "Gradients": GradientPane.BINDINGS,
-            "Evolution": EvolutionPane.BINDINGS,
-        }
-        self.app.push_screen(HelpScreen(groups, self.dashboard.keys))
+        from charrnn_tui.dashboard.keymap import GROUPS  # which names this screen's keys
+
+        self.app.push_screen(HelpScreen(GROUPS, self.dashboard.keys))

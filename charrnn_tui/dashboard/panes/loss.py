@@ -96,7 +96,7 @@ class LossPane(Pane):
             )
             self.tell(self.view.told())
         assert self._drawing is not None
-        below = lines_below(session, width, figures, self.glyphs) if figures else []
+        below = lines_below(session, self.view, width, figures, self.glyphs) if figures else []
         above = [self._legend(session, width)] if legend else []
         self.show([*above, *self._drawing.lines, *below])
 
@@ -193,14 +193,29 @@ class LossPane(Pane):
             self._change(crosshair=None)
 
     def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """Zoom in where the mouse is."""
-        event.stop()
-        self.action_zoom(1, self._x_under(event))
+        """Zoom in where the mouse is; with Shift or Ctrl show what was earlier."""
+        self._wheel(event, 1)
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """Zoom out."""
+        """Zoom out; with Shift or Ctrl show what was later."""
+        self._wheel(event, -1)
+
+    def on_mouse_scroll_left(self, event: events.MouseScrollLeft) -> None:
+        """Show what was earlier."""
         event.stop()
-        self.action_zoom(-1, self._x_under(event))
+        self.action_pan(-1)
+
+    def on_mouse_scroll_right(self, event: events.MouseScrollRight) -> None:
+        """Show what was later."""
+        event.stop()
+        self.action_pan(1)
+
+    def _wheel(self, event: events.MouseEvent, up: int) -> None:
+        event.stop()
+        if event.shift or event.ctrl:
+            self.action_pan(-up)
+        else:
+            self.action_zoom(up, self._x_under(event))
 
     def _x_under(self, event: events.MouseEvent) -> float | None:
         if self._drawing is None:

@@ -87,6 +87,9 @@ def _facts(session: RunSession, now: float) -> Iterator[Fact]:
         "engine",
         f"{opening.get('engine', '–')} · {opening.get('threads', 1)} thread · seed {settings['seed']}",
     )
+    rate, epoch = (session.status.get(name) for name in ("updates_per_second", "epoch"))
+    if isinstance(rate, (int, float)) and isinstance(epoch, (int, float)):
+        yield _row("pace", f"{rate:,.0f} updates/s · epoch {epoch:.2f}")
     yield from _stops(session, settings)
     for kind in ("last", "best", "previous"):
         yield from _checkpoint(session, kind, now)

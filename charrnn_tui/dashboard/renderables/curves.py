@@ -73,11 +73,16 @@ def nearest(curve: Curve, x: float) -> tuple[float, float] | None:
     """
     if not len(curve.x):
         return None
-    right = int(np.searchsorted(curve.x, x, side="right"))
-    index = min(right, len(curve.x) - 1)
-    if right > 0 and (right == len(curve.x) or x - curve.x[right - 1] < curve.x[right] - x):
-        index = right - 1
+    index = nearest_index(curve.x, x)
     return float(curve.x[index]), float(curve.y[index])
+
+
+def nearest_index(values: FloatArray, x: float) -> int:
+    """Return where the value that is nearest to x stands among some that do not decrease, at least one."""
+    right = int(np.searchsorted(values, x, side="right"))
+    if right > 0 and (right == len(values) or x - values[right - 1] < values[right] - x):
+        return right - 1
+    return min(right, len(values) - 1)
 
 
 def smoothed(mean: FloatArray, widths: FloatArray, half_life: float) -> FloatArray:

@@ -166,7 +166,8 @@ class Frame:
             if number == 0 and self.area.left:
                 self._left_label(row, short(point[1], self.area.left - 2), "value")
         if self._below:
-            text = f"{x:,.0f}" if abs(x - round(x)) < 1e-9 * max(abs(x), 1) and abs(x) < 1e12 else f"{x:.5g}"
+            is_whole = abs(x) >= 1000 or abs(x - round(x)) < 1e-9 * max(abs(x), 1)
+            text = f"{x:,.0f}" if is_whole and abs(x) < 1e12 else f"{x:.5g}"
             start = self._centred(column, text)
             for other, label in self._x_labels:
                 if other < start + len(text) + 1 and start < other + len(label) + 1:

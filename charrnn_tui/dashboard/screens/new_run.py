@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -56,8 +56,10 @@ class Form(VerticalScroll, can_focus=False, inherit_bindings=False):
     ]
 
 
-class NewRunScreen(Screen[Begun]):
+class NewRunScreen(Screen[Begun | Literal["open"]]):
     """Starts a run, and gives it once it has begun; what goes wrong before that is said here.
+
+    Gives "open" where a run that is there shall be chosen instead.
 
     Parameters
     ----------
@@ -70,6 +72,7 @@ class NewRunScreen(Screen[Begun]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s,f5", "start", "Start"),
         Binding("ctrl+o", "browse", "Browse files"),
+        Binding("ctrl+r", "open_run", "Open a run"),
         Binding("escape", "back", "Back"),
     ]
 
@@ -186,6 +189,10 @@ class NewRunScreen(Screen[Begun]):
     def action_browse(self) -> None:
         """Look for a file."""
         self.query_one(CorpusChoice).pick()
+
+    def action_open_run(self) -> None:
+        """Choose a run that is there instead."""
+        self.dismiss("open")
 
     def action_back(self) -> None:
         """Leave."""
