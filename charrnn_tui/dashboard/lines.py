@@ -38,13 +38,13 @@ class Lines(ScrollView, can_focus=True):
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
-        self._shown: list[Line] = []
+        self._shown: Sequence[Line] = []
         self._styles: dict[str, Style] = {}
         self._styled_for = ""
 
     def show(self, lines: Sequence[Line]) -> None:
         """Show these lines in place of those before; what is given is not to be changed afterwards."""
-        before, self._shown = self._shown, list(lines)
+        before, self._shown = self._shown, lines
         # No width, for nothing scrolls sideways. And no new layout of the screen, which is what setting the
         # attribute would mean: how large this widget is does not depend on what it shows.
         size = Size(0, len(self._shown))

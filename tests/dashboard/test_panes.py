@@ -11,7 +11,7 @@ from charrnn_core.errors import UsageError
 from charrnn_core.runs.history import History
 from charrnn_tui.dashboard.figures import ago, characters_of_loss, clock, loss_of, short_count
 from charrnn_tui.dashboard.loss_chart import LossView, chart_of, markers_of
-from charrnn_tui.dashboard.panes.evolution import found, one_line, sample_lines
+from charrnn_tui.dashboard.panes.evolution import SampleLines, found, one_line
 from charrnn_tui.dashboard.panes.gradients import check_lines, rows_of
 from charrnn_tui.dashboard.preferences import Preferences, read_keymap
 from charrnn_tui.dashboard.spans import plain
@@ -127,7 +127,7 @@ def test_samples_are_found_by_their_text():
     assert [sample["update"] for sample in found(samples, "")] == [1, 0]
     assert [sample["update"] for sample in found(samples, "fOX")] == [0]
     assert found(samples, "dog") == []
-    assert text_of(sample_lines([], None)) == ["no samples yet"]
+    assert text_of(SampleLines([], None)) == ["no samples yet"]
     assert one_line(samples[0]["text"]) == "The Fox ran"
 
 

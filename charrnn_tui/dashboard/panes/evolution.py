@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar, overload
 
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -51,7 +51,7 @@ class EvolutionPane(Pane):
         before = self._samples
         self._samples = found(session.history.samples, self.sought)
         new = len(self._samples) - len(before)
-        self.show(list(sample_lines(self._samples, self._marked)))
+        self.show(SampleLines(self._samples, self._marked))
         if self.cursor is None and self._samples:
             self.cursor = 0
         elif self.cursor and new > 0 and before:
@@ -94,7 +94,7 @@ class EvolutionPane(Pane):
     def action_mark(self) -> None:
         """Mark the chosen sample for comparing, or take the mark away."""
         self._marked = None if self._marked is self.chosen else self.chosen
-        self.show(list(sample_lines(self._samples, self._marked)))
+        self.show(SampleLines(self._samples, self._marked))
 
     def action_copy(self) -> None:
         """Copy the chosen sample."""
@@ -121,18 +121,41 @@ def found(samples: Sequence[dict[str, Any]], sought: str) -> list[dict[str, Any]
     ]
 
 
-def sample_lines(samples: Sequence[dict[str, Any]], marked: dict[str, Any] | None) -> Iterator[Line]:
-    """Yield a line for each sample."""
-    if not samples:
-        yield [Span("no samples yet", "label")]
-    counts = max((len(count_of(sample["update"])) for sample in samples), default=0)
-    for sample in samples:
-        prime = str(sample.get("prime", ""))
-        yield [
-            Span("▸" if sample is marked else " ", "accent"),
-            Span(f" {count_of(sample['update']):>{counts}}", "value"),
+class SampleLines(Sequence[Line]):
+    """A line for each sample, made when it is looked at: there may be thousands, of which few are seen.
+
+    Parameters
+    ----------
+    samples : sequence of dict
+    marked : dict or None
+        The one with a mark before it.
+    """
+
+    def __init__(self, samples: Sequence[dict[str, Any]], marked: dict[str, Any] | None) -> None:
+        self._samples = samples
+        self._marked = marked
+        self._width = len(count_of(max((sample["update"] for sample in samples), default=0)))
+
+    def __len__(self) -> int:
+        return max(1, len(self._samples))
+
+    @overload
+    def __getitem__(self, index: int) -> Line: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Line]: ...
+
+    def __getitem__(self, index: int | slice) -> Line | list[Line]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        if not self._samples and index in (0, -1):
+            return [Span("no samples yet", "label")]
+        sample = self._samples[index]
+        return [
+            Span("▸" if sample is self._marked else " ", "accent"),
+            Span(f" {count_of(sample['update']):>{self._width}}", "value"),
             Span(f"  {loss_of(sample.get('smooth_loss')):>8}  ", "data"),
-            Span(one_line(prime), "key"),
+            Span(one_line(str(sample.get("prime", ""))), "key"),
             Span(one_line(str(sample.get("text", ""))), "text"),
         ]
 
