@@ -13,7 +13,7 @@ from charrnn_tui.dashboard.panes.header import STATES
 from charrnn_tui.dashboard.spans import Line, Span
 from charrnn_tui.terminal import harmless_line
 
-_COLUMNS = (("state", 11), ("smooth", 7), ("updates", 11), ("best", 7), ("age", 10), ("text", 12))
+_COLUMNS = (("state", 11), ("smooth", 8), ("updates", 11), ("best", 8), ("age", 10), ("text", 12))
 """What stands beside the name, the most important first, and how wide it is."""
 
 _ORDER = ("state", "updates", "smooth", "best", "age", "text")

@@ -31,6 +31,8 @@ def legend_line(curves: Sequence[Curve], at: float | None, width: int, glyphs: G
     rule = "-" if glyphs == "ascii" else "━"
     names = [harmless_line(curve.name) for curve in curves]
     values = [f" {loss_of(_value(curve, at))}" for curve in curves]
+    if sum(4 + cell_len(name) + len(value) for name, value in zip(names, values, strict=True)) > width:
+        names = _without_common_beginning(names)
     room = _room(names, width - sum(4 + len(value) for value in values))
     if room < min(_SHORTEST, max(map(cell_len, names), default=0)):
         values = [""] * len(curves)
@@ -40,6 +42,23 @@ def legend_line(curves: Sequence[Curve], at: float | None, width: int, glyphs: G
         cut = name if cell_len(name) <= room else set_cell_size(name, room - 1) + "…"
         spans += [Span(f"{rule} ", curve.role), Span(cut, "text"), Span(f"{value}  ", "label")]
     return spans
+
+
+def _without_common_beginning(names: Sequence[str]) -> list[str]:
+    """Return names without the parts, up to a hyphen, that all of them begin with.
+
+    Examples
+    --------
+    >>> _without_common_beginning(["20261126-1905-tales-2", "20261126-1905-tales", "20261126-1920-play"])
+    ['1905-tales-2', '1905-tales', '1920-play']
+    """
+    parts = [name.split("-") for name in names]
+    common = 0
+    while len(names) > 1 and all(len(each) > common + 1 for each in parts):
+        if len({each[common] for each in parts}) > 1:
+            break
+        common += 1
+    return ["-".join(each[common:]) for each in parts]
 
 
 def _room(names: Sequence[str], width: int) -> int:
