@@ -104,6 +104,7 @@ class Dashboard(App[int]):
         self._event_loop: asyncio.AbstractEventLoop
         self._is_ready = False
         self._ended_by: int | None = None
+        self._known_theme = ""
 
     def get_default_screen(self) -> Screen[None]:
         """Return the screen of a run."""
@@ -118,14 +119,23 @@ class Dashboard(App[int]):
 
     def on_mount(self) -> None:
         """Take theme and keys."""
-        if self._preferences.theme in self.available_themes:
-            self.theme = self._preferences.theme
+        theme = self._preferences.theme or self._default_theme()
+        if theme in self.available_themes:
+            self.theme = theme
+        self._known_theme = self.theme
         self.theme_changed_signal.subscribe(self, self._keep_theme)
         self.set_keymap(self.keys)
         unknown = unknown_names(self.keys)
         if unknown:
             told = f"No key is called {', '.join(unknown)}; charrnn tui --keys shows the names of all keys."
             self.notify(harmless_line(told), severity="warning", timeout=10, markup=False)
+
+    def _default_theme(self) -> str:
+        """Return the theme for who has chosen none here."""
+        if "TEXTUAL_THEME" in os.environ:
+            return self.theme
+        # Of sixteen colours the terminal knows best which they are.
+        return "ansi-dark" if self.console.color_system == "standard" else "tokyo-night"
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Yield what the command palette offers: all that a key does, and what Textual has."""
@@ -142,6 +152,9 @@ class Dashboard(App[int]):
         self.call_next(self.run_action, action, screen.focused or screen)
 
     def _keep_theme(self, theme: object) -> None:
+        if self.theme == self._known_theme:  # what this began with is told too
+            return
+        self._known_theme = self.theme
         self._preferences = self._preferences.with_theme(self.theme)
         try:
             self._preferences.write()

@@ -24,6 +24,9 @@ ROLES = (
 """What a span can be; `lines--ROLE` is its class in the style sheet."""
 
 
+_SCROLLBAR = 1  # columns; it comes and goes, and text is not wrapped again for that
+
+
 class Lines(ScrollView, can_focus=True):
     """Lines of text, made elsewhere.
 
@@ -55,6 +58,11 @@ class Lines(ScrollView, can_focus=True):
         for y in range(top, min(top + height, max(len(before), len(self._shown)))):
             if y >= len(before) or y >= len(self._shown) or before[y] != self._shown[y]:
                 self.refresh_lines(y)
+
+    @property
+    def text_width(self) -> int:
+        """Columns for text, with the scrollbar's left free whether it is there or not."""
+        return max(0, self.size.width - _SCROLLBAR)
 
     @property
     def shown(self) -> list[str]:

@@ -18,10 +18,11 @@ class Preferences:
 
     Attributes
     ----------
-    theme : str
+    theme : str or None
+        None where none was chosen.
     """
 
-    theme: str = "tokyo-night"
+    theme: str | None = None
 
     @classmethod
     def read(cls) -> Preferences:

@@ -13,6 +13,7 @@ from charrnn_tui.dashboard.figures import count_of
 from charrnn_tui.dashboard.panes.pane import Pane
 from charrnn_tui.dashboard.session import RunSession
 from charrnn_tui.dashboard.spans import Line, Span
+from charrnn_tui.dashboard.stream import wrapped
 
 GROUPS = (
     ("central", "text", "zeros", "h₀ = 0"),
@@ -57,7 +58,7 @@ class GradientPane(Pane):
         """Show the checks of a run."""
         self._session = session
         checks = session.history.checks
-        self.show(list(check_lines(checks, self.chosen, self.size.width)))
+        self.show(list(check_lines(checks, self.chosen, self.text_width)))
         if checks and self.cursor is None:
             self.cursor = 1
 
@@ -141,7 +142,8 @@ def check_lines(checks: Sequence[dict[str, Any]], chosen: int | None, width: int
     else:
         yield [Span(verdict, role)]
         yield [Span(f"at {at}", "label")]
-    yield [Span("the figures are maximum relative errors", "label")]
+    for _, words in wrapped("the figures are maximum relative errors", max(1, width)):
+        yield [Span(words, "label")]
     if len(checks) > 1:
         yield []
         yield [Span("all checks", "label")]

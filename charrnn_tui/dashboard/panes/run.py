@@ -37,7 +37,7 @@ class RunPane(Pane):
     def update_from(self, session: RunSession) -> None:
         """Show a run."""
         self._session = session
-        self.show(list(run_lines(session, self._clock(), self.size.width)))
+        self.show(list(run_lines(session, self._clock(), self.text_width)))
 
     def on_resize(self) -> None:
         """Have the lines as wide as the pane."""

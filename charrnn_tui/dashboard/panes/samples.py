@@ -18,7 +18,6 @@ from charrnn_tui.dashboard.stream import Stream
 from charrnn_tui.dashboard.writer import Writer
 
 PAINTS_A_SECOND = 12
-_SCROLLBAR = 1  # comes and goes, and the text is not to be wrapped again for that
 _WRITTEN_AHEAD = 40  # characters, so that the text never waits for the network
 
 
@@ -68,7 +67,7 @@ class SamplesPane(Vertical):
 
     def on_resize(self) -> None:
         """Wrap the text to the new width."""
-        self._stream.resize(self.query_one(SampleText).size.width - _SCROLLBAR)
+        self._stream.resize(self.query_one(SampleText).text_width)
         self._show()
 
     def watch_temperature(self) -> None:
@@ -83,7 +82,7 @@ class SamplesPane(Vertical):
 
     def open(self, samples: list[dict[str, Any]]) -> None:
         """Show the last of the samples that are there already."""
-        self._stream.resize(self.query_one(SampleText).size.width - _SCROLLBAR)
+        self._stream.resize(self.query_one(SampleText).text_width)
         for sample in samples[-3:]:
             self._stream.put(*_told(sample))
         self._show()
