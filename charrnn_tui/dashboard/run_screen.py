@@ -286,7 +286,7 @@ class RunScreen(AskingScreen):
         except CharRNNError as error:
             self.tell(str(error), "warning")
             return
-        pane.begin(writer, message.prime, length)
+        pane.begin(writer, message.prime)
 
     def on_gradient_pane_opened(self, message: GradientPane.Opened) -> None:
         """Show the entries of a parameter."""

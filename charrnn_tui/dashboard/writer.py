@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import islice
+import time
+from collections.abc import Callable
 
 import numpy as np
 
 from charrnn_core.rnn.sampler import Sampler
 from charrnn_core.runs.checkpoint import newest_checkpoint
 from charrnn_core.runs.directory import RunDirectory
+
+_READ_AT_ONCE = 50  # characters of a prime
 
 
 class Writer:
@@ -22,11 +24,15 @@ class Writer:
     temperature : float
     length : int
         Characters to write.
+    clock : callable
+        Seconds on a clock that never goes back.
 
     Attributes
     ----------
     update : int
         Of the checkpoint.
+    left : int
+        Characters that are still to be written.
 
     Raises
     ------
@@ -36,14 +42,42 @@ class Writer:
         The prime holds characters that the vocabulary does not have.
     """
 
-    def __init__(self, directory: RunDirectory, prime: str, *, temperature: float, length: int) -> None:
+    def __init__(
+        self,
+        directory: RunDirectory,
+        prime: str,
+        *,
+        temperature: float,
+        length: int,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         checkpoint, _ = newest_checkpoint(directory)
         self.update = checkpoint.snapshot.update
+        self.left = length
+        self._clock = clock
         self._vocabulary = checkpoint.vocabulary
-        sampler = Sampler(checkpoint.snapshot.parameters, np.random.default_rng(), temperature=temperature)
-        sampler.feed(self._vocabulary.encode(prime).tolist())
-        self._codes: Iterator[int] = sampler.codes(length)
+        self._unread = self._vocabulary.encode(prime).tolist()
+        self._sampler = Sampler(
+            checkpoint.snapshot.parameters, np.random.default_rng(), temperature=temperature
+        )
+        self._codes = self._sampler.codes(length)  # begins at the first character, after the prime is read
 
-    def write(self, characters: int) -> str:
-        """Return the next characters, fewer at the end."""
-        return self._vocabulary.decode(list(islice(self._codes, characters)))
+    def write(self, characters: int, seconds: float) -> str:
+        """Return the next characters, at most so many, and about as many as this time is enough for.
+
+        None while the prime is still being read: the screen does not wait for a long one, nor for a large
+        network.
+        """
+        until = self._clock() + seconds
+        while self._unread:
+            self._sampler.feed(self._unread[:_READ_AT_ONCE])
+            del self._unread[:_READ_AT_ONCE]
+            if self._clock() >= until:
+                return ""
+        codes: list[int] = []
+        while len(codes) < min(characters, self.left):
+            codes.append(next(self._codes))
+            if self._clock() >= until:
+                break
+        self.left -= len(codes)
+        return self._vocabulary.decode(codes)

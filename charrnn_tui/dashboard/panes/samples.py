@@ -19,6 +19,7 @@ from charrnn_tui.dashboard.writer import Writer
 
 PAINTS_A_SECOND = 12
 _WRITTEN_AHEAD = 40  # characters, so that the text never waits for the network
+_WRITING_SECONDS = 0.008  # of each paint, so that a key never waits for it
 
 
 class SampleText(Lines):
@@ -53,7 +54,7 @@ class SamplesPane(Vertical):
         self.border_title = "Samples"
         self._stream = Stream()
         self._writer: Writer | None = None
-        self._writing = 0  # characters that the writer may still write
+        self._held: list[dict[str, Any]] = []  # samples that came while it writes
 
     def compose(self) -> ComposeResult:
         """Make text and box."""
@@ -90,22 +91,23 @@ class SamplesPane(Vertical):
     def add(self, sample: dict[str, Any]) -> None:
         """Let a sample appear."""
         if self._writer is not None:  # what was begun here is written to its end before another begins
-            self._stream.extend(self._writer.write(self._writing))
-            self._writer = None
-        self._stream.add(*_told(sample))
+            self._held.append(sample)
+        else:
+            self._stream.add(*_told(sample))
 
-    def begin(self, writer: Writer, prime: str, length: int) -> None:
+    def begin(self, writer: Writer, prime: str) -> None:
         """Let a network of its own go on from a beginning."""
-        self._writer, self._writing = writer, length
+        self._writer = writer
         self._stream.add(f"update {writer.update:,} · yours · temperature {self.temperature:g}", prime, "")
 
     def _paint(self) -> None:
         if self._writer is not None and self._stream.waiting < _WRITTEN_AHEAD:
-            text = self._writer.write(min(_WRITTEN_AHEAD, self._writing))
-            self._writing -= len(text)
-            self._stream.extend(text)
-            if not text or not self._writing:
+            self._stream.extend(self._writer.write(_WRITTEN_AHEAD, _WRITING_SECONDS))
+            if not self._writer.left:
                 self._writer = None
+                for sample in self._held:
+                    self._stream.add(*_told(sample))
+                self._held.clear()
         if self._stream.advance(1 / PAINTS_A_SECOND):
             self._show()
 
