@@ -282,7 +282,7 @@ class Terminal:
     def begins(self, key: str) -> None:
         """Press the key of a box, and wait until typing goes into it."""
         self.type(key)
-        until(lambda: "Find" in self.foot and "Sample" not in self.foot, lambda: self.text)
+        until(lambda: "Esc Leave" in self.foot, lambda: self.text)
 
     def stops(self) -> int:
         """Stop the run as a user does, and return the exit code."""

@@ -17,6 +17,7 @@ pytestmark = pytest.mark.skipif(
 from charrnn_core.training.settings import Settings  # noqa: E402
 from charrnn_core.training.state import bucket_width  # noqa: E402
 from charrnn_tui.dashboard.app import Dashboard  # noqa: E402
+from charrnn_tui.dashboard.preferences import Preferences  # noqa: E402
 from charrnn_tui.dashboard.session import RunSession  # noqa: E402
 
 SIZES = {"80x24": (80, 24), "120x40": (120, 40), "60x20": (60, 20), "40x14": (40, 14)}
@@ -146,7 +147,9 @@ def dashboard(tmp_path, monkeypatch):
         file = path / "checkpoints" / f"{kind}.safetensors"
         file.write_bytes(b"x" * 185_000)
         os.utime(file, (NOW - age, NOW - age))
-    return Dashboard(RunSession.of(path), None, clock=lambda: NOW)
+    # Without a choice the theme is that for the colours of the terminal that the tests run in.
+    chosen = Preferences("tokyo-night")
+    return Dashboard(RunSession.of(path), None, clock=lambda: NOW, preferences=chosen)
 
 
 @pytest.mark.parametrize("size", SIZES)

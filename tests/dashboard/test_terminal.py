@@ -528,7 +528,7 @@ def test_a_log_that_was_edited_by_hand_is_shown(
     terminal.gone("╭─ update ")
     terminal.begins("/")
     terminal.type("x\r")
-    terminal.shows("s Sample")
+    terminal.shows("r Resume")
     terminal.type("q")
     assert terminal.ends() == 0
     assert terminal.restored
