@@ -16,12 +16,13 @@ from charrnn_core.training.settings import FIELDS
 from charrnn_tui.dashboard.box import Box
 from charrnn_tui.dashboard.figures import count_of, loss_of
 from charrnn_tui.dashboard.session import RunSession
+from charrnn_tui.dashboard.steady import SteadySize
 from charrnn_tui.terminal import harmless_line
 
 _SLOWER = 0.5
 
 
-class DivergedScreen(ModalScreen[list[str]]):
+class DivergedScreen(SteadySize, ModalScreen[list[str]]):
     """Explains what happened, and gives the options of `charrnn resume` with which the run goes on.
 
     Parameters

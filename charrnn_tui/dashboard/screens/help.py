@@ -12,12 +12,13 @@ from textual.screen import ModalScreen
 
 from charrnn_tui.dashboard.lines import Lines
 from charrnn_tui.dashboard.spans import Line, Span
+from charrnn_tui.dashboard.steady import SteadySize
 
 _KEYS = 11
 _COLUMN = 50
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(SteadySize, ModalScreen[None]):
     """What each key does, for the whole screen and for the panes.
 
     Parameters

@@ -10,10 +10,12 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Label
 
+from charrnn_tui.dashboard.steady import SteadySize
+
 Leaving = Literal["stop", "detach", "stay"]
 
 
-class LeavingScreen(ModalScreen[Leaving]):
+class LeavingScreen(SteadySize, ModalScreen[Leaving]):
     """Asks whether to stop the run, to leave it training, or to stay."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

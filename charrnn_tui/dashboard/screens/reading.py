@@ -14,12 +14,13 @@ from charrnn_core.rnn.parameters import PARAMETER_NAMES
 from charrnn_tui.dashboard.figures import count_of, loss_of
 from charrnn_tui.dashboard.lines import Lines
 from charrnn_tui.dashboard.spans import Line, Span
+from charrnn_tui.dashboard.steady import SteadySize
 from charrnn_tui.dashboard.stream import wrapped
 
 _CLOSE = Binding("escape,q,enter", "dismiss", "Close")
 
 
-class SampleScreen(ModalScreen[None]):
+class SampleScreen(SteadySize, ModalScreen[None]):
     """One sample in full, with the others a key away; or two beside each other.
 
     Parameters
@@ -82,7 +83,7 @@ class SampleScreen(ModalScreen[None]):
             column.show(lines)
 
 
-class EntriesScreen(ModalScreen[None]):
+class EntriesScreen(SteadySize, ModalScreen[None]):
     """What was compared of one parameter: analytic and numeric value of each entry, the worst first.
 
     Parameters
