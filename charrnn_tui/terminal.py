@@ -60,6 +60,11 @@ def harmless_line(text: str) -> str:
 _PLAIN = ("", "dumb", "unknown")
 
 
+def has_utf8(stream: TextIO | None) -> bool:
+    """Return whether a stream takes all characters."""
+    return stream is not None and (stream.encoding or "").lower().replace("-", "") == "utf8"
+
+
 class OutputError(Exception):
     """Standard output cannot be written.
 
@@ -106,14 +111,18 @@ def is_rich(stream: TextIO | None) -> bool:
 def say(text: str, stream: TextIO | None) -> bool:
     """Write text for people to a stream, and return whether it could be written.
 
-    What its encoding lacks becomes a question mark. A stream that is closed or broken is no reason to stop
+    Where it lacks characters it gets similar ones. A stream that is closed or broken is no reason to stop
     what the text is about.
     """
     if stream is None:
         return False
-    encoding = stream.encoding or "utf-8"
+    shown = harmless(text)
+    if not (shown.isascii() or has_utf8(stream)):
+        from charrnn_tui.ascii import to_ascii
+
+        shown = to_ascii(shown)
     try:
-        stream.write(harmless(text).encode(encoding, "replace").decode(encoding))
+        stream.write(shown)
         stream.flush()
     except (OSError, ValueError):  # ValueError: closed
         return False
