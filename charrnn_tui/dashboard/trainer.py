@@ -75,6 +75,7 @@ class OwnedTrainer:
             env={**os.environ, "TERM": "dumb"},
         )
         self._told = {"out": b"", "err": b""}
+        self._at_end = {"out": False, "err": False}
         for stream in (self._process.stdout, self._process.stderr):
             assert stream is not None
             os.set_blocking(stream.fileno(), False)
@@ -92,8 +93,9 @@ class OwnedTrainer:
     def run_path(self) -> Path | None:
         """Return the path of the run directory, once the trainer has said it."""
         self._read()
-        line, newline, _ = self._told["out"].partition(b"\n")
-        return Path(os.fsdecode(line)) if newline else None
+        # A name may have newlines in it; but the trainer says nothing more here, and lets go of the pipe.
+        path, newline = self._told["out"][:-1], self._told["out"][-1:]
+        return Path(os.fsdecode(path)) if self._at_end["out"] and newline == b"\n" else None
 
     def error(self) -> str:
         """Return what the trainer said went wrong."""
@@ -122,5 +124,6 @@ class OwnedTrainer:
                 except BlockingIOError:
                     break
                 if not block:
+                    self._at_end[name] = True
                     break
                 self._told[name] += block
