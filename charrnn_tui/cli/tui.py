@@ -6,8 +6,6 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +14,7 @@ import typer
 from charrnn_core.errors import RunFailedError, UsageError
 from charrnn_core.training.settings import DEFAULT_PRESET, Settings, Value, option_name
 from charrnn_tui.cli.options import Runs, Subject, with_settings
-from charrnn_tui.terminal import harmless_line, is_rich, put, say
+from charrnn_tui.terminal import harmless_line, has_utf8, is_rich, put, say
 
 if TYPE_CHECKING:
     from charrnn_tui.dashboard.app import Dashboard
@@ -114,7 +112,7 @@ def _glyphs(charts: str) -> GlyphSet:
         return known[charts]
     if charts != "auto":
         raise UsageError(f"--charts {charts} is not possible; allowed is auto, {', '.join(known)}")
-    if (sys.stdout.encoding or "").lower().replace("-", "") != "utf8":
+    if not has_utf8(sys.stdout):
         return "ascii"
     # The console of Linux has a font of 512 characters, and braille is not among them.
     return "block" if os.environ.get("TERM") == "linux" else "braille"
@@ -130,30 +128,10 @@ def _show(path: Path | None, arguments: list[str] | None, glyphs: GlyphSet, runs
     from charrnn_tui.dashboard.app import Dashboard
     from charrnn_tui.dashboard.session import RunSession
 
-    if 0 in os.get_terminal_size(1):  # a terminal that does not know its size
-        os.environ.update(COLUMNS="80", LINES="24")
     session = None if path is None else RunSession.of(path)
     app = Dashboard(session, trainer, runs=runs, glyphs=glyphs, preferences=Preferences.read(), keymap=keymap)
-    with _stderr_on_terminal():
-        app.run()
-    if app.last_resort is not None:
-        app.last_resort.cancel()
+    app.run_here()
     return _left(app)
-
-
-@contextmanager
-def _stderr_on_terminal() -> Iterator[None]:
-    """Let stderr be the terminal while the screen is there: that is what the toolkit paints on."""
-    if sys.stderr is not None and sys.stderr.isatty():
-        yield
-        return
-    kept = os.dup(2)
-    os.dup2(1, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _left(app: Dashboard) -> int:

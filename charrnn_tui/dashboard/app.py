@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
-import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import FrameType
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from rich.console import RenderableType
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from charrnn_tui.ascii import KEYS
+from charrnn_tui.dashboard.driver import TerminalDriver
 from charrnn_tui.dashboard.keymap import unknown_names
 from charrnn_tui.dashboard.preferences import Preferences
 from charrnn_tui.dashboard.renderables.canvas import GlyphSet
 from charrnn_tui.dashboard.run_screen import RunScreen
 from charrnn_tui.dashboard.session import RunSession
+from charrnn_tui.dashboard.signals import ENDING, Signals
+from charrnn_tui.dashboard.steady import Palette
 from charrnn_tui.dashboard.trainer import OwnedTrainer
 from charrnn_tui.terminal import harmless_line
-
-_END_SECONDS = 2.0
-_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 class Dashboard(App[int]):
@@ -58,8 +56,6 @@ class Dashboard(App[int]):
         The run was left training.
     keys : dict of str to str
         The user's keys.
-    last_resort : Timer or None
-        Ends the process soon after a signal, unless it is cancelled.
     stopping : list of OwnedTrainer
         Processes of runs that were stopped for another one, and may still save.
     """
@@ -89,7 +85,7 @@ class Dashboard(App[int]):
         clock: Callable[[], float] = time.time,
         runs: Path = Path("runs"),
     ) -> None:
-        super().__init__()
+        super().__init__(driver_class=TerminalDriver)
         self.session = session
         self.glyphs: GlyphSet = glyphs
         self.clock = clock
@@ -100,10 +96,8 @@ class Dashboard(App[int]):
         self.detached = False
         self._preferences = preferences or Preferences()
         self.keys = keymap or {}
-        self.last_resort: threading.Timer | None = None
-        self._event_loop: asyncio.AbstractEventLoop
+        self._signals: Signals | None = None
         self._is_ready = False
-        self._ended_by: int | None = None
         self._known_theme = ""
 
     def get_default_screen(self) -> Screen[None]:
@@ -111,11 +105,9 @@ class Dashboard(App[int]):
         return RunScreen()
 
     def on_load(self) -> None:
-        """Take signals, before the terminal is changed."""
-        self._event_loop = asyncio.get_running_loop()
-        for number in _SIGNALS:
-            if signal.getsignal(number) != signal.SIG_IGN:
-                signal.signal(number, self._signalled)
+        """Obey signals, before the terminal is changed."""
+        if self._signals is not None:
+            self._signals.tell(self._hear)
 
     def on_mount(self) -> None:
         """Take theme and keys."""
@@ -148,6 +140,22 @@ class Dashboard(App[int]):
                 )
         yield from super().get_system_commands(screen)
 
+    def get_key_display(self, binding: Binding) -> str:
+        """Return how a key is called."""
+        return self.key_name(super().get_key_display(binding))
+
+    def key_name(self, shown: str) -> str:
+        """Return how a key is called: by a sign, or by its name where the terminal has no signs."""
+        if isinstance(self._driver, TerminalDriver) and self._driver.is_ascii:
+            for sign, name in KEYS.items():
+                shown = shown.replace(sign, name)
+        return shown
+
+    def action_command_palette(self) -> None:
+        """Show the command palette."""
+        if not any(isinstance(screen, Palette) for screen in self.screen_stack):
+            self.push_screen(Palette(id="--command-palette"))
+
     def _run_for(self, screen: Screen[object], action: str) -> None:
         self.call_next(self.run_action, action, screen.focused or screen)
 
@@ -168,18 +176,34 @@ class Dashboard(App[int]):
         if isinstance(self.screen, RunScreen):
             self.screen.action_leave()
 
-    def _signalled(self, number: int, frame: FrameType | None) -> None:
-        if self.last_resort is None:
-            # Where the terminal is gone or does not read, the toolkit waits for it, perhaps for ever.
-            self.last_resort = threading.Timer(_END_SECONDS, os._exit, (128 + number,))
-            self.last_resort.daemon = True
-            self.last_resort.start()
-        self._event_loop.call_soon_threadsafe(self._end_by, number)
+    def run_here(self) -> int:
+        """Run in the terminal of this process, leave it as it was, and return the exit code."""
+        with Signals(self._restore) as self._signals:
+            self.run()
+        return self.return_code or 0
 
-    def _end_by(self, number: int) -> None:
-        self._ended_by = number
-        if self._is_ready:
-            self.exit(return_code=128 + number)
+    def _hear(self, number: int) -> None:
+        driver = self._driver
+        if number in ENDING:
+            if self._is_ready:
+                self.exit(return_code=128 + number)
+        elif isinstance(driver, TerminalDriver):
+            if number == signal.SIGTSTP:
+                driver.stop_process()
+            elif number == signal.SIGCONT:
+                driver.continue_process()
+
+    def _restore(self) -> None:
+        if isinstance(self._driver, TerminalDriver):
+            self._driver.restore()
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        """Paint, unless the terminal is still busy with what was painted before."""
+        if not isinstance(self._driver, TerminalDriver) or self._driver.lets_through(self._paint_all):
+            super()._display(screen, renderable)
+
+    def _paint_all(self) -> None:
+        self.refresh()
 
     def on_ready(self) -> None:
         """Obey a signal that came before there was a screen to leave."""
@@ -188,8 +212,8 @@ class Dashboard(App[int]):
         # stop the screen for 30 ms, now and then; what comes from now on is little, and looked through often.
         gc.freeze()
         gc.collect()
-        if self._ended_by is not None:
-            self.exit(return_code=128 + self._ended_by)
+        if self._signals is not None and self._signals.ended_by is not None:
+            self.exit(return_code=128 + self._signals.ended_by)
 
     def open_run(self, path: Path, trainer: OwnedTrainer | None = None) -> RunSession:
         """Show the run in a directory in place of the one before.

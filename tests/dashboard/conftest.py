@@ -44,6 +44,9 @@ _SEQUENCE = re.compile(
 """All that a dashboard has to say to a terminal besides text; titles, clipboard and sounds are not in it."""
 
 
+_BEGUN = r"\x1b(\[[?<>\d;:$]*|\]2?2?;?[a-z-]*)?"
+
+
 class Screen:
     """What a terminal that gets these bytes shows; and what in them it should never have got.
 
@@ -92,7 +95,9 @@ class Screen:
             if found is not None:
                 self._obey(found)
                 place = found.end()
-            elif re.fullmatch(r"\x1b(\[[?<>\d;:$]*|\]2?2?;?[a-z-]*)?", text[place : place + 40]):
+            elif cancelled := re.match(_BEGUN + r"\x18", text[place : place + 40]):
+                place += cancelled.end() - 1
+            elif re.fullmatch(_BEGUN, text[place : place + 40]):
                 return text[place:]
             else:
                 self.strangers.append(repr(text[place : place + 20]))
@@ -116,10 +121,12 @@ class Screen:
 
     def _write(self, text: str) -> None:
         if 1049 not in self.modes:
-            self.plain += text
+            self.plain += text.replace("\x18", "")
         for character in text:
             if character == "\r":
                 self.x = 0
+            elif character == "\x18":
+                pass  # what was begun before is cancelled
             elif character == "\n":
                 self.y += 1
             elif character == "\t" or harmless(character) != character:
@@ -207,6 +214,7 @@ class Terminal:
 
     where: Path
     master: int
+    name: str
     process: subprocess.Popen[bytes]
     before: list[Any]
     screen: Screen
@@ -297,6 +305,21 @@ class Terminal:
             self.screen.resize(lines, columns)
         termios.tcsetwinsize(self.master, (lines, columns))
 
+    def hangs(self) -> None:
+        """Read no more, until the program has written all that the terminal takes."""
+        self.held = True
+        descriptor = os.open(self.name, os.O_WRONLY | os.O_NOCTTY)
+        paints = 0
+
+        def is_full() -> bool:
+            nonlocal paints
+            paints += 1
+            self.resize(30 + paints % 9, 100 + paints % 7)
+            return not select.select([], [descriptor], [], 0)[1]
+
+        until(is_full)
+        os.close(descriptor)
+
     def close(self) -> None:
         """Close the terminal's window."""
         if not self._closed:
@@ -366,8 +389,10 @@ class Dashboards:
             # Hanging up reaches those whose controlling terminal it is.
             preexec_fn=lambda: fcntl.ioctl(1, termios.TIOCSCTTY, 0),
         )
+        name = os.ttyname(slave)
         os.close(slave)
-        terminal = Terminal(self.where, master, process, before, Screen(*(size if all(size) else (24, 80))))
+        screen = Screen(*(size if all(size) else (24, 80)))
+        terminal = Terminal(self.where, master, name, process, before, screen)
         terminal.start()
         self._terminals.append(terminal)
         return terminal

@@ -19,6 +19,7 @@ import pytest
 from charrnn_core.runs.checkpoint import read_checkpoint
 
 SMALL = ["--hidden", "8", "--seq-length", "5", "--sample-length", "40"]
+PATIENCE = 20.0
 SIGNALS = [signal.SIGTERM, signal.SIGHUP, signal.SIGINT]
 
 HOSTILE = (
@@ -290,24 +291,40 @@ def test_a_terminal_that_is_closed_ends_the_dashboard_and_the_trainer_saves(
     assert is_saved(run)
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks /proc how much a process has done")
-def test_a_terminal_that_hangs_and_then_is_closed(book: Any, until: Any, thorough: bool) -> None:
-    if not thorough:
-        pytest.skip("now and then it does not end: not for the gate until that is understood")
+def test_a_terminal_that_hangs_and_then_is_closed(book: Any) -> None:
     terminal, run = book
-    terminal.held = True
-    done = [""] * 40
-
-    def waits() -> bool:
-        """Whether nothing was done in the last 40 looks: all that may wait to be written is written."""
-        terminal.resize(30 + len(done) % 9, 100 + len(done) % 7)
-        done.append(Path(f"/proc/{terminal.process.pid}/stat").read_text().split()[13])
-        return len(set(done[-40:])) == 1
-
-    until(waits)
+    terminal.hangs()
     terminal.close()
     assert terminal.ends() == 128 + signal.SIGHUP
     run.done()
+    assert run.ended["reason"] == "owner gone"
+    assert is_saved(run)
+
+
+def test_a_terminal_that_hangs_holds_up_nothing_and_is_painted_when_it_goes_on(book: Any, until: Any) -> None:
+    terminal, run = book
+    terminal.hangs()
+    terminal.type(" ")
+    asked(until, run, "pause")
+    terminal.held = False
+    terminal.shows("paused", "Loss")
+    assert terminal.stops() == 0
+    assert terminal.restored
+    assert not terminal.screen.strangers
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_while_the_terminal_hangs(book: Any, number: signal.Signals) -> None:
+    terminal, run = book
+    terminal.hangs()
+    terminal.process.send_signal(number)
+    assert terminal.process.wait(PATIENCE) == 128 + number
+    run.done()
+    assert is_saved(run)
+    terminal.held = False
+    assert terminal.ends() == 128 + number
+    assert terminal.restored
+    assert not terminal.said
 
 
 def test_a_dashboard_that_is_killed_loses_nothing(book: Any, dashboard: Any) -> None:
@@ -324,21 +341,8 @@ def test_a_dashboard_that_is_killed_loses_nothing(book: Any, dashboard: Any) -> 
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks /proc whether a process is stopped")
-@pytest.mark.parametrize(
-    "number",
-    [
-        signal.SIGTSTP,
-        pytest.param(
-            signal.SIGSTOP,
-            marks=pytest.mark.xfail(strict=True, reason="Textual enters the screen a second time at SIGCONT"),
-        ),
-    ],
-)
-def test_stopped_by_a_signal_and_continued(
-    book: Any, until: Any, number: signal.Signals, thorough: bool
-) -> None:
-    if number == signal.SIGTSTP and not thorough:
-        pytest.skip("one time in five the toolkit does not stop: not for the gate until that is understood")
+@pytest.mark.parametrize("number", [signal.SIGTSTP, signal.SIGSTOP])
+def test_stopped_by_a_signal_and_continued(book: Any, until: Any, number: signal.Signals) -> None:
     terminal, run = book
     terminal.process.send_signal(number)
     until(lambda: " T " in Path(f"/proc/{terminal.process.pid}/stat").read_text(encoding="utf-8"))
@@ -369,9 +373,7 @@ def test_300_resizes(book: Any) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5)])
-def test_it_starts_in_a_tiny_terminal(dashboard: Any, size: tuple[int, int], thorough: bool) -> None:
-    if not thorough:
-        pytest.skip("now and then nothing but borders is painted: not for the gate until that is understood")
+def test_it_starts_in_a_tiny_terminal(dashboard: Any, size: tuple[int, int]) -> None:
     terminal = dashboard("book.txt", *SMALL, size=size)
     run = terminal.run()
     run.goes_on()
@@ -381,11 +383,11 @@ def test_it_starts_in_a_tiny_terminal(dashboard: Any, size: tuple[int, int], tho
     assert run.ended["reason"] == "stopped"
 
 
-def test_a_terminal_that_does_not_know_its_size_gets_80_columns(dashboard: Any, thorough: bool) -> None:
-    if not thorough:
-        pytest.skip("as in a tiny terminal")
+def test_a_terminal_that_does_not_know_its_size_gets_80_columns(dashboard: Any) -> None:
     terminal = dashboard("book.txt", *SMALL, size=(0, 0))
-    terminal.shows("● training")
+    terminal.shows("● training", f"╭─ Loss {'─' * 30}")
+    terminal.resize(40, 120)  # now it does
+    terminal.shows("● training", f"╭─ Loss {'─' * 50}")
     assert terminal.stops() == 0
 
 
@@ -613,7 +615,6 @@ def test_what_is_pasted_reaches_the_terminal_harmlessly(book: Any, box: str) -> 
     assert not terminal.screen.strangers
 
 
-@pytest.mark.xfail(strict=True, reason="run_path ends at the first newline")
 def test_a_folder_with_a_newline_in_its_name(dashboard: Any) -> None:
     terminal = dashboard("book.txt", *SMALL, "--updates", "50", "--runs", "a\nb\x1b[31m")
     terminal.shows("■ ended")
@@ -703,16 +704,36 @@ def assert_grey(seen: bytes) -> None:
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
-@pytest.mark.xfail(
-    strict=True, reason="only charts are ASCII; borders and symbols are written as escapes of Python"
-)
-def test_where_utf_8_is_missing_ascii_is_sent(dashboard: Any) -> None:
-    terminal = dashboard("book.txt", *SMALL, "--updates", "100", **ASCII)
-    terminal.shows("ended", "Loss")
+@pytest.mark.parametrize("size", [(24, 80), (40, 120)])
+def test_where_utf_8_is_missing_ascii_is_sent(dashboard: Any, size: tuple[int, int]) -> None:
+    terminal = dashboard("book.txt", *SMALL, "--updates", "100", size=size, **ASCII)
+    terminal.shows("# ended", "+- Loss -----", "v U")
+    rows = terminal.text.split("\n")
+    assert {len(row) for row in rows} == {size[1]}
+    # One column for one column: the borders of the panes stand below each other.
+    top, *below = rows[1:]
+    assert top.startswith("+- Loss") and top.endswith("-+")
+    assert below[0][0] == below[1][0] == below[0][-1] == below[1][-1] == "|"
+    terminal.type("?")
+    terminal.shows("+- Keys ---", "Everywhere")
+    terminal.type("\x1b")
+    terminal.gone("+- Keys ---")
+    terminal.focuses("5")
     terminal.type("q")
     assert terminal.ends() == 0
     assert terminal.seen.isascii()
     assert b"\\u" not in terminal.seen
+    assert len(terminal.said) == 3
+
+
+def test_what_ascii_has_no_sign_for_is_a_question_mark_for_each_of_its_columns(dashboard: Any) -> None:
+    (dashboard.where / "wide.txt").write_text("文字の練習 한국어 🙂 é z\u0351 ❤️ ±½…\n" * 60, encoding="utf-8")
+    terminal = dashboard("wide.txt", *SMALL, "--updates", "100", "--learning-rate", "1e-6", **ASCII)
+    terminal.shows("# ended", "??")
+    assert {row[-1] for row in terminal.text.split("\n")[1:3]} <= {"+", "|"}
+    terminal.type("q")
+    assert terminal.ends() == 0
+    assert terminal.seen.isascii()
 
 
 # -- the same training, and its failures -------------------------------------------------------------------

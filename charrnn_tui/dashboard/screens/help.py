@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -13,6 +13,9 @@ from textual.screen import ModalScreen
 from charrnn_tui.dashboard.lines import Lines
 from charrnn_tui.dashboard.spans import Line, Span
 from charrnn_tui.dashboard.steady import SteadySize
+
+if TYPE_CHECKING:
+    from charrnn_tui.dashboard.app import Dashboard
 
 _KEYS = 11
 _COLUMN = 50
@@ -58,6 +61,7 @@ class HelpScreen(SteadySize, ModalScreen[None]):
             if isinstance(binding, Binding) and binding.description:
                 key = self._keymap.get(binding.id or "", binding.key)
                 shown = binding.key_display if binding.key_display and key == binding.key else _named(key)
+                shown = cast("Dashboard", self.app).key_name(shown)
                 told = binding.tooltip or binding.description
                 yield [Span(f"{shown:>{_KEYS}}  ", "key"), Span(told, "text")]
         yield []
