@@ -223,6 +223,7 @@ class Terminal:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _reader: threading.Thread | None = None
     _closed: bool = False
+    _reads: bool = True
 
     def start(self) -> None:
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -232,7 +233,8 @@ class Terminal:
         rest, decode = "", codecs.getincrementaldecoder("utf-8")("surrogateescape").decode
         # A read that waits would hold the terminal open when it is closed.
         while not self._closed:
-            if not select.select([] if self.held else [self.master], [], [], 0.02)[0]:
+            self._reads = not self.held
+            if not select.select([self.master] if self._reads else [], [], [], 0.02)[0]:
                 continue
             try:
                 block = os.read(self.master, 65536)
@@ -308,6 +310,7 @@ class Terminal:
     def hangs(self) -> None:
         """Read no more, until the program has written all that the terminal takes."""
         self.held = True
+        until(lambda: not self._reads)
         descriptor = os.open(self.name, os.O_WRONLY | os.O_NOCTTY)
         paints = 0
 
@@ -359,6 +362,7 @@ class Dashboards:
 
     def __init__(self, where: Path) -> None:
         self.where = where
+        self.program = PROGRAM
         self._terminals: list[Terminal] = []
 
     def environment(self, **changes: str) -> dict[str, str]:
@@ -379,7 +383,7 @@ class Dashboards:
         termios.tcsetwinsize(slave, size)
         before = termios.tcgetattr(slave)
         process = subprocess.Popen(
-            [*PROGRAM, "tui", *arguments],
+            [*self.program, "tui", *arguments],
             cwd=self.where,
             env=self.environment(**changes),
             stdin=slave if stdin is None else stdin,

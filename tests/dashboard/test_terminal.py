@@ -271,6 +271,27 @@ def test_a_signal_while_a_question_is_asked(book: Any) -> None:
     run.done()
 
 
+def test_a_terminal_that_is_closed_while_a_question_is_asked(book: Any) -> None:
+    terminal, run = book
+    terminal.type("q")
+    terminal.shows("Stop training?")
+    terminal.close()
+    assert terminal.ends() == 128 + signal.SIGHUP
+    run.done()
+    assert is_saved(run)
+
+
+def test_a_second_signal_changes_nothing(book: Any) -> None:
+    terminal, run = book
+    terminal.process.terminate()
+    terminal.process.terminate()
+    # Once the terminal is left, and there are but words to say, it ends as any program does.
+    assert terminal.ends() in (128 + signal.SIGTERM, -signal.SIGTERM)
+    assert terminal.restored
+    run.done()
+    assert is_saved(run)
+
+
 def test_a_signal_at_the_first_paint(dashboard: Any, until: Any) -> None:
     for _ in range(3):
         terminal = dashboard("book.txt", *SMALL)
@@ -278,6 +299,37 @@ def test_a_signal_at_the_first_paint(dashboard: Any, until: Any) -> None:
         terminal.process.terminate()
         assert terminal.ends() == 128 + signal.SIGTERM
         assert terminal.restored
+
+
+def test_a_terminal_that_is_closed_at_the_first_paint(dashboard: Any, until: Any) -> None:
+    for word in (b"\x1b[?1049h", b"Loss"):
+        terminal = dashboard("book.txt", *SMALL)
+        until(lambda at=terminal, word=word: word in at.seen)
+        terminal.close()
+        assert terminal.ends() == 128 + signal.SIGHUP
+
+
+@pytest.mark.parametrize("keys", ["q", "qq", "\x03\x03"])
+def test_leaving_at_the_first_paint(dashboard: Any, until: Any, keys: str) -> None:
+    terminal = dashboard("book.txt", *SMALL)
+    until(lambda: b"\x1b[?1049h" in terminal.seen)
+    terminal.type(keys)
+    assert terminal.ends() in (0, 128 + signal.SIGINT)
+    assert terminal.restored
+    for log in dashboard.where.glob("runs/*/events.jsonl"):
+        until(lambda at=log: b'"ended"' in at.read_bytes())
+
+
+def test_without_a_signal_a_terminal_that_is_closed_is_noticed_too(dashboard: Any) -> None:
+    # As for what `nohup` starts, and for whatever is not in the foreground of its terminal.
+    dashboard.program = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *dashboard.program]
+    terminal = dashboard("book.txt", *SMALL)
+    terminal.shows("● training")
+    run = terminal.run()
+    terminal.close()
+    assert terminal.ends() == 128 + signal.SIGHUP
+    run.done()
+    assert is_saved(run)
 
 
 def test_a_terminal_that_is_closed_ends_the_dashboard_and_the_trainer_saves(
@@ -346,15 +398,25 @@ def test_stopped_by_a_signal_and_continued(book: Any, until: Any, number: signal
     terminal, run = book
     terminal.process.send_signal(number)
     until(lambda: " T " in Path(f"/proc/{terminal.process.pid}/stat").read_text(encoding="utf-8"))
-    assert terminal.restored or number == signal.SIGSTOP
+    if number == signal.SIGTSTP:
+        until(lambda: terminal.restored)
     run.goes_on()
+    terminal.screen.resize(40, 120)  # what others have written there meanwhile is not known
     terminal.process.send_signal(signal.SIGCONT)
+    terminal.shows("● training", "╭─ Loss", "╭─ Evolution", "q Quit")
     assert terminal.stops() == 0
     assert terminal.restored
     run.done()
 
 
 # -- sizes -------------------------------------------------------------------------------------------------
+
+
+def test_the_size_is_the_terminals_own(dashboard: Any, until: Any) -> None:
+    terminal = dashboard("book.txt", *SMALL, size=(24, 80), COLUMNS="120", LINES="40")
+    terminal.shows("● training")
+    until(lambda: terminal.text.split("\n")[1].endswith("╮"))
+    assert terminal.stops() == 0
 
 
 def test_300_resizes(book: Any) -> None:
@@ -657,6 +719,16 @@ def test_a_text_from_a_pipe_is_watched_on_the_terminal(dashboard: Any, tmp_path:
     run = terminal.run()
     assert terminal.stops() == 0
     assert (run.path / "corpus.txt").exists()
+
+
+def test_stderr_may_be_closed(dashboard: Any) -> None:
+    dashboard.program = ["sh", "-c", 'exec "$@" 2>&-', "sh", *dashboard.program]
+    terminal = dashboard("book.txt", *SMALL, "--updates", "100")
+    terminal.shows("■ ended")
+    terminal.type("q")
+    assert terminal.ends() == 0
+    assert terminal.restored
+    assert len(terminal.said) == 3
 
 
 def test_stderr_in_a_file_stays_empty(dashboard: Any, tmp_path: Path) -> None:

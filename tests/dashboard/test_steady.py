@@ -1,0 +1,58 @@
+"""Screens keep to the size that the terminal has now."""
+
+from __future__ import annotations
+
+import asyncio
+import pkgutil
+from collections.abc import Iterator
+from importlib import import_module
+
+from textual.events import Resize
+from textual.geometry import Size
+from textual.screen import Screen
+
+import charrnn_tui.dashboard
+from charrnn_tui.dashboard.app import Dashboard
+from charrnn_tui.dashboard.steady import Palette, SteadySize
+
+
+def screens(base: type) -> Iterator[type]:
+    for screen in base.__subclasses__():
+        yield screen
+        yield from screens(screen)
+
+
+def test_every_screen_is_steady() -> None:
+    for module in pkgutil.walk_packages(charrnn_tui.dashboard.__path__, "charrnn_tui.dashboard."):
+        import_module(module.name)
+    ours = {screen for screen in screens(Screen) if screen.__module__.startswith("charrnn_tui.")}
+    assert Palette in ours
+    assert [screen.__name__ for screen in ours if not issubclass(screen, SteadySize)] == []
+
+
+def test_a_size_that_the_terminal_had_before_is_not_acted_upon() -> None:
+    async def play() -> None:
+        app = Dashboard(None, None)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await pilot.pause()
+            for screen in app.screen_stack:
+                screen.post_message(Resize(Size(1, 1), Size(1, 1)))
+            await pilot.pause()
+            assert {screen.size for screen in app.screen_stack} == {Size(80, 24)}
+            await pilot.resize_terminal(100, 30)
+            await pilot.pause()
+            assert {screen.size for screen in app.screen_stack} == {Size(100, 30)}
+
+    asyncio.run(play())
+
+
+def test_the_command_palette_opens_once() -> None:
+    async def play() -> None:
+        app = Dashboard(None, None)
+        async with app.run_test(size=(80, 24)) as pilot:
+            app.action_command_palette()
+            app.action_command_palette()
+            await pilot.pause()
+            assert [type(screen) for screen in app.screen_stack].count(Palette) == 1
+
+    asyncio.run(play())
