@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import time
 from collections.abc import Callable, Iterable
@@ -176,22 +177,24 @@ class Dashboard(App[int]):
         if isinstance(self.screen, RunScreen):
             self.screen.action_leave()
 
-    def run_here(self) -> int:
-        """Run in the terminal of this process, leave it as it was, and return the exit code."""
+    def run_here(self) -> None:
+        """Run in the terminal of this process, and leave it as it was."""
         with Signals(self._restore) as self._signals:
             self.run()
-        return self.return_code or 0
 
     def _hear(self, number: int) -> None:
-        driver = self._driver
+        driver, signals = self._driver, self._signals
         if number in ENDING:
             if self._is_ready:
                 self.exit(return_code=128 + number)
-        elif isinstance(driver, TerminalDriver):
+        elif isinstance(driver, TerminalDriver) and signals is not None and signals.ended_by is None:
             if number == signal.SIGTSTP:
-                driver.stop_process()
+                driver.leave()
+                signals.stop_process()
+            elif number == signal.SIGCONT and driver.is_in_background:
+                signals.stop_process()
             elif number == signal.SIGCONT:
-                driver.continue_process()
+                driver.come_back()
 
     def _restore(self) -> None:
         if isinstance(self._driver, TerminalDriver):

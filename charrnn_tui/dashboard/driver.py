@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _COLUMNS, _LINES = 80, 24
 """The size of a terminal that does not know its own."""
 
+_INTERRUPT_SECONDS = 0.1
+
 # Whatever it waits for the end of is cancelled, and all that the driver switches on is switched off.
 _RESTORED = b"\x18\x1b[0m\x1b[?2026l\x1b[?2048l\x1b[?2004l\x1b[?7h\x1b[?1004l"
 _RESTORED += b"\x1b[?1000l\x1b[?1003l\x1b[?1006l\x1b[?1015l\x1b[?1016l\x1b[<u\x1b[?1049l\x1b[?25h"
@@ -71,8 +73,19 @@ class TerminalDriver(LinuxDriver):
     def stop_application_mode(self) -> None:
         """Leave the screen."""
         if not self.away:
+            if self._mouse_pixels:
+                self.write("\x1b[?1016l")
+            if self.is_in_background:
+                self.attrs_before = None  # the settings are those of another job now
             super().stop_application_mode()
             self.away = True
+
+    def disable_input(self) -> None:
+        """Take no more keys."""
+        if self.is_in_background:
+            # It was stopped, and is to end where it is. Whoever touches the terminal from there is stopped.
+            signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        super().disable_input()
 
     def suspend_application_mode(self) -> None:
         """Leave the screen for a while."""
@@ -84,19 +97,15 @@ class TerminalDriver(LinuxDriver):
         self._output.end()
         self._is_restored = True
 
-    def stop_process(self) -> None:
-        """Leave the screen, and stop as SIGTSTP asks; `continue_process` is called when it goes on."""
+    def leave(self) -> None:
+        """Leave the screen for as long as the process is stopped."""
         if not self.away:
             self.suspend_application_mode()
             self._stopped = True
-        os.kill(os.getpid(), signal.SIGSTOP)
 
-    def continue_process(self) -> None:
-        """Enter the screen anew after SIGCONT, whatever others did with the terminal meanwhile."""
+    def come_back(self) -> None:
+        """Enter the screen anew, whatever others did with the terminal while the process was stopped."""
         if self.away and not self._stopped:  # not yet entered, or left for good
-            return
-        if self._in_background():
-            os.kill(os.getpid(), signal.SIGSTOP)
             return
         self.stop_application_mode()  # where it was stopped without having been asked
         self.start_application_mode()
@@ -104,8 +113,8 @@ class TerminalDriver(LinuxDriver):
         self._app.refresh(layout=True)
 
     def restore(self) -> None:
-        """Bring the terminal back without waiting for anything, for a process that is ended at once."""
-        if self._is_restored or self._output.ident is None:
+        """Bring the terminal back without waiting long for anything, before the process is ended at once."""
+        if self._is_restored:
             return
         with suppress(termios.error, OSError):  # it is gone
             if self.attrs_before is not None:
@@ -113,8 +122,7 @@ class TerminalDriver(LinuxDriver):
             self._output.drop()
             # What waits in the kernel for a terminal that does not read would be in the way.
             termios.tcflush(self._output.descriptor, termios.TCOFLUSH)
-            # A write that waits does not see that there is room now, until a signal has it look again.
-            signal.pthread_kill(self._output.ident, signal.SIGCONT)
+            self._output.interrupt(_INTERRUPT_SECONDS)
             os.write(self._output.descriptor, _RESTORED)
 
     def run_input_thread(self) -> None:
@@ -129,8 +137,9 @@ class TerminalDriver(LinuxDriver):
             columns = lines = 0
         return columns or _COLUMNS, lines or _LINES
 
-    def _in_background(self) -> bool:
-        """Return whether the terminal is another job's."""
+    @property
+    def is_in_background(self) -> bool:
+        """Whether the terminal is another job's."""
         try:
             return os.tcgetpgrp(self.fileno) != os.getpgrp()
         except OSError:
@@ -141,7 +150,7 @@ class TerminalDriver(LinuxDriver):
             self._loop.call_soon_threadsafe(function)
 
     def _sigtstp_application(self, *_: object) -> None:
-        """Do nothing here: `stop_process` is called."""
+        """Do nothing here: `leave` is called."""
 
     def _sigcont_application(self, *_: object) -> None:
-        """Do nothing here: `continue_process` is called."""
+        """Do nothing here: `come_back` is called."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable
 
 _BEHIND_BYTES = 1 << 15
 """With this much still to be written, the terminal is behind, and nothing more is painted for now."""
 
-_WRITE_BYTES = 1 << 12
-"""What is written at once: the kernel goes on with it, even where `restore` has to come in between."""
+_WRITE_BYTES = 1 << 14
+"""What is written at once."""
 
 
 class Output(threading.Thread):
@@ -69,6 +70,13 @@ class Output(threading.Thread):
             self._gone = True
             self._waiting.clear()
             self._changed.notify_all()
+
+    def interrupt(self, seconds: float) -> None:
+        """Have a write that waits look again whether there is room, and wait for its end for this long."""
+        if self.ident is not None:
+            signal.pthread_kill(self.ident, signal.SIGCONT)
+        with self._changed:
+            self._changed.wait_for(lambda: not self._writes, seconds)
 
     def run(self) -> None:
         """Write."""

@@ -20,7 +20,7 @@ END_SECONDS = 2.0
 """How long ending in order may take; a terminal that does not read could hold it for ever."""
 
 _RESTORE_SECONDS = 0.2
-_NO_MORE = 0  # no signal has this number
+_NO_MORE, _STOP = 0, 255  # no signals have these numbers
 
 
 class Signals:
@@ -84,6 +84,10 @@ class Signals:
             for number in self._unheard:
                 self._loop.call_soon(hear, number)
 
+    def stop_process(self) -> None:
+        """Stop the process, unless one of the signals until now asks it to end."""
+        os.write(self._mouth, bytes([_STOP]))
+
     def _listen(self) -> None:
         poll = select.poll()
         poll.register(self._ear, select.POLLIN)
@@ -105,6 +109,10 @@ class Signals:
             for number in numbers:
                 if number == _NO_MORE:
                     return
+                if number == _STOP:
+                    if last is None:
+                        os.kill(os.getpid(), signal.SIGSTOP)
+                    continue
                 if number in ENDING and last is None:
                     self.ended_by = number
                     last = time.monotonic() + END_SECONDS

@@ -437,12 +437,8 @@ class Dashboards:
 
 
 @pytest.fixture
-def dashboard(
-    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Dashboards]:
+def dashboard(tmp_path: Path) -> Iterator[Dashboards]:
     """The dashboard, started in a folder with a text in it."""
-    if request.node.get_closest_marker("xfail") is not None:
-        monkeypatch.setattr(sys.modules[__name__], "PATIENCE", 4.0)  # for what is known not to come
     (tmp_path / "book.txt").write_text(TEXT, encoding="utf-8")
     dashboards = Dashboards(tmp_path)
     yield dashboards

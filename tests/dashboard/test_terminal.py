@@ -409,6 +409,19 @@ def test_stopped_by_a_signal_and_continued(book: Any, until: Any, number: signal
     run.done()
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks /proc whether a process is stopped")
+@pytest.mark.parametrize("number", [signal.SIGTSTP, signal.SIGSTOP])
+def test_stopped_by_a_signal_and_ended_by_another(book: Any, until: Any, number: signal.Signals) -> None:
+    terminal, run = book
+    terminal.process.send_signal(number)
+    until(lambda: " T " in Path(f"/proc/{terminal.process.pid}/stat").read_text(encoding="utf-8"))
+    terminal.process.terminate()
+    terminal.process.send_signal(signal.SIGCONT)
+    assert terminal.ends() == 128 + signal.SIGTERM
+    assert terminal.restored
+    run.done()
+
+
 # -- sizes -------------------------------------------------------------------------------------------------
 
 
@@ -740,6 +753,14 @@ def test_stderr_in_a_file_stays_empty(dashboard: Any, tmp_path: Path) -> None:
     assert terminal.restored
     assert len(terminal.said) == 3
     assert (tmp_path / "err").read_bytes() == b""
+
+
+def test_what_a_modern_terminal_has_is_switched_off_too(book: Any, until: Any) -> None:
+    terminal, _ = book
+    terminal.type("\x1b[?2048;2$y\x1b[?2026;2$y")  # it tells its size, and paints a frame at once
+    until(lambda: {2048, 1016} <= terminal.screen.modes)
+    assert terminal.stops() == 0
+    assert terminal.restored
 
 
 ENVIRONMENTS = {
