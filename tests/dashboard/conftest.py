@@ -483,7 +483,7 @@ SAMPLES = ["the fox\nran", "the cat [sat]", "a \x1b[31mdog\x1b[0m lay"]
 
 
 def write_run(path: Path, reason: str | None = "updates", **given: Any) -> RunDirectory:
-    """Write a run of 200 updates, with samples, two checks and a best state; ended, unless it has no reason."""
+    """Write a run of 200 updates, with samples and two checks; ended, unless it has no reason."""
     settings = Settings.of(**given).to_json()
     directory = RunDirectory(path)
     directory.checkpoints.mkdir(parents=True)
@@ -683,7 +683,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: None) -> Play:
         others: Sequence[str] = (),
         size: tuple[int, int] = (80, 24),
     ) -> Stage:
-        """Play with a run that trains, as the dashboard's own or not; or one that has ended; or without one."""
+        """Play with a run that trains, as its own or not, or one that has ended, or without one."""
         runs = tmp_path / "runs"
         run = write_run(runs / "shown", None if live else reason)
         for name in others:
