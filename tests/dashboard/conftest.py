@@ -26,6 +26,7 @@ import pytest
 from rich.cells import cell_len
 from textual.css.model import RuleSet
 from textual.css.parse import parse
+from textual.css.tokenizer import Token
 from textual.pilot import Pilot
 from textual.widgets import DirectoryTree
 
@@ -648,13 +649,13 @@ _parsed: dict[tuple[object, ...], list[RuleSet]] = {}
 
 
 def _parse_once(
-    scope: str, css: str, read_from: Any, variables: dict[str, str] | None = None, *rest: Any, **named: Any
+    scope: str, css: str, read_from: Any, *, variable_tokens: dict[str, list[Token]], **others: Any
 ) -> list[RuleSet]:
-    """Return the rules of a style sheet, which are the same in every test."""
-    names = tuple(sorted((variables or {}).items()))
-    told = (scope, css, read_from, names, named.get("is_default_rules"), named.get("tie_breaker"))
+    """Return the rules of a style sheet, which are the same in every test with the same theme."""
+    theme = tuple((name, *(token.value for token in tokens)) for name, tokens in variable_tokens.items())
+    told = (scope, css, read_from, theme, *sorted(others.items()))
     if told not in _parsed:
-        _parsed[told] = list(parse(scope, css, read_from, variables, *rest, **named))
+        _parsed[told] = list(parse(scope, css, read_from, variable_tokens=variable_tokens, **others))
     return _parsed[told]
 
 
