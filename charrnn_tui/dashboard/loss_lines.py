@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from rich.cells import cell_len, set_cell_size
 
 from charrnn_tui.dashboard.figures import characters_of_loss, clock, count_of, ending_of, loss_of
 from charrnn_tui.dashboard.loss_chart import LossView, abscissa
@@ -14,6 +15,7 @@ from charrnn_tui.dashboard.renderables.curves import nearest_index
 from charrnn_tui.dashboard.renderables.sparkline import sparkline
 from charrnn_tui.dashboard.session import RunSession
 from charrnn_tui.dashboard.spans import Line, Span, plain
+from charrnn_tui.terminal import harmless_line
 
 _SHORTEST_MINUTE = 6  # columns
 
@@ -31,6 +33,12 @@ def lines_below(session: RunSession, view: LossView, width: int, rows: int, glyp
         Room for them; of rows one or two.
     glyphs : "braille", "block" or "ascii"
     """
+    return [_cut(line, width) for line in _lines_below(session, view, width, rows, glyphs)]
+
+
+def _lines_below(
+    session: RunSession, view: LossView, width: int, rows: int, glyphs: GlyphSet
+) -> Sequence[Line]:
     under = crosshair_line(session, view, width)
     if under and rows == 1:
         return [under]
@@ -98,13 +106,13 @@ def crosshair_line(session: RunSession, view: LossView, width: int) -> Line:
 def end_line(session: RunSession, width: int) -> Line:
     """Return how a run that does not train came to its end, and what can be done."""
     ended = session.history.ended
-    words = ["crashed" if ended is None else ending_of(ended.get("reason"))]
+    words = ["crashed" if ended is None else harmless_line(ending_of(ended.get("reason")))]
     time = None if ended is None else ended.get("time")
     if isinstance(time, (int, float)) and time > 0:
         words.append(f"{clock(time)} of training")
         words.append(f"{session.update / time:,.0f} updates/s")
     words.append("r goes on")
-    while len(words) > 1 and len(" · ".join(words)) > width:
+    while len(words) > 1 and cell_len(" · ".join(words)) > width:
         words.pop(-2 if len(words) > 2 else -1)
     bad = ended is None or ended.get("reason") == "diverged"
     return [Span(words[0], "bad" if bad else "value"), *(Span(f" · {word}", "label") for word in words[1:])]
@@ -121,3 +129,16 @@ def last_minute(session: RunSession, width: int, glyphs: GlyphSet) -> Line:
     room = max(0, width - len(label) - len(told))
     line = [Span(label, "label"), Span(sparkline(values, min(room, len(values)), glyphs), "data")]
     return [*line, Span(told, "label")] if len(plain(line)) + len(told) <= width else line
+
+
+def _cut(line: Line, width: int) -> Line:
+    """Return as much of a line as fits, with an ellipsis where it was longer."""
+    room = width
+    spans: list[Span] = []
+    for span in line:
+        length = cell_len(span.text)
+        if length > room:
+            return [*spans, Span(f"{set_cell_size(span.text, room - 1)}…" if room else "", span.role)]
+        spans.append(span)
+        room -= length
+    return spans

@@ -41,7 +41,8 @@ _FOOT_STILL = (
     ("resume", "Resume", 9), ("new", "New", 8), ("open", "Open", 7), ("compare", "Compare", 4),
     ("full", "Full", 3), ("find", "Find", 2), ("quit", "Quit", 9), ("help", "Keys", 10),
 )  # fmt: skip
-"""What stands at the foot while the run trains, and while it does not: binding, word, worth."""
+_FOOT_NONE = (("new", "New", 8), ("open", "Open", 7), ("quit", "Quit", 9), ("help", "Keys", 10))
+"""What stands at the foot while the run trains, while it does not, and without one: binding, word, worth."""
 
 
 class FindBox(Box):
@@ -222,7 +223,7 @@ class RunScreen(AskingScreen):
         session = self.session
         live = session.live if session is not None else self.dashboard.starting is not None
         typing = isinstance(self.focused, Box)
-        state = live, self.trains_own, self.pausing, typing
+        state = session is None, live, self.trains_own, self.pausing, typing
         if state != self._foot_state:
             self._foot_state = state
             self.query_one(Foot).update_from(self._typing_keys() if typing else self._keys(live=live))
@@ -234,7 +235,8 @@ class RunScreen(AskingScreen):
     def _keys(self, *, live: bool) -> list[FootKey]:
         known = {active.binding.id: active.binding for active in self.active_bindings.values()}
         keys = []
-        for name, word, worth in _FOOT_LIVE if live else _FOOT_STILL:
+        shown = _FOOT_NONE if self.session is None else _FOOT_LIVE if live else _FOOT_STILL
+        for name, word, worth in shown:
             if name == "detach" and not self.trains_own:
                 continue
             binding = known.get(name)

@@ -114,7 +114,11 @@ class Stream:
         return [*self._above, *last]
 
     def _block(self, heading: str, prime: str, text: str) -> list[Line]:
-        lines: list[Line] = [[], [Span(heading, "label")]] if self._above else [[Span(heading, "label")]]
+        parts = heading.split(" · ")
+        while len(parts) > 1 and cell_len(" · ".join(parts)) > self._width:
+            parts.pop()
+        lines: list[Line] = [[]] if self._above else []
+        lines.append([Span(" · ".join(parts), "label")])
         given = len(prime)
         for start, piece in wrapped(prime + text, self._width):
             known = max(0, min(len(piece), given - start))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Input, Label
+from textual.widgets import Input, Label, Static
 
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.training.settings import Settings
@@ -30,6 +30,7 @@ from charrnn_tui.dashboard.screens.new_run import NewRunScreen
 from charrnn_tui.dashboard.screens.open_run import OpenRunScreen
 from charrnn_tui.dashboard.screens.pick_file import PickFileScreen, TextTree, is_text
 from charrnn_tui.dashboard.screens.run_list import RunTable
+from charrnn_tui.dashboard.screens.settings_form import Choice, SettingsForm
 from charrnn_tui.dashboard.session import RunSession
 from charrnn_tui.dashboard.spans import plain
 
@@ -288,6 +289,20 @@ def test_placeholders_follow_preset_and_optimizer(runs: Path) -> None:
         await pilot.press("enter", "end", "enter")
         await pilot.pause()
         assert app.screen.query_one("#set-clip", Input).placeholder == "none"
+
+    play(runs, steps)
+
+
+def test_a_choice_shows_its_default_from_the_beginning(runs: Path) -> None:
+    async def steps(app: Dashboard, pilot: Pilot[int]) -> None:
+        await pilot.press("n")
+        await settled(pilot)
+        shown = {
+            str(choice.id): str(choice.query_one("#label", Static).content)
+            for choice in app.screen.query_one(SettingsForm).query(Choice)
+        }
+        assert "adagrad" in shown["set-optimizer"]
+        assert all(shown.values())
 
     play(runs, steps)
 

@@ -3,6 +3,8 @@
 import json
 import math
 import os
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import textual
@@ -14,6 +16,9 @@ pytestmark = pytest.mark.skipif(
     reason=f"snapshots are those of Textual {SNAPSHOT_VERSION}, not of {textual.__version__}",
 )
 
+from textual.widgets import Input  # noqa: E402
+
+from charrnn_core.runs.directory import RunDirectory  # noqa: E402
 from charrnn_core.training.settings import Settings  # noqa: E402
 from charrnn_core.training.state import bucket_width  # noqa: E402
 from charrnn_tui.dashboard.app import Dashboard  # noqa: E402
@@ -134,22 +139,36 @@ def script():
     return settings, events
 
 
-@pytest.fixture
-def dashboard(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "fable"
+def write(path, settings, events, created="2026-11-24T12:00:00Z"):
+    """Write a run directory with checkpoints of some ages."""
     (path / "checkpoints").mkdir(parents=True)
-    settings, events = script()
-    config = {"created": "2026-11-24T12:00:00Z", "settings": settings, "corpus": CORPUS, "versions": {}}
+    config = {"created": created, "settings": settings, "corpus": CORPUS, "versions": {}}
     (path / "config.json").write_text(json.dumps(config))
     (path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
     for kind, age in (("last", 4), ("best", 130), ("previous", 9)):
         file = path / "checkpoints" / f"{kind}.safetensors"
         file.write_bytes(b"x" * 185_000)
         os.utime(file, (NOW - age, NOW - age))
+
+
+def shown(session, trainer=None, theme="tokyo-night"):
+    """Return a dashboard that shows a run."""
     # Without a choice the theme is that for the colours of the terminal that the tests run in.
-    chosen = Preferences("tokyo-night")
-    return Dashboard(RunSession.of(path), None, clock=lambda: NOW, preferences=chosen)
+    chosen = Preferences(theme)
+    return Dashboard(session, trainer, clock=lambda: NOW, preferences=chosen, runs=Path("runs"))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, quick):
+    """The working directory."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def dashboard(folder):
+    write(folder / "fable", *script())
+    return shown(RunSession.of(folder / "fable"))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -186,6 +205,192 @@ def test_key(dashboard, snap_compare, size, keys):
 def test_charts_without_braille(dashboard, snap_compare, glyphs):
     dashboard.glyphs = glyphs
     assert snap_compare(dashboard, terminal_size=SIZES["80x24"], run_before=settled)
+
+
+# -- what else there is ------------------------------------------------------------------------------------
+
+
+class Trainer:
+    """A process of the dashboard's own."""
+
+    code = None
+
+    def run_path(self):
+        return None
+
+    def error(self):
+        return ""
+
+    def release(self):
+        pass
+
+
+def training(folder, state="training", *, owned=False, **given):
+    """Return a dashboard with a run that trains; its lock is held until the tests end."""
+    settings, events = script()
+    settings |= given
+    events[0]["settings"] = settings
+    write(folder / "fable", settings, events[:-1])
+    directory = RunDirectory(folder / "fable")
+    directory.lock()
+    status = {"state": state, "phase": state, "update": 40_120, "epoch": 4.43, "smooth_loss": 41.9}
+    status |= {"updates_per_second": 8012.0, "seconds_left": 7.5, "time": 5.0}
+    directory.write_status(status)
+    session = RunSession.of(directory.path, Trainer() if owned else None)
+    session.recent.extend((4.0 + number / 40, 42.5 - number / 60, 8000.0) for number in range(40))
+    return shown(session, theme="tokyo-night")
+
+
+def others(folder):
+    """Write runs to choose from."""
+    settings, events = script()
+    for number, name in enumerate(["20261122-0901-tales", "20261123-1830-play", "long-name-of-a-run-" * 3]):
+        told = [dict(event) for event in events]
+        for event in told:
+            if "loss_mean" in event:
+                event |= {key: event[key] + 6 * (number + 1) for key in ("loss_mean", "smooth_loss")}
+        if number == 1:
+            told[-1]["reason"] = "diverged"
+        write(folder / "runs" / name, settings, told, f"2026-11-2{number}T12:00:00Z")
+
+
+def still(folder, **ended):
+    """Return a dashboard with a run that has ended in some way."""
+    settings, events = script()
+    events[-1] |= ended
+    best = {"type": "checkpoint", "kind": "best", "digest": "", "seconds": 0.002, "loss": 41.5}
+    write(folder / "fable", settings, [*events[:-1], {**best, "update": 39_900, "time": 5.0}, events[-1]])
+    return shown(RunSession.of(folder / "fable"))
+
+
+def diverged(folder, *, best=True):
+    app = still(folder, reason="diverged", smooth_loss=None)
+    if not best:
+        (folder / "fable" / "checkpoints" / "best.safetensors").unlink()
+    return app
+
+
+def held_out(folder):
+    settings, events = script()
+    settings |= {"held_out": 0.1}
+    events[0]["settings"] = settings
+    scores = [
+        {"type": "validated", "update": at, "time": at / 8000, "loss": 1.95 + 2.5 * math.exp(-at / 3000)}
+        for at in range(0, 40_001, 2_000)
+    ]
+    write(folder / "fable", settings, [*events[:-1], *scores, events[-1]])
+    return shown(RunSession.of(folder / "fable"))
+
+
+def troubled(folder):
+    settings, events = script()
+    at = {"update": 39_000, "time": 4.9}
+    more = [
+        {"type": "refused", "command": "x", "reason": "the command sample takes no 'lenght'", **at},
+        {"type": "warning", "message": "checkpoint not saved: No space left on device; trying again", **at},
+        {"type": "warning", "message": "\x1b[31mred\x1b[0m of " + "long " * 60, **at},
+    ]
+    write(folder / "fable", settings, [*events[:-1], *more, events[-1]])
+    return shown(RunSession.of(folder / "fable"))
+
+
+def with_files(folder):
+    folder = folder / "texts"
+    folder.mkdir()
+    for name in ("letters", "old books"):
+        (folder / name).mkdir()
+    for name in ("alice.txt", "a rather long name of a text that goes on and on and does not end.txt"):
+        (folder / name).write_text("the cat")
+    os.chdir(folder)
+    return shown(None)
+
+
+def with_others(folder):
+    others(folder)
+    write(folder / "fable", *script())
+    return shown(RunSession.of(folder / "fable"))
+
+
+async def at_its_end(pilot):
+    pilot.app.screen.query_one("#form").scroll_end(animate=False)
+
+
+async def at_the_trouble(pilot):
+    pane = pilot.app.screen.query_one("#run")
+    place = next(place for place, line in enumerate(pane.shown) if line.startswith("refused"))
+    pane.scroll_to(y=place, animate=False)
+
+
+async def in_dates_that_stand_still(pilot):
+    screen = pilot.app.screen
+    screen._all = [replace(run, age=86_400.0 * (place + 1)) for place, run in enumerate(screen._all)]
+    screen.refresh_list()
+
+
+async def without_the_path(pilot):
+    pilot.app.screen.query_one("TextTree").border_title = "/home/user/texts"
+
+
+async def notified(pilot):
+    pilot.app.screen.tell("Checkpoint saved at update 40,120.", "information")
+    pilot.app.screen.tell("sample: refused, the prime has characters that the text has not: ẞ", "warning")
+
+
+STATES = {
+    "new run": (lambda folder: shown(None), [], None),
+    "new run wrong": (lambda folder: shown(None), ["tab", "tab", "tab", "tab", "tab", *"5x"], None),
+    "new run end": (lambda folder: shown(None), [], at_its_end),
+    "files": (with_files, ["ctrl+o", "down", "down"], without_the_path),
+    "open": (with_others, ["o", "down"], in_dates_that_stand_still),
+    "open filtered": (with_others, ["o", *"play"], in_dates_that_stand_still),
+    "open nothing": (lambda folder: still(folder), ["o"], None),
+    "compare": (with_others, ["m", "space", "down", "space"], in_dates_that_stand_still),
+    "overlaid": (with_others, ["m", "space", "down", "space", "enter"], None),
+    "leaving": (lambda folder: training(folder, owned=True), ["q"], None),
+    "diverged": (diverged, [], None),
+    "diverged offer": (diverged, ["r"], None),
+    "diverged offer without best": (lambda folder: diverged(folder, best=False), ["r"], None),
+    "held out": (held_out, [], None),
+    "paused": (lambda folder: training(folder, "paused"), [], None),
+    "training": (lambda folder: training(folder, owned=True), [], None),
+    "starting": (lambda folder: shown(None, Trainer()), [], None),
+    "troubled": (troubled, ["4"], at_the_trouble),
+    "notified": (lambda folder: training(folder), [], notified),
+    "beginning": (still, ["p", *"Once upon a"], None),
+    "find": (still, ["slash", *"brent"], None),
+    "palette": (still, ["ctrl+p"], None),
+}
+
+
+@pytest.mark.parametrize("size", ["60x20", "80x24", "120x40"])
+@pytest.mark.parametrize("state", STATES)
+def test_state(folder, snap_compare, size, state):
+    make, keys, then = STATES[state]
+
+    async def prepare(pilot):
+        await settled(pilot)
+        await pilot.press(*keys)
+        await settled(pilot)
+        if then is not None:
+            await then(pilot)
+        for box in pilot.app.screen.query(Input):
+            box.cursor_blink = False
+        await (settled(pilot) if then is not notified else pilot.pause())
+
+    assert snap_compare(make(folder), terminal_size=SIZES[size], run_before=prepare)
+
+
+@pytest.mark.parametrize("size", ["60x20", "80x24", "120x40"])
+def test_light_background(folder, snap_compare, size):
+    app = still(folder)
+    app._preferences = Preferences("textual-light")
+    assert snap_compare(app, terminal_size=SIZES[size], run_before=settled)
+
+
+@pytest.mark.parametrize("size", ["60x20", "80x24", "120x40"])
+def test_without_colours(folder, snap_compare, size, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert snap_compare(training(folder), terminal_size=SIZES[size], run_before=settled)
 
 
 async def settled(pilot):

@@ -12,7 +12,7 @@ from charrnn_tui.dashboard.renderables.curves import Curve, nearest
 from charrnn_tui.dashboard.spans import Line, Span
 from charrnn_tui.terminal import harmless_line
 
-_SHORTEST = 4
+_SHORTEST = 8
 
 
 def legend_line(curves: Sequence[Curve], at: float | None, width: int, glyphs: GlyphSet) -> Line:

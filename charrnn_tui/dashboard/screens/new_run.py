@@ -103,7 +103,7 @@ class NewRunScreen(SteadySize, Screen[Begun | Literal["open"]]):
                 yield Label(_PRESET_HELP, classes="help", markup=False)
             with Container(classes="row"):
                 yield Label("--name", classes="name", markup=False)
-                yield Input(id="name", placeholder="date, time, text", compact=True)
+                yield Input(id="name", placeholder="date-time-text", compact=True)
                 yield Label("name of the run", classes="help", markup=False)
             yield SettingsForm()
         with Horizontal(id="foot"):

@@ -30,6 +30,10 @@ class Choice(Select[str]):
         options = [(Content(choice), choice) for choice in choices]
         super().__init__(options, id=id, allow_blank=blank, prompt="", compact=True)
 
+    def on_mount(self) -> None:
+        """Show the default that was told while this was being made, when it is not heard."""
+        self.call_later(self.mutate_reactive, Choice.prompt)
+
     @property
     def chosen(self) -> str | None:
         """The chosen word; None leaves it to the default."""
