@@ -211,11 +211,13 @@ class Dashboard(App[int]):
     def on_ready(self) -> None:
         """Obey a signal that came before there was a screen to leave."""
         self._is_ready = True
+        if self._signals is None:  # not the only one of its process
+            return
         # What the toolkit has made by now stays. To look through all of it for what can be thrown away would
         # stop the screen for 30 ms, now and then; what comes from now on is little, and looked through often.
         gc.freeze()
         gc.collect()
-        if self._signals is not None and self._signals.ended_by is not None:
+        if self._signals.ended_by is not None:
             self.exit(return_code=128 + self._signals.ended_by)
 
     def open_run(self, path: Path, trainer: OwnedTrainer | None = None) -> RunSession:
