@@ -238,7 +238,8 @@ def training(folder, state="training", *, owned=False, **given):
     directory.write_status(status)
     session = RunSession.of(directory.path, Trainer() if owned else None)
     session.recent.extend((4.0 + number / 40, 42.5 - number / 60, 8000.0) for number in range(40))
-    return shown(session, theme="tokyo-night")
+    session.poll()  # now, and not before the picture is taken or after, as it happens
+    return shown(session)
 
 
 def others(folder):
