@@ -158,13 +158,13 @@ def test_whatever_is_said_arrives_harmlessly_in_any_encoding(text: str, encoding
     stream = a_stream(encoding)
     assert say(text, stream)
     assert FORBIDDEN.isdisjoint(said(stream))
-    assert len(said(stream)) == len(text)
+    assert said(stream) == harmless(text) if encoding == "utf-8" else said(stream).isascii()
 
 
-def test_what_an_encoding_lacks_becomes_a_question_mark() -> None:
+def test_what_an_encoding_lacks_becomes_something_similar_or_a_question_mark() -> None:
     stream = a_stream("ascii")
     assert say("größe ␛ · 文\n", stream)
-    assert said(stream) == "gr??e ? ? ?\n"
+    assert said(stream) == "gro?e ? | ??\n"
 
 
 def test_what_is_said_is_there_at_once() -> None:
