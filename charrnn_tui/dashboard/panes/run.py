@@ -70,6 +70,9 @@ def _facts(session: RunSession, now: float) -> Iterator[Fact]:
     corpus = opening.get("corpus")
     if not isinstance(corpus, dict):
         corpus = session.follower.config["corpus"]
+    # What calls for attention stands where it is seen in a small pane too.
+    for event in session.history.warnings[-3:]:
+        yield "warning", str(event.get("message")), "warning"
     size = f"{count_of(corpus.get('characters'))} · K {count_of(corpus.get('vocabulary_size'))}"
     yield _row("corpus", f"{corpus.get('name')} · {size}")
     yield _row("digest", str(corpus.get("sha256", ""))[:16])
@@ -95,8 +98,6 @@ def _facts(session: RunSession, now: float) -> Iterator[Fact]:
         yield from _checkpoint(session, kind, now)
     for event in session.history.interventions[-3:]:
         yield _intervention(event)
-    for event in session.history.warnings[-3:]:
-        yield "warning", str(event.get("message")), "warning"
     versions = opening.get("versions", {})
     yield _row("machine", f"{opening.get('machine', '–')}")
     yield _row("blas", f"{opening.get('blas', '–')}")

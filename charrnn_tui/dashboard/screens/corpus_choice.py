@@ -25,6 +25,18 @@ _ABOUT = {
 _FIRST = "tales"
 
 
+class TextButton(RadioButton):
+    """A choice whose sign, and not its colour alone, says whether it is chosen."""
+
+    BUTTON_LEFT = ""
+    BUTTON_RIGHT = ""
+
+    @property
+    def BUTTON_INNER(self) -> str:  # type: ignore[override] # noqa: N802 # theirs is one sign for both
+        """The sign."""
+        return "●" if self.value else "○"
+
+
 class CorpusChoice(Vertical):
     """The bundled texts, and a path."""
 
@@ -41,8 +53,8 @@ class CorpusChoice(Vertical):
         """Make a button for each text, and a line for a path."""
         with RadioSet(id="texts", compact=True):
             for number, source in enumerate(self._sources.values()):
-                yield RadioButton(Content(text_label(source)), value=number == 0)
-            yield RadioButton(Content("a file"), id="file")
+                yield TextButton(Content(text_label(source)), value=number == 0)
+            yield TextButton(Content("a file"), id="file")
         with Horizontal(classes="path"):
             yield Input(placeholder="path of a UTF-8 text", id="path", compact=True)
             yield Button("Browse", id="browse", compact=True)

@@ -65,13 +65,19 @@ class SampleScreen(SteadySize, ModalScreen[None]):
             self._show()
 
     def action_copy(self) -> None:
-        """Copy the sample."""
-        self.app.copy_to_clipboard(str(self._samples[self._place].get("text", "")))
-        self.app.notify("The sample is copied.", markup=False)
+        """Copy the sample, or both."""
+        texts = [str(sample.get("text", "")) for sample in self._shown]
+        self.app.copy_to_clipboard("\n\n".join(texts))
+        self.app.notify(
+            "Both samples are copied." if len(texts) > 1 else "The sample is copied.", markup=False
+        )
+
+    @property
+    def _shown(self) -> Sequence[dict[str, Any]]:
+        return self._samples[:2] if self._compare else [self._samples[self._place]]
 
     def _show(self) -> None:
-        shown = self._samples[:2] if self._compare else [self._samples[self._place]]
-        for number, sample in enumerate(shown):
+        for number, sample in enumerate(self._shown):
             column = self.query_one(f"#column-{number}", Lines)
             column.border_title = f"update {count_of(sample['update'])}"
             column.border_subtitle = f"smooth loss {loss_of(sample.get('smooth_loss'))}"
