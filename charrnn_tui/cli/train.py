@@ -88,10 +88,12 @@ def command(
     source: str | Source = bundled_sources()[DEFAULT_CORPUS] if corpus is None else corpus
     if kept is not None:
         source = Source("input", "standard input", (kept,))
-    with reading(quiet) as progress:
-        text = read_corpus(source, progress)
-    if kept is not None:
-        kept.unlink()
+    try:
+        with reading(quiet) as progress:
+            text = read_corpus(source, progress)
+    finally:
+        if kept is not None:
+            kept.unlink()
     process = starting.start(settings, text, runs=Path(runs), name=name, owned=owned)
     return show(process, quiet=quiet, json=json, owned=owned)
 

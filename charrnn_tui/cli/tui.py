@@ -65,11 +65,14 @@ def command(
         return 0
     if not is_rich(sys.stdout) or sys.stdin is None or not (sys.stdin.isatty() or subject == "-"):
         raise UsageError("charrnn tui needs a terminal; charrnn train trains without one")
+    from charrnn_tui.dashboard.preferences import read_keymap
+
+    keymap = read_keymap()  # before anything is started or kept: it may be refused
     glyphs = _glyphs(charts)
     if new:
         if subject is not None or preset is not None or name is not None or given:
             raise UsageError("--new asks for text and settings on the screen; give it without them")
-        return _show(None, None, glyphs, Path(runs))
+        return _show(None, None, glyphs, Path(runs), keymap)
 
     from charrnn_core.runs.directory import RunDirectory, find_run_or_text
 
@@ -79,14 +82,14 @@ def command(
         own += ["--name"] * (name is not None)
         if own:
             raise UsageError(f"{found.name} is a run, with settings of its own; {own[0]} is for a new one")
-        return _show(found.path, None, glyphs, Path(runs))
+        return _show(found.path, None, glyphs, Path(runs), keymap)
     Settings.of(preset or DEFAULT_PRESET, **given).check_memory()
     from charrnn_tui.dashboard.trainer import train_arguments
 
     arguments = train_arguments(subject, given, runs=Path(runs), preset=preset, name=name)
     if subject == "-" and not sys.stdin.isatty():
         arguments += ["--kept-input", str(_keep_input())]
-    return _show(None, arguments, glyphs, Path(runs))
+    return _show(None, arguments, glyphs, Path(runs), keymap)
 
 
 def _keep_input() -> Path:
@@ -98,8 +101,12 @@ def _keep_input() -> Path:
             "charrnn tui - reads the text here and the keys from a terminal; there is none"
         ) from None
     descriptor, name = tempfile.mkstemp(prefix="charrnn-", suffix=".txt")
-    with os.fdopen(descriptor, "wb") as file:
-        shutil.copyfileobj(sys.stdin.buffer, file)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+    except OSError as error:
+        Path(name).unlink()
+        raise UsageError(f"cannot keep standard input in {name}: {error.strerror}") from None
     os.dup2(terminal, 0)
     os.close(terminal)
     return Path(name)
@@ -118,12 +125,13 @@ def _glyphs(charts: str) -> GlyphSet:
     return "block" if os.environ.get("TERM") == "linux" else "braille"
 
 
-def _show(path: Path | None, arguments: list[str] | None, glyphs: GlyphSet, runs: Path) -> int:
+def _show(
+    path: Path | None, arguments: list[str] | None, glyphs: GlyphSet, runs: Path, keymap: dict[str, str]
+) -> int:
     # Started first: while the toolkit is imported here, the trainer imports what it needs on another core.
-    from charrnn_tui.dashboard.preferences import Preferences, read_keymap
+    from charrnn_tui.dashboard.preferences import Preferences
     from charrnn_tui.dashboard.trainer import OwnedTrainer
 
-    keymap = read_keymap()
     trainer = None if arguments is None else OwnedTrainer(arguments)
     from charrnn_tui.dashboard.app import Dashboard
     from charrnn_tui.dashboard.session import RunSession
@@ -146,8 +154,10 @@ def _left(app: Dashboard) -> int:
         return app.return_code or 0
     trainer = app.session.trainer
     app.session.close()
-    if trainer is not None and not app.detached:
-        trainer.wait(30)
+    if trainer is not None and not app.detached and not trainer.wait(1):
+        say("waiting for the training process to save and stop\n", sys.stderr)
+        if not trainer.wait(30):
+            say(f"process {trainer.pid} has not stopped yet; it does once it has saved\n", sys.stderr)
     app.session.follower.poll()
     from charrnn_tui.dashboard.summary import summary_lines
 

@@ -14,6 +14,7 @@ from rich.console import RenderableType
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
+from textual.widgets import Input
 
 from charrnn_tui.ascii import KEYS
 from charrnn_tui.dashboard.driver import TerminalDriver
@@ -21,6 +22,7 @@ from charrnn_tui.dashboard.keymap import unknown_names
 from charrnn_tui.dashboard.preferences import Preferences
 from charrnn_tui.dashboard.renderables.canvas import GlyphSet
 from charrnn_tui.dashboard.run_screen import RunScreen
+from charrnn_tui.dashboard.screens.leaving import LeavingScreen
 from charrnn_tui.dashboard.session import RunSession
 from charrnn_tui.dashboard.signals import ENDING, Signals
 from charrnn_tui.dashboard.steady import Palette
@@ -73,6 +75,7 @@ class Dashboard(App[int]):
     BINDINGS: ClassVar[list[BindingType]] = [
         # The default quits at once; leaving has to ask about the run.
         Binding("ctrl+q", "leave", "Leave", show=False, system=True, priority=True, id="leave"),
+        Binding("ctrl+c", "interrupt", "Copy, or quit", show=False, system=True, priority=True),
     ]
 
     def __init__(
@@ -176,6 +179,21 @@ class Dashboard(App[int]):
             self.pop_screen()
         if isinstance(self.screen, RunScreen):
             self.screen.action_leave()
+
+    def action_interrupt(self) -> None:
+        """Copy what is selected; else leave from wherever this is, and at the second time without asking."""
+        box = self.focused
+        if isinstance(box, Input) and box.selected_text:
+            box.action_copy()
+        elif self.screen.get_selected_text():
+            self.screen.action_copy_text()
+        elif isinstance(self.screen, LeavingScreen):
+            self.screen.action_leave("stop")
+        else:
+            while not isinstance(self.screen, RunScreen) and len(self.screen_stack) > 1:
+                self.pop_screen()
+            if isinstance(self.screen, RunScreen):
+                self.screen.interrupt()
 
     def run_here(self) -> None:
         """Run in the terminal of this process, and leave it as it was."""

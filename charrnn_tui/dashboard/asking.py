@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from charrnn_core.errors import CharRNNError
-from charrnn_core.training.settings import FIELDS
+from charrnn_core.training.settings import FIELDS, STOPS, option_name
 from charrnn_tui.dashboard.changing import ChangingScreen
 from charrnn_tui.dashboard.panes.samples import SamplesPane
 from charrnn_tui.dashboard.screens.diverged import DivergedScreen
@@ -21,6 +21,7 @@ SURELY_SECONDS = 2.0
 """A second Ctrl+C within this time stops without asking."""
 
 _RATE_FACTOR = 2**0.5
+_STOPPING_SECONDS = 2.0  # until a stop that takes long is explained
 
 
 class AskingScreen(ChangingScreen):
@@ -121,7 +122,7 @@ class AskingScreen(ChangingScreen):
 
     def action_leave(self) -> None:
         """Leave; ask first where a process of this dashboard's own trains."""
-        if self.session is None or not (self.session.owned and self.session.live):
+        if self.stopping or self.session is None or not (self.session.owned and self.session.live):
             self.dashboard.exit(return_code=0)
         else:
             self.app.push_screen(LeavingScreen(), self._leave)
@@ -137,6 +138,11 @@ class AskingScreen(ChangingScreen):
         if self.stopping or not self._ask("stop"):
             self.dashboard.exit(return_code=0)
         self.stopping = True
+        self.set_timer(_STOPPING_SECONDS, self._tell_stopping)
+
+    def _tell_stopping(self) -> None:
+        if self.trains_own:
+            self.tell("Waiting for the training process to save. q leaves now; it saves alone.", "warning")
 
     def action_detach(self) -> None:
         """Leave the run training."""
@@ -150,11 +156,8 @@ class AskingScreen(ChangingScreen):
 
         self._ask("detach", then=leave)
 
-    def action_interrupt(self) -> None:
-        """Copy what is selected; else leave, and at the second time stop without asking."""
-        if self.get_selected_text():
-            self.action_copy_text()
-            return
+    def interrupt(self) -> None:
+        """Leave, and at the second time within a moment stop without asking."""
         now = time.monotonic()
         if now - self._interrupted_at < SURELY_SECONDS:
             if self.session is not None and self.session.owned:
@@ -168,13 +171,16 @@ class AskingScreen(ChangingScreen):
     def action_resume(self) -> None:
         """Go on with a run that does not train."""
         session = self.session
-        if session is None or session.live or session.owned:
+        if session is None or session.live:
             return
-        if session.diverged:
+        if session.owned:
+            self.tell(f"the process that trained {session.name} has not ended yet", "warning")
+        elif session.diverged:
             self.app.push_screen(DivergedScreen(session), self._resume_with)
         else:
             # A run that is finished goes on until it is stopped.
-            self._resume_with(["--updates", "none"] if session.follower.state == "ended" else [])
+            finished = session.follower.state == "ended"
+            self._resume_with([word for stop in STOPS for word in (option_name(stop), "none")] * finished)
 
     def _resume_with(self, options: Sequence[str] | None) -> None:
         session = self.session

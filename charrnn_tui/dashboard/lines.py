@@ -113,7 +113,8 @@ class Lines(ScrollView, can_focus=True):
         line = self._shown[index]
         strip = Strip([Segment(harmless_line(text), self._style(role)) for text, role in line])
         if index == self.cursor and self.has_focus:
-            chosen = Style(bgcolor=self._style("cursor").bgcolor)
+            cursor = self._style("cursor")
+            chosen = Style(bgcolor=cursor.bgcolor, reverse=cursor.reverse)
             strip = Strip([Segment(text, (style or base) + chosen) for text, style, _ in strip])
             base += chosen
         selection = self.text_selection

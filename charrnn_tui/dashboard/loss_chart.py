@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -107,12 +107,10 @@ def chart_of(
     if history.validations:
         at = places(history, [event["update"] for event in history.validations], view.abscissa)
         loss = [_number(event.get("loss")) * characters for event in history.validations]
-        curves.append(Curve(at, np.array(loss), "held-out", "held-out loss"))
+        curves.append(Curve(at, np.array(loss), "held-out", "held-out loss", "h"))
     curves += overlay_curves(overlays, view, characters)
     # All is all of every run; what follows the newest update follows that of the run itself.
-    far = [curve for curve in curves if len(curve.x)]
-    last = max((float(curve.x[-1]) for curve in (far if view.span is None else far[:1])), default=1.0)
-    visible = view.x_range(last)
+    visible = view.x_range(last_x(history, view.abscissa, overlays if view.span is None else {}))
     scale = {"bits": 1 / characters / math.log(2), "nats": 1 / characters, "": 0.0}[view.unit]
     return draw(
         *size,
@@ -131,6 +129,12 @@ def chart_of(
     )
 
 
+def last_x(history: History, kind: Abscissa, overlays: Mapping[str, History]) -> float:
+    """Return the last x of a run and others, 1 where none has begun."""
+    ends = [abscissa(each, kind)[-1:] for each in (history, *overlays.values())]
+    return float(np.concatenate(ends).max(initial=-1.0)) if any(map(len, ends)) else 1.0
+
+
 def overlay_curves(overlays: dict[str, History], view: LossView, characters: int) -> list[Curve]:
     """Return the losses of other runs, as sums over this many characters."""
     return [
@@ -139,6 +143,7 @@ def overlay_curves(overlays: dict[str, History], view: LossView, characters: int
             line_of(other, view.half_life) * scale_to(characters, other),
             f"overlay-{number % 5 + 1}",
             name,
+            str(number + 1),
         )
         for number, (name, other) in enumerate(overlays.items())
     ]

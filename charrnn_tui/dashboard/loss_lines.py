@@ -66,10 +66,12 @@ def figures_line(session: RunSession, width: int) -> Line:
             figure = loss_of(value, 3)
             if len(plain(spans)) + len(f"  {figure} {unit}") <= width:
                 spans += [Span(f"  {figure}", "value"), Span(f" {unit}", "label")]
-    best = [event for event in session.history.checkpoints if event.get("kind") == "best"]
-    if best:
-        loss_told = f"  best {loss_of(best[-1].get('loss'))}"
-        for told in (f"{loss_told} at {best[-1]['update']:,}", loss_told):
+    if session.history.validations:
+        told = f"  h held-out {loss_of(session.history.validations[-1].get('loss'), 3)} /char"
+        spans += [Span(told, "held-out")] if len(plain(spans)) + len(told) <= width else []
+    best = session.best
+    if best is not None:
+        for told in (f"  best saved {best.told} at {best.at}", f"  best saved {best.told}"):
             if len(plain(spans)) + len(told) <= width:
                 return [*spans, Span(told, "good")]
     return spans
@@ -125,7 +127,7 @@ def last_minute(session: RunSession, width: int, glyphs: GlyphSet) -> Line:
     if len(values) < 2:
         return []
     change = values[-1] - values[0]
-    told = f" {'+' * (change >= 0)}{loss_of(change)}"
+    told = f" {'+' * (change >= 0)}{loss_of(change)} nats"
     room = max(0, width - len(label) - len(told))
     line = [Span(label, "label"), Span(sparkline(values, min(room, len(values)), glyphs), "data")]
     return [*line, Span(told, "label")] if len(plain(line)) + len(told) <= width else line

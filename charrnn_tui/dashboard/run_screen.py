@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
@@ -11,7 +12,7 @@ from textual.reactive import Reactive
 from textual.widget import Widget
 from textual.widgets import Input
 
-from charrnn_core.errors import CharRNNError
+from charrnn_core.errors import CharRNNError, UnknownCharacterError
 from charrnn_tui.dashboard.asking import AskingScreen
 from charrnn_tui.dashboard.box import Box
 from charrnn_tui.dashboard.figures import ending_of
@@ -28,6 +29,7 @@ from charrnn_tui.dashboard.writer import Writer
 
 if TYPE_CHECKING:
     from charrnn_core.runs.history import EventFields
+    from charrnn_tui.dashboard.session import RunSession
 
 LOOKS_A_SECOND = 5
 """How often the run is read and the figures are painted."""
@@ -92,7 +94,6 @@ class RunScreen(AskingScreen):
         ),
         Binding("q", "leave", "Quit", id="quit", tooltip="Leave; asks whether to stop the run"),
         Binding("question_mark", "help", "Keys", key_display="?", id="help", tooltip="Show all keys"),
-        Binding("ctrl+c", "interrupt", "Copy, or quit", show=False, system=True),
         Binding("t", "temperature(-0.1)", "Cooler samples", show=False, id="temperature.lower"),
         Binding("T", "temperature(0.1)", "Hotter samples", show=False, id="temperature.higher"),
         Binding("p", "go('PrimeBox')", "Type a beginning", show=False, id="prime"),
@@ -146,7 +147,10 @@ class RunScreen(AskingScreen):
             self._wait_for_trainer()
             self._show_header()
             return
+        was_live = self.session.live
         events = self.session.poll()
+        if was_live and not self.session.live and self.session.history.ended is None:
+            self._tell_crash(self.session)
         self.take_state()
         self._tell_failure()
         for event in events:
@@ -165,6 +169,16 @@ class RunScreen(AskingScreen):
         if self._offers_resume and self.is_current and self.session.diverged and not self.session.owned:
             self._offers_resume = False
             self.action_resume()
+
+    def _tell_crash(self, session: RunSession) -> None:
+        if session.directory.config_path.exists():
+            self.tell(
+                "The training process is gone without a word: it was killed, or it crashed. r goes on from "
+                "its last checkpoint; trainer.log in the run's directory may say more.",
+                "error",
+            )
+        else:
+            self.tell(f"The directory of {session.name} is gone, and with it the run.", "error")
 
     def _tell_failure(self) -> None:
         """Say why a trainer that was to go on with the run did not begin."""
@@ -216,7 +230,8 @@ class RunScreen(AskingScreen):
             self._show_run()
 
     def _show_header(self) -> None:
-        self.query_one(Header).update_from(self.session, starting=self.dashboard.starting is not None)
+        starting = self.dashboard.starting is not None
+        self.query_one(Header).update_from(self.session, starting=starting, stopping=self.stopping)
         self._show_foot()
 
     def _show_foot(self) -> None:
@@ -278,17 +293,28 @@ class RunScreen(AskingScreen):
 
     def on_samples_pane_begun(self, message: SamplesPane.Begun) -> None:
         """Let a network of this process go on from a beginning."""
-        session = self.session
-        if session is None:
-            return
+        if self.session is not None:
+            self.run_worker(self._begin(self.session, message.prime), group="prime", exclusive=True)
+
+    async def _begin(self, session: RunSession, prime: str) -> None:
         pane = self.query_one(SamplesPane)
         length = int(session.follower.settings.get("sample_length", 200))
+        temperature = pane.temperature
+        pane.is_reading = True
         try:
-            writer = Writer(session.directory, message.prime, temperature=pane.temperature, length=length)
+            # A large checkpoint takes seconds to be read and verified.
+            writer = await asyncio.to_thread(
+                Writer, session.directory, prime, temperature=temperature, length=length
+            )
+        except UnknownCharacterError as error:
+            self.tell(f"The network cannot go on from this beginning: it has {error}", "warning")
         except CharRNNError as error:
             self.tell(str(error), "warning")
-            return
-        pane.begin(writer, message.prime)
+        else:
+            if pane.is_attached:  # and not that of a run that was shown meanwhile
+                pane.begin(writer, prime)
+        finally:
+            pane.is_reading = False
 
     def on_gradient_pane_opened(self, message: GradientPane.Opened) -> None:
         """Show the entries of a parameter."""
@@ -326,6 +352,10 @@ class RunScreen(AskingScreen):
         box = self.query_one(FindBox)
         box.display = True
         box.focus()
+
+    def on_evolution_pane_unsought(self) -> None:
+        """Show all samples again."""
+        self.query_one(FindBox).action_leave()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Show the samples that hold the text."""

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from charrnn_core.errors import CommandError
@@ -13,6 +14,7 @@ from charrnn_core.runs.commands import Command, CommandName, send
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.following import RunFollower
 from charrnn_core.runs.history import EventFields, History
+from charrnn_tui.dashboard.figures import count_of, loss_of
 from charrnn_tui.dashboard.trainer import OwnedTrainer
 
 RECENT_SECONDS = 60.0
@@ -27,6 +29,22 @@ class Asked:
     answered: Callable[[EventFields], None]
 
 
+@dataclass(frozen=True)
+class SavedBest:
+    """The best state on disk, in words.
+
+    Attributes
+    ----------
+    told : str
+        Its loss: the smooth loss, or the held-out loss with its unit.
+    at : str
+        Its update.
+    """
+
+    told: str
+    at: str
+
+
 @dataclass
 class RunSession:
     """A run that is looked at: followed, and asked.
@@ -38,12 +56,16 @@ class RunSession:
         The process that trains it, if it is the dashboard's own.
     recent : deque of (time, smooth loss, updates per second)
         What `status.json` said in the last minute.
+    now : callable
+        Seconds on a clock that never goes back.
     """
 
     follower: RunFollower
     trainer: OwnedTrainer | None = None
     recent: deque[tuple[float, float, float]] = field(default_factory=deque)
+    now: Callable[[], float] = monotonic
     _asked: dict[str, Asked] = field(default_factory=dict)
+    _heard: tuple[float, dict[str, Any]] = (0.0, {})  # when the status changed, and to what
 
     @classmethod
     def of(cls, path: Path, trainer: OwnedTrainer | None = None) -> RunSession:
@@ -81,10 +103,26 @@ class RunSession:
         return self.follower.state in ("training", "paused")
 
     @property
+    def silent_seconds(self) -> float:
+        """How long nothing has been heard of a process that trains; 0 while it is paused."""
+        return self.now() - self._heard[0] if self.follower.state == "training" and self._heard[1] else 0.0
+
+    @property
     def diverged(self) -> bool:
         """Whether it has ended with a loss that is not finite."""
         ended = self.history.ended
         return not self.live and ended is not None and ended.get("reason") == "diverged"
+
+    @property
+    def best(self) -> SavedBest | None:
+        """The best state that is on disk; None before there is one."""
+        saved = [event for event in self.history.checkpoints if event.get("kind") == "best"]
+        if not saved:
+            return None
+        held_out = self.follower.settings.get("held_out")
+        loss = saved[-1].get("loss")
+        told = f"held-out {loss_of(loss, 3)} /char" if held_out else loss_of(loss)
+        return SavedBest(told, count_of(saved[-1]["update"]))
 
     @property
     def update(self) -> int:
@@ -115,6 +153,8 @@ class RunSession:
                 asked = self._asked.pop(str(event.get("command")), None)
                 if asked is not None:
                     asked.answered(event)
+        if self.status != self._heard[1]:
+            self._heard = self.now(), self.status
         self._remember()
         return events
 

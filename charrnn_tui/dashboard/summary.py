@@ -24,15 +24,16 @@ def summary_lines(session: RunSession, where: str, *, detached: bool) -> list[st
     ended = session.history.ended or {}
     stopped = ended.get("reason") == "stopped"
     ending = "diverged" if session.diverged else "stopped" if stopped else session.follower.state
-    state = "still trains" if detached else ending
+    state = "still trains" if detached or session.live else ending
     first = (
         f"{corpus.get('name')} · m = {settings['hidden']:,} · {settings['optimizer']} "
         f"{settings['learning_rate']:g} · update {session.update:,} · {state}"
     )
-    best = [event for event in session.history.checkpoints if event.get("kind") == "best"]
-    if best:
-        second = f"best {'held-out ' if settings.get('held_out') else 'smooth '}loss "
-        second += f"{loss_of(best[-1].get('loss'))} at update {best[-1]['update']:,}"
+    best = session.best
+    if best is not None:
+        second = (
+            f"best saved {'' if settings.get('held_out') else 'smooth loss '}{best.told} at update {best.at}"
+        )
     else:
         second = f"smooth loss {loss_of(ended.get('smooth_loss', session.smooth_loss))}"
     path = shlex.quote(where)

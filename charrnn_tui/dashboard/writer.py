@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from charrnn_core.rnn.sampler import Sampler
 from charrnn_core.runs.checkpoint import newest_checkpoint
 from charrnn_core.runs.directory import RunDirectory
-
-_READ_AT_ONCE = 50  # characters of a prime
 
 
 class Writer:
@@ -56,7 +54,7 @@ class Writer:
         self.left = length
         self._clock = clock
         self._vocabulary = checkpoint.vocabulary
-        self._unread = self._vocabulary.encode(prime).tolist()
+        self._unread: Iterator[int] = iter(self._vocabulary.encode(prime).tolist())
         self._sampler = Sampler(
             checkpoint.snapshot.parameters, np.random.default_rng(), temperature=temperature
         )
@@ -69,9 +67,8 @@ class Writer:
         network.
         """
         until = self._clock() + seconds
-        while self._unread:
-            self._sampler.feed(self._unread[:_READ_AT_ONCE])
-            del self._unread[:_READ_AT_ONCE]
+        for code in self._unread:
+            self._sampler.feed((code,))
             if self._clock() >= until:
                 return ""
         codes: list[int] = []

@@ -176,7 +176,7 @@ async def _finds_a_text_in_the_samples(at: Any, key: str) -> None:
     await at.press(key)
     assert at.focus == "FindBox"
     await at.press("c", "A", "t", " ", "left_square_bracket")
-    assert at.foot_of("#evolution") == "1 of 3 samples"
+    assert at.foot_of("#evolution") == "1 of 3 samples · Esc shows all"
     assert "the cat [sat]" in at.shown("#evolution")
     assert at.commands == []
     await at.press("enter")
@@ -188,6 +188,15 @@ async def _shows_all_samples_again(at: Any, key: str) -> None:
     await at.press("slash", "f", "o", "x", key)
     assert at.foot_of("#evolution") == "3 samples"
     assert not at.screen.query_one("#find").display
+    assert at.focus == "EvolutionPane"
+
+
+@key(EvolutionPane, "escape")
+async def _takes_back_what_was_searched_for(at: Any, key: str) -> None:
+    await at.press("slash", "n", "o", "w", "h", "e", "r", "e", "enter")
+    assert "no sample holds nowhere" in at.shown("#evolution")
+    await at.press(key)
+    assert at.foot_of("#evolution") == "3 samples"
     assert at.focus == "EvolutionPane"
 
 
@@ -264,7 +273,7 @@ async def _asks_before_it_leaves_a_run_of_its_own(at: Any, key: str) -> None:
     assert at.app.return_code == 0
 
 
-@key(RunScreen, "ctrl+c", live=True, owned=True)
+@key(Dashboard, "ctrl+c", live=True, owned=True)
 async def _asks_and_does_not_ask_twice(at: Any, key: str) -> None:
     await at.press(key)
     assert isinstance(at.screen, LeavingScreen)
@@ -283,7 +292,7 @@ async def _leaves_the_run_training(at: Any, key: str) -> None:
     assert at.app.detached
 
 
-@key(LeavingScreen, "s", "q", "ctrl+c", live=True, owned=True)
+@key(LeavingScreen, "s", "q", live=True, owned=True)
 async def _answers_stop(at: Any, key: str) -> None:
     await at.press("q", key)
     assert isinstance(at.screen, RunScreen)
@@ -333,7 +342,7 @@ async def _does_not_go_on(at: Any, key: str) -> None:
     assert Trainer.made == []
 
 
-@key(DivergedScreen, "q", "ctrl+c", reason="diverged", best=True)
+@key(DivergedScreen, "q", reason="diverged", best=True)
 async def _leaves_what_diverged(at: Any, key: str) -> None:
     await at.press("r", key)
     assert at.app.return_code == 0

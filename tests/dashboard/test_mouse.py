@@ -91,7 +91,7 @@ def test_clicks_on_full_find_and_on_the_keys_of_a_box(play: Any) -> None:
         await click(at, "#key-line", place(at, "#key-line", "Full"))
         await click(at, "#key-line", place(at, "#key-line", "Find"))
         await at.press("f", "o", "x")
-        assert at.foot_of("#evolution") == "1 of 3 samples"
+        assert at.foot_of("#evolution") == "1 of 3 samples · Esc shows all"
         await click(at, "#key-line", place(at, "#key-line", "Show them"))
         assert at.focus == "EvolutionPane"
         await click(at, "#key-line", place(at, "#key-line", "Find"))

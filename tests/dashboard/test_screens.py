@@ -503,7 +503,7 @@ def test_marked_runs_lie_over_the_chart_in_its_unit_and_are_taken_away(runs: Pat
         pane = app.screen.query_one(LossPane)
         assert list(pane.overlays) == ["longer", "mean"]
         # All three have 4 nats a character at the end: 100 nats in a window of 25.
-        assert pane.shown[0].split() == "━ shown 100.00 ━ longer 100.00 ━ mean 100.00".split()
+        assert pane.shown[0].split() == "━ shown 100.00 1 longer 100.00 2 mean 100.00".split()
         for curve in overlay_curves(pane.overlays, pane.view, 25):
             assert curve.y[-1] == pytest.approx(100.0)
         await pilot.press("m")

@@ -36,9 +36,9 @@ def test_it_writes_what_was_asked_for_and_no_more(run: RunDirectory) -> None:
 
 def test_however_slow_the_network_it_writes_a_little_each_time(run: RunDirectory) -> None:
     seconds = itertools.count()
-    writer = Writer(run, "t" * 120, temperature=1.0, length=3, clock=lambda: float(next(seconds)))
+    writer = Writer(run, "tid", temperature=1.0, length=3, clock=lambda: float(next(seconds)))
     pieces = [writer.write(40, 0.5) for _ in range(7)]
-    # The prime in three pieces, then one character each time.
+    # One character of the prime each time, then one of the text.
     assert [len(piece) for piece in pieces] == [0, 0, 0, 1, 1, 1, 0]
 
 

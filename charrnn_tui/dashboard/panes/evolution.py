@@ -27,10 +27,14 @@ class EvolutionPane(Pane):
         Binding("enter", "open", "Open the sample", show=False, id="evolution.open"),
         Binding("x", "mark", "Mark, then open another beside it", show=False, id="evolution.mark"),
         Binding("y", "copy", "Copy the sample", show=False, id="evolution.copy"),
+        Binding("escape", "show_all", "Show all samples", show=False),
     ]
 
     sought: var[str] = var("")
     """Only samples with this text are shown."""
+
+    class Unsought(Message):
+        """No text is to be searched for any more."""
 
     class Opened(Message):
         """Samples are to be shown in full: one, or two side by side."""
@@ -48,23 +52,16 @@ class EvolutionPane(Pane):
 
     def update_from(self, session: RunSession) -> None:
         """Show the samples of a run."""
-        before = self._samples
-        self._samples = found(session.history.samples, self.sought)
-        new = len(self._samples) - len(before)
-        self.show(SampleLines(self._samples, self._marked))
-        if self.cursor is None and self._samples:
-            self.cursor = 0
-        elif self.cursor and new > 0 and before:
-            # The same sample stays chosen while new ones come in above it.
-            self.cursor = min(len(self._samples) - 1, self.cursor + new)
-        elif self.cursor is not None and self.cursor >= len(self._samples):
-            self.cursor = len(self._samples) - 1 if self._samples else None
-        told = (
-            f"{len(self._samples)} of {len(session.history.samples)}"
-            if self.sought
-            else f"{len(self._samples)}"
-        )
-        self.tell(f"{told} samples")
+        chosen, every = self.chosen, session.history.samples
+        self._samples = found(every, self.sought)
+        nothing = f"no sample holds {self.sought}" if every else "no samples yet"
+        self.show(SampleLines(self._samples, self._marked, nothing))
+        # The same sample stays chosen while others come and go above it; but the newest gives way to a newer.
+        places = (place for place, sample in enumerate(self._samples) if sample is chosen)
+        place = next(places, 0) if self.cursor else 0
+        self.cursor = place if self._samples else None
+        count = f"{len(every):,} sample{'s' * (len(every) != 1)}"
+        self.tell(f"{len(self._samples):,} of {count} · Esc shows all" if self.sought else count)
 
     @property
     def chosen(self) -> dict[str, Any] | None:
@@ -94,7 +91,13 @@ class EvolutionPane(Pane):
     def action_mark(self) -> None:
         """Mark the chosen sample for comparing, or take the mark away."""
         self._marked = None if self._marked is self.chosen else self.chosen
-        self.show(SampleLines(self._samples, self._marked))
+        if self._samples:
+            self.show(SampleLines(self._samples, self._marked))
+
+    def action_show_all(self) -> None:
+        """Show all samples, where only those with a text are shown."""
+        if self.sought:
+            self.post_message(self.Unsought())
 
     def action_copy(self) -> None:
         """Copy the chosen sample."""
@@ -129,10 +132,18 @@ class SampleLines(Sequence[Line]):
     samples : sequence of dict
     marked : dict or None
         The one with a mark before it.
+    nothing : str
+        What the only line says where there are no samples.
     """
 
-    def __init__(self, samples: Sequence[dict[str, Any]], marked: dict[str, Any] | None) -> None:
+    def __init__(
+        self,
+        samples: Sequence[dict[str, Any]],
+        marked: dict[str, Any] | None,
+        nothing: str = "no samples yet",
+    ) -> None:
         self._samples = samples
+        self._nothing = nothing
         self._marked = marked
         self._width = len(count_of(max((sample["update"] for sample in samples), default=0)))
 
@@ -149,7 +160,7 @@ class SampleLines(Sequence[Line]):
         if isinstance(index, slice):
             return [self[place] for place in range(*index.indices(len(self)))]
         if not self._samples and index in (0, -1):
-            return [Span("no samples yet", "label")]
+            return [Span(self._nothing, "label")]
         sample = self._samples[index]
         return [
             Span("▸" if sample is self._marked else " ", "accent"),

@@ -23,21 +23,27 @@ STATES = {
 """The symbol of a state, and what it is painted as; the word always stands beside it."""
 
 
+_SILENT_SECONDS = 5.0  # until it is said that nothing is heard: of a large network an update takes long
+
+
 class Header(Lines, can_focus=False):
     """One line that is always there."""
 
-    def update_from(self, session: RunSession | None, *, starting: bool = True) -> None:
-        """Show a run, or that one is being started, or that there is none."""
+    def update_from(
+        self, session: RunSession | None, *, starting: bool = True, stopping: bool = False
+    ) -> None:
+        """Show a run, or that one is being started or stopped, or that there is none."""
         if session is None and not starting:
             keys = Span("  no run: n starts one, o opens one, q leaves", "label")
             self.show([[Span(" charrnn ", "accent"), keys]])
         else:
-            self.show([header_line(session, self.size.width)])
+            self.show([header_line(session, self.size.width, stopping=stopping)])
 
 
-def header_line(session: RunSession | None, width: int) -> list[Span]:
+def header_line(session: RunSession | None, width: int, *, stopping: bool = False) -> list[Span]:
     """Return the line for a run, or for one that is being started."""
     state = "starting" if session is None else state_of(session)
+    state = "stopping" if stopping and session is not None and session.live else state
     symbol, role = STATES.get(state, ("●", "good"))
     name = session.name if session else ""
     told = f"{symbol} {state}"
@@ -58,6 +64,8 @@ def header_line(session: RunSession | None, width: int) -> list[Span]:
 def state_of(session: RunSession) -> str:
     """Return the word for what a run does now."""
     if session.live:
+        if not session.status:
+            return "starting"
         phase = session.status.get("phase")
         if session.status.get("state") in ("stopping", "paused"):
             return str(session.status["state"])
@@ -68,6 +76,8 @@ def state_of(session: RunSession) -> str:
 def _progress(session: RunSession) -> list[str]:
     status = session.status
     words = [f"update {session.update:,}"]
+    if session.silent_seconds >= _SILENT_SECONDS:
+        words.insert(0, f"no news for {clock(session.silent_seconds)}")
     progress = session.history.progress
     epoch = status.get("epoch", progress[-1].get("epoch") if progress else None)
     if isinstance(epoch, (int, float)):

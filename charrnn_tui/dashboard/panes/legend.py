@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from rich.cells import cell_len, set_cell_size
@@ -32,7 +33,8 @@ def legend_line(curves: Sequence[Curve], at: float | None, width: int, glyphs: G
     names = [harmless_line(curve.name) for curve in curves]
     values = [f" {loss_of(_value(curve, at))}" for curve in curves]
     if sum(4 + cell_len(name) + len(value) for name, value in zip(names, values, strict=True)) > width:
-        names = _without_common_beginning(names)
+        undated = [re.sub(r"^\d{8}-", "", name) for name in names]
+        names = _without_common_beginning(undated if len(set(undated)) == len(names) else names)
     room = _room(names, width - sum(4 + len(value) for value in values))
     if room < min(_SHORTEST, max(map(cell_len, names), default=0)):
         values = [""] * len(curves)
@@ -40,7 +42,7 @@ def legend_line(curves: Sequence[Curve], at: float | None, width: int, glyphs: G
     spans: list[Span] = []
     for curve, name, value in zip(curves, names, values, strict=True):
         cut = name if cell_len(name) <= room else set_cell_size(name, room - 1) + "…"
-        spans += [Span(f"{rule} ", curve.role), Span(cut, "text"), Span(f"{value}  ", "label")]
+        spans += [Span(f"{curve.sign or rule} ", curve.role), Span(cut, "text"), Span(f"{value}  ", "label")]
     return spans
 
 

@@ -18,6 +18,7 @@ from charrnn_tui.dashboard.loss_chart import (
     Unit,
     abscissa,
     chart_of,
+    last_x,
     line_of,
     newest,
     overlay_curves,
@@ -79,7 +80,8 @@ class LossPane(Pane):
         self._session = session
         width, height = self.size
         history = session.history
-        marks = len(history.interventions), len(history.checkpoints)
+        marked = history.openings, history.interventions, history.checkpoints, history.epochs
+        marks = *map(len, (*marked, history.validations)), history.ended is None
         others = tuple((id(other), newest(other)) for other in self.overlays.values())
         state = id(session), newest(history), width, height, self.view, self.glyphs, marks, others
         figures = (height >= _LOW) + (height >= _HIGH)
@@ -114,8 +116,18 @@ class LossPane(Pane):
 
     @property
     def _last(self) -> float:
-        xs = abscissa(self._session.history, self.view.abscissa) if self._session is not None else np.zeros(0)
-        return float(xs[-1]) if len(xs) else 1.0
+        return last_x(self._session.history, self.view.abscissa, {}) if self._session is not None else 1.0
+
+    @property
+    def _farthest(self) -> float:
+        if self._session is None:
+            return 1.0
+        return last_x(self._session.history, self.view.abscissa, self.overlays)
+
+    def _end(self, end: float) -> float | None:
+        """Return a right edge; None, which follows, at the newest update where no other run goes further."""
+        farthest = self._farthest
+        return min(end, farthest) if end < self._last or farthest > self._last else None
 
     def action_whole(self) -> None:
         """Show all, or the last fifth."""
@@ -123,9 +135,9 @@ class LossPane(Pane):
 
     def action_zoom(self, direction: int, at: float | None = None) -> None:
         """Show less or more, around the crosshair or the mouse where there is one."""
-        low, high = self.view.x_range(self._last)
+        low, high = self.view.x_range(self._farthest if self.view.span is None else self._last)
         span = (high - low) / _ZOOM**direction
-        if span >= self._last:
+        if span >= self._farthest:
             self._change(span=None, end=None)
             return
         middle = at if at is not None else self.view.crosshair
@@ -134,14 +146,13 @@ class LossPane(Pane):
             self._change(span=span)
         else:
             share = (high - middle) / max(high - low, 1e-9)
-            end = middle + span * share
-            self._change(span=span, end=None if end >= self._last else end)
+            self._change(span=span, end=self._end(middle + span * share))
 
     def action_pan(self, direction: int) -> None:
         """Show what was earlier or later."""
         if self.view.span is not None:
             end = (self._last if self.view.end is None else self.view.end) + direction * self.view.span / 4
-            self._change(end=None if end >= self._last else max(self.view.span, end))
+            self._change(end=self._end(max(self.view.span, end)))
 
     def action_crosshair(self, direction: int) -> None:
         """Move the crosshair by a column; the first time it comes to the newest update."""

@@ -8,7 +8,7 @@ from typing import Any
 from rich.cells import cell_len
 
 from charrnn_core.memory import readable_size
-from charrnn_tui.dashboard.figures import ago, clock, count_of, loss_of
+from charrnn_tui.dashboard.figures import ago, clock, count_of
 from charrnn_tui.dashboard.panes.pane import Pane
 from charrnn_tui.dashboard.session import RunSession
 from charrnn_tui.dashboard.spans import Line, Span
@@ -156,11 +156,8 @@ def _checkpoint(session: RunSession, kind: str, now: float) -> Iterator[Fact]:
     except OSError:
         return  # not saved yet
     text = f"{ago(now - status.st_mtime)} · {readable_size(status.st_size)}"
-    if kind == "best":
-        saved = [event for event in session.history.checkpoints if event.get("kind") == "best"]
-        if saved:
-            at = count_of(saved[-1]["update"])
-            text = f"{loss_of(saved[-1].get('loss'))} at {at} · {ago(now - status.st_mtime)}"
+    if kind == "best" and session.best is not None:
+        text = f"{session.best.told} at {session.best.at} · {ago(now - status.st_mtime)}"
     yield _row(kind, text)
 
 

@@ -42,6 +42,9 @@ class SamplesPane(Vertical):
     temperature: var[float] = var(1.0)
     """Of the samples that are asked for here."""
 
+    is_reading: var[bool] = var(False)
+    """The network that is to go on from a beginning is being read."""
+
     class Begun(Message):
         """A beginning was typed, and the network is to go on from it."""
 
@@ -75,6 +78,10 @@ class SamplesPane(Vertical):
         """Say the temperature."""
         self._tell()
 
+    def watch_is_reading(self) -> None:
+        """Say that it is."""
+        self._tell()
+
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Let the network go on from what was typed."""
         event.stop()
@@ -98,6 +105,7 @@ class SamplesPane(Vertical):
     def begin(self, writer: Writer, prime: str) -> None:
         """Let a network of its own go on from a beginning."""
         self._writer = writer
+        self.query_one(SampleText).scroll_end(animate=False, immediate=True)
         self._stream.add(f"update {writer.update:,} · yours · temperature {self.temperature:g}", prime, "")
 
     def _paint(self) -> None:
@@ -119,7 +127,8 @@ class SamplesPane(Vertical):
             text.scroll_end(animate=False, immediate=True)
 
     def _tell(self) -> None:
-        self.border_subtitle = f"temperature {self.temperature:g}"
+        reading = "reading the checkpoint · " * self.is_reading
+        self.border_subtitle = f"{reading}temperature {self.temperature:g}"
 
 
 def _told(sample: dict[str, Any]) -> tuple[str, str, str]:

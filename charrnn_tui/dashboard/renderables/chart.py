@@ -175,6 +175,9 @@ def _draw(
     drawn = sorted(zip(curves, lines, strict=True), key=lambda pair: _depth(pair[0]), reverse=True)
     for curve, points in drawn:
         frame.curve(points, curve.role)
+    signed = [(curve, points) for curve, points in zip(curves, lines, strict=True) if curve.sign]
+    for number, (curve, points) in enumerate(signed, 1):
+        frame.sign(points, curve.sign, number / (len(signed) + 1), curve.role)
     has_data = fit is not None or any(np.isfinite(curve.y).any() for curve in curves)
     frame.left_axis(y_ticks)
     if has_data or view.x_range is not None:

@@ -21,12 +21,15 @@ class Curve:
     role : str
         "line", "held-out", or "overlay-1" to "overlay-5"; the first hides the others.
     name : str
+    sign : str
+        One character that stands on the line, so that it is known without its colour.
     """
 
     x: FloatArray
     y: FloatArray
     role: str = "line"
     name: str = ""
+    sign: str = ""
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,15 @@ class Frame:
         codes, where = self.glyphs.characters(self._dots(columns))
         self.canvas.stamp(self.area.top, self.area.left, codes, where, role)
 
+    def sign(self, columns: Columns, sign: str, share: float, role: str) -> None:
+        """Put a sign on a line, at this share of its visible part; over what else is there."""
+        places = np.flatnonzero(np.isfinite(columns.low) & np.isfinite(columns.high))
+        if len(places):
+            place = int(places[int(share * len(places))])
+            row = self._row(float(columns.low[place]) / 2 + float(columns.high[place]) / 2)
+            if row is not None:
+                self.canvas.put(row, self.area.left + place // self.glyphs.across, sign, role)
+
     def left_axis(self, ticks: FloatArray) -> None:
         """Draw the axis of y, with a label at each tick."""
         if not self.area.left:

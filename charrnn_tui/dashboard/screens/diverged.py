@@ -14,7 +14,7 @@ from textual.widgets import Button, Input, Label
 from charrnn_core.errors import SettingsError
 from charrnn_core.training.settings import FIELDS
 from charrnn_tui.dashboard.box import Box
-from charrnn_tui.dashboard.figures import count_of, loss_of
+from charrnn_tui.dashboard.figures import count_of
 from charrnn_tui.dashboard.session import RunSession
 from charrnn_tui.dashboard.steady import SteadySize
 from charrnn_tui.terminal import harmless_line
@@ -33,7 +33,7 @@ class DivergedScreen(SteadySize, ModalScreen[list[str]]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,n", "dismiss", "Not now"),
-        Binding("q,ctrl+c", "app.leave", "Quit"),
+        Binding("q", "app.leave", "Quit"),
         Binding("left", "app.focus_previous", show=False),
         Binding("right", "app.focus_next", show=False),
     ]
@@ -43,8 +43,7 @@ class DivergedScreen(SteadySize, ModalScreen[list[str]]):
         self._at = session.history.ended["update"] if session.history.ended is not None else session.update
         self._rate = float(session.follower.settings["learning_rate"])
         self._has_best = session.directory.checkpoint_path("best").exists()
-        best = [event for event in session.history.checkpoints if event.get("kind") == "best"]
-        self._best = best[-1] if best and self._has_best else None
+        self._best = session.best if self._has_best else None
 
     def compose(self) -> ComposeResult:
         """Make the explanation, the rate, and the answers."""
@@ -89,7 +88,7 @@ class DivergedScreen(SteadySize, ModalScreen[list[str]]):
 
     def _offer(self) -> str:
         if self._best is not None:
-            best = f"update {count_of(self._best['update'])}, loss {loss_of(self._best.get('loss'))}"
+            best = f"update {self._best.at}, loss {self._best.told}"
             return f"Resume goes back to the best state ({best}) and goes on from there."
         state = "best state" if self._has_best else "last state that was finite"
         return f"Resume goes back to the {state} and goes on from there."

@@ -20,7 +20,7 @@ class LeavingScreen(SteadySize, ModalScreen[Leaving]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("d", "leave('detach')", "Detach"),
-        Binding("s,q,ctrl+c", "leave('stop')", "Stop"),
+        Binding("s,q", "leave('stop')", "Stop"),
         Binding("escape,n", "leave('stay')", "Stay"),
         Binding("left", "app.focus_previous", show=False),
         Binding("right", "app.focus_next", show=False),
