@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from time import monotonic
 from typing import Any, ClassVar
 
 import numpy as np
@@ -35,6 +36,7 @@ from charrnn_tui.dashboard.spans import Line
 _RECENT = 0.2  # share of the run that the recent view shows
 _ZOOM = 1.5
 _NARROWEST = 10.0
+_GROWS_SECONDS = 0.35  # between two drawings of a chart that only grows
 _LOW, _HIGH = 5, 10  # rows from which there is one line of figures below the chart, and two
 
 
@@ -73,7 +75,9 @@ class LossPane(Pane):
 
         self._session: RunSession | None = None
         self._drawing: Drawing | None = None
-        self._drawn: object = None
+        self._drawn: object = None  # what the drawing was made for
+        self._newest: object = None
+        self._drawn_at = 0.0
 
     def update_from(self, session: RunSession) -> None:
         """Show a run."""
@@ -83,11 +87,13 @@ class LossPane(Pane):
         marked = history.openings, history.interventions, history.checkpoints, history.epochs
         marks = *map(len, (*marked, history.validations)), history.ended is None
         others = tuple((id(other), newest(other)) for other in self.overlays.values())
-        state = id(session), newest(history), width, height, self.view, self.glyphs, marks, others
+        state = id(session), width, height, self.view, self.glyphs, marks, others
         figures = (height >= _LOW) + (height >= _HIGH)
         legend = 1 if self.overlays and height > figures + 4 else 0
-        if state != self._drawn:
-            self._drawn = state
+        # To draw the chart costs more than all else here, and a new bucket moves it by a few dots only.
+        grown = newest(history) != self._newest and monotonic() - self._drawn_at >= _GROWS_SECONDS
+        if state != self._drawn or grown:
+            self._drawn, self._newest, self._drawn_at = state, newest(history), monotonic()
             self._drawing = chart_of(
                 session.history,
                 session.follower.settings,

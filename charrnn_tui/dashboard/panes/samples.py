@@ -17,7 +17,7 @@ from charrnn_tui.dashboard.lines import Lines
 from charrnn_tui.dashboard.stream import Stream
 from charrnn_tui.dashboard.writer import Writer
 
-PAINTS_A_SECOND = 12
+PAINTS_A_SECOND = 10
 _WRITTEN_AHEAD = 40  # characters, so that the text never waits for the network
 _WRITING_SECONDS = 0.008  # of each paint, so that a key never waits for it
 
