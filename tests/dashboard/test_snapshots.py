@@ -316,12 +316,6 @@ async def at_its_end(pilot):
     pilot.app.screen.query_one("#form").scroll_end(animate=False)
 
 
-async def at_the_trouble(pilot):
-    pane = pilot.app.screen.query_one("#run")
-    place = next(place for place, line in enumerate(pane.shown) if line.startswith("refused"))
-    pane.scroll_to(y=place, animate=False)
-
-
 async def in_dates_that_stand_still(pilot):
     screen = pilot.app.screen
     screen._all = [replace(run, age=86_400.0 * (place + 1)) for place, run in enumerate(screen._all)]
@@ -355,7 +349,7 @@ STATES = {
     "paused": (lambda folder: training(folder, "paused"), [], None),
     "training": (lambda folder: training(folder, owned=True), [], None),
     "starting": (lambda folder: shown(None, Trainer()), [], None),
-    "troubled": (troubled, ["4"], at_the_trouble),
+    "troubled": (troubled, ["4"], None),
     "notified": (lambda folder: training(folder), [], notified),
     "beginning": (still, ["p", *"Once upon a"], None),
     "find": (still, ["slash", *"brent"], None),
