@@ -366,7 +366,7 @@ def array_changes() -> dict[str, Callable[[Arrays], None]]:
         return change
 
     changes: dict[str, Callable[[Arrays], None]] = {}
-    for name in parts()[1]:
+    for name in sorted(parts()[1]):  # the library gives them in any order
         for value in (np.nan, np.inf, -np.inf):
             changes[f"{name} {value}"] = put(name, value)
         changes[f"{name} missing"] = lambda arrays, name=name: arrays.pop(name)
