@@ -311,3 +311,22 @@ def test_a_checkpoint_of_an_older_format_is_migrated_and_one_of_a_newer_named(tm
     monkeypatch.setattr(checkpoint_module, "FORMAT", 0)
     with pytest.raises(CheckpointError, match="has format 1"):
         read_checkpoint(path)
+
+
+def test_a_young_run_is_saved_oftener(tmp_path, monkeypatch):
+    process, _ = train(tmp_path, small(checkpoint_every=5.0))
+    directory, trainer = process.directory, process.trainer
+    log = EventLog(directory.events_path)
+    saver = saving.Saver(
+        directory, trainer, process._saver._facts, log, lambda event: None, place=process._saver.place
+    )
+    now = [100.0]
+    monkeypatch.setattr(saving.time, "monotonic", lambda: now[0])
+    saves = []
+    for tick in range(240):
+        now[0] = 100 + tick / 8
+        if saver.due:
+            saver.save()
+            saves.append(tick / 8)
+    log.close()
+    assert saves == [0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 13.0, 18.0, 23.0, 28.0]

@@ -17,6 +17,10 @@ from charrnn_core.training.trainer import Trainer
 SAVE_SHARE = 50
 """A periodic save waits at least this many times as long as the last one took."""
 
+YOUNG_SECONDS = 0.5
+"""The second save of a process waits this long, and each of those after it until its time has doubled, or as
+long as the setting says."""
+
 
 class Saver:
     """Saves a run's best and last state.
@@ -63,6 +67,7 @@ class Saver:
         self._record = record
         self._saved_best = saved_best
         self._next = 0.0
+        self._first: float | None = None  # when the first save began
         self._attempts = 0
 
     @property
@@ -96,7 +101,10 @@ class Saver:
             self.failed = True
             self._attempts += 1
         took = time.monotonic() - began
-        wait = max(self._trainer.settings.checkpoint_every, SAVE_SHARE * took)
+        # Oftener at first: who wants to see what a network of a few seconds writes gets what it has learnt.
+        self._first = began if self._first is None else self._first
+        young = max(YOUNG_SECONDS, began - self._first)
+        wait = max(min(self._trainer.settings.checkpoint_every, young), SAVE_SHARE * took)
         self._next = began + took + wait * 2 ** min(self._attempts, 6)
 
     def save_quietly(self) -> None:
