@@ -46,6 +46,22 @@ def test_a_size_that_the_terminal_had_before_is_not_acted_upon() -> None:
     asyncio.run(play())
 
 
+def test_what_is_true_is_not_swallowed_by_what_is_out_of_date() -> None:
+    async def play() -> None:
+        app = Dashboard(None, None)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await pilot.pause()
+            await pilot.press("escape")  # the start screen
+            await pilot.pause()
+            app._driver._size = (100, 30)  # type: ignore[union-attr]
+            app.screen.post_message(Resize(Size(100, 30), Size(100, 30)))
+            app.screen.post_message(Resize(Size(80, 24), Size(80, 24)))
+            await pilot.pause()
+            assert app.screen.query_one("#header").size.width == 100
+
+    asyncio.run(play())
+
+
 def test_the_command_palette_opens_once() -> None:
     async def play() -> None:
         app = Dashboard(None, None)
