@@ -95,12 +95,12 @@ def test_marks_and_a_second_unit(loss):
     view = View(right_axis=(1 / 25 / math.log(2), "bits"))
     drawing = draw(44, 9, [loss], None, markers, view)
     assert rows(drawing) == [
-        "  100 ┤⡇                 ┊ rate 0.05   5.77 ",
+        "  100 ┤⡇                 ┊ rate 0.05   6    ",
         "      │⠹⡄                ┊                  ",
-        "   80 ┤ ⢳⡀               ┊             4.62 ",
+        "   80 ┤ ⢳⡀               ┊                  ",
         "      │  ⢳⡀              ┊                  ",
-        "      │   ⠹⣄             ┊                  ",
-        "   60 ┤    ⠈⠓⢦⣀          ┊             3.46 ",
+        "      │   ⠹⣄             ┊             4    ",
+        "   60 ┤    ⠈⠓⢦⣀          ┊                  ",
         "      │       ⠈⠉⠓⠒⠦⠤⠤⠤⣄⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀⣀◆      ",
         "      └───────▴─────┴─┬──────────────┬ bits ",
         "       0             10k           20k      ",
@@ -109,6 +109,22 @@ def test_marks_and_a_second_unit(loss):
     assert roles(drawing, "best")[6].strip() == "◆"
     assert roles(drawing, "checkpoint")[7].strip() == "▴"
     assert roles(drawing, "epoch")[7].strip() == "┴"
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_both_axes_have_round_values_of_their_own(loss, log):
+    scale = 1 / 25 / math.log(2)
+    drawing = draw(60, 20, [loss], view=View(right_axis=(scale, "bits"), log_y=log))
+    told = [(row[:6].strip(), row[-5:].strip()) for row in rows(drawing)[:18]]
+    left, right = (
+        {float(text): row for row, text in enumerate(side) if text} for side in zip(*told, strict=True)
+    )
+    assert len(left) > 2 and len(right) > 2
+    assert all(value % 5 == 0 for value in left) and all(value * 2 % 1 == 0 for value in right)
+    for values, times in ((left, 1.0), (right, 1 / scale)):
+        for value, row in values.items():
+            place = drawing.y_axis.position(value * times)
+            assert abs((1 - place) * 18 - (row + 0.5)) <= 0.8, (value, row)
 
 
 def test_logarithmic_axes(loss):

@@ -11,7 +11,6 @@ from charrnn_tui.dashboard.renderables.ticks import (
     labels,
     linear_ticks,
     log_ticks,
-    rounded_labels,
     short,
 )
 
@@ -81,22 +80,6 @@ def test_a_single_value_gets_an_axis_around_it():
 
 def test_what_a_logarithmic_axis_has_not_is_nan():
     assert np.isnan(Axis(1, 10, log=True).position([0.0, -1.0])).all()
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ([1.1542, 2.3083, 3.4625, 5.7708], ["1.15", "2.31", "3.46", "5.77"]),
-        ([0.0, 2.8854, 5.7708], ["0", "2.89", "5.77"]),
-        ([2.3083, 2.3094], ["2.308", "2.309"]),
-        ([577.08, 1154.2], ["577", "1.15k"]),
-        ([1e-5, 1e-2, 10.0], ["1e-5", "0.01", "10"]),
-        ([0.0], ["0"]),
-        ([], []),
-    ],
-)
-def test_values_that_are_not_round_get_three_digits(values, expected):
-    assert rounded_labels(np.array(values)) == expected
 
 
 @pytest.mark.parametrize(

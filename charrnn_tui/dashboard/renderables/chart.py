@@ -12,7 +12,7 @@ from charrnn_tui.dashboard.renderables.canvas import GLYPHS, Canvas, Glyphs, Gly
 from charrnn_tui.dashboard.renderables.columns import Columns, bulk, fitted, reduced
 from charrnn_tui.dashboard.renderables.curves import Curve, Envelope, Marker
 from charrnn_tui.dashboard.renderables.frame import Area, Frame
-from charrnn_tui.dashboard.renderables.ticks import Axis, FloatArray, labels, rounded_labels
+from charrnn_tui.dashboard.renderables.ticks import Axis, FloatArray, labels
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class View:
     crosshair : float, optional
         x of a vertical line; the first curve's value there stands on the axis.
     right_axis : (float, str), optional
-        A second unit: labels on the right are those on the left times this, under this name.
+        A second unit: values on the right are those on the left times this, under this name.
     """
 
     x_range: tuple[float, float] | None = None
@@ -160,8 +160,12 @@ def _draw(
     y_axis = _axis(view.y_range, view.log_y) or fit
     y_ticks = _y_ticks(y_axis, area.height) if y_axis else np.array([])
     left = max(map(len, labels(y_ticks)), default=0)
+    right_ticks = np.array([])
     if view.right_axis:
-        right = max(right, *map(len, rounded_labels(y_ticks * scale)), 1)
+        if y_axis:
+            scaled = Axis.over(y_axis.low * scale, y_axis.high * scale, y_axis.log)
+            right_ticks = _y_ticks(scaled, area.height)
+        right = max(right, *map(len, labels(right_ticks)), 1)
     if plot_area(width, height, left, right) != area:  # rare: labels longer than the room for them
         area = plot_area(width, height, left, right)
         lines, band = columns()
@@ -188,7 +192,7 @@ def _draw(
     else:
         frame.bottom_axis(None)
     if view.right_axis:
-        frame.right_axis(y_ticks, scale, unit)
+        frame.right_axis(right_ticks, scale, unit)
     frame.marks(markers, curves[0] if curves else None)
     for points in lines:
         frame.losses(points)

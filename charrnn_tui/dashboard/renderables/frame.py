@@ -12,7 +12,7 @@ import numpy as np
 from charrnn_tui.dashboard.renderables.canvas import BoolArray, Canvas, Glyphs
 from charrnn_tui.dashboard.renderables.columns import Columns
 from charrnn_tui.dashboard.renderables.curves import Curve, Marker, nearest
-from charrnn_tui.dashboard.renderables.ticks import Axis, FloatArray, labels, rounded_labels, short
+from charrnn_tui.dashboard.renderables.ticks import Axis, FloatArray, labels, short
 
 _ON_AXIS = ("epoch", "checkpoint")
 _POINTS = ("diverged", "best")
@@ -85,14 +85,14 @@ class Frame:
                 self._left_label(row, text, "label")
 
     def right_axis(self, ticks: FloatArray, scale: float, unit: str) -> None:
-        """Write the ticks of y in another unit on the right, and the unit below them."""
+        """Write ticks in another unit, which are y times a scale, on the right, and the unit below them."""
         column = self.area.left + self.area.width + 1
         if column > self.canvas.width:
             return
-        texts = rounded_labels(ticks * scale)
+        texts = labels(ticks)
         width = max(map(len, texts), default=0)
         for tick, text in zip(ticks.tolist(), texts, strict=True):
-            if (row := self._row(tick)) is not None and column + width <= self.canvas.width:
+            if (row := self._row(tick / scale)) is not None and column + width <= self.canvas.width:
                 self.canvas.put(row, column, text.rjust(width), "label")
         if self._below:
             self.canvas.put(self.area.height, column, unit, "label")

@@ -169,20 +169,6 @@ def labels(ticks: FloatArray) -> list[str]:
     return [label(tick, abs(tick)) for tick in ticks.tolist()]
 
 
-def rounded_labels(values: FloatArray) -> list[str]:
-    """Return labels of values that are not round: three digits of the largest, more if neighbours need it."""
-    size = float(np.abs(values).max(initial=0.0))
-    if not 1 / BOUND < size < BOUND:
-        return [label(value, abs(value)) if math.isfinite(value) else "" for value in values.tolist()]
-    digit = math.floor(math.log10(size)) - 2
-    if len(values) > 1:
-        gaps = np.abs(np.diff(values))
-        if gaps.max() > 5 * gaps.min():  # along a logarithmic axis the digits of the largest say little
-            return [label(value, abs(value)) for value in values.tolist()]
-        digit = min(digit, math.floor(math.log10(max(gaps.min(), 1e-9 * size))))
-    return [label(value, 10.0**digit) for value in values.tolist()]
-
-
 def short(value: float, width: int) -> str:
     """Return a value with as many digits as fit into a width, at most five; "NaN" where it is none."""
     if not math.isfinite(value):
