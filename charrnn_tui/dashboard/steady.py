@@ -15,8 +15,8 @@ class SteadySize(MessagePump):
     when the terminal gets another size, each of the two makes the toolkit lay the screen out anew and send
     the other one once more, for ever: nothing is painted but borders, and no key is heard.
 
-    What is true now has to be told once more: of messages about sizes that wait the toolkit keeps only the last
-    one, and that may be out of date.
+    What is true now has to be told once more: of the messages about sizes that wait the toolkit keeps only
+    the last one, and that may be out of date.
     """
 
     @on(Resize)

@@ -53,10 +53,11 @@ def test_what_is_true_is_not_swallowed_by_what_is_out_of_date() -> None:
             await pilot.pause()
             await pilot.press("escape")  # the start screen
             await pilot.pause()
-            app._driver._size = (100, 30)  # type: ignore[union-attr]
+            app._size = Size(100, 30)
             app.screen.post_message(Resize(Size(100, 30), Size(100, 30)))
             app.screen.post_message(Resize(Size(80, 24), Size(80, 24)))
-            await pilot.pause()
+            for _ in range(20):
+                await pilot.pause()
             assert app.screen.query_one("#header").size.width == 100
 
     asyncio.run(play())
