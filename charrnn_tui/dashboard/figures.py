@@ -74,18 +74,3 @@ def ago(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f} {unit} ago"
     return f"{max(0.0, seconds):.0f} s ago"
-
-
-def short_count(number: float) -> str:
-    """Return a count in few characters.
-
-    Examples
-    --------
-    >>> short_count(950), short_count(41_250), short_count(2_500_000)
-    ('950', '41.2k', '2.5M')
-    """
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if number >= size:
-            scaled = number / (size if unit != "k" else 1e3)
-            return f"{scaled:.1f}{unit}".replace(".0", "")
-    return f"{number:,.0f}"

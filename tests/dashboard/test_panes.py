@@ -9,7 +9,7 @@ from rich.cells import cell_len
 
 from charrnn_core.errors import UsageError
 from charrnn_core.runs.history import History
-from charrnn_tui.dashboard.figures import ago, characters_of_loss, clock, loss_of, short_count
+from charrnn_tui.dashboard.figures import ago, characters_of_loss, clock, loss_of
 from charrnn_tui.dashboard.loss_chart import LossView, chart_of, markers_of
 from charrnn_tui.dashboard.panes.evolution import SampleLines, found, one_line
 from charrnn_tui.dashboard.panes.gradients import check_lines, rows_of
@@ -206,7 +206,7 @@ def test_figures_are_short_and_never_fail():
     ]  # fmt: skip
     assert characters_of_loss({"loss": "mean", "seq_length": 25}) == 1
     assert characters_of_loss(SETTINGS) == 25
-    assert (clock(math.inf), ago(-3), short_count(0)) == ("–", "0 s ago", "0")
+    assert (clock(math.inf), ago(-3)) == ("–", "0 s ago")
 
 
 def test_preferences_are_kept_and_a_broken_file_is_none(tmp_path, monkeypatch):

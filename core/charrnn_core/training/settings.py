@@ -296,7 +296,7 @@ class Settings:
         5.0,
         _SAVING,
         float,
-        "seconds between checkpoints, or 50 times what the last one took",
+        "seconds between checkpoints, fewer at first, or 50 times what the last one took",
         minimum=0.0,
         maximum=1e6,
         shapes_training=False,
