@@ -26,6 +26,7 @@ from charrnn_core.training.events import (
 )
 from charrnn_core.training.settings import Settings
 from charrnn_tui.cli.check_table import METHODS
+from charrnn_tui.formatting import clock
 from charrnn_tui.terminal import OutputError, harmless, harmless_line, is_rich, put, say
 
 if TYPE_CHECKING:
@@ -345,7 +346,7 @@ _REASONS = {
 
 
 def _ending(ended: Ended, settings: Settings, run: str) -> Iterator[str]:
-    where = f"update {ended.update:,}, epoch {ended.epoch:.2f}, after {_clock(ended.time)}"
+    where = f"update {ended.update:,}, epoch {ended.epoch:.2f}, after {clock(ended.time)}"
     yield f"{_REASONS.get(ended.reason, f'stopped by {ended.reason}')} at {where}"
     if math.isfinite(ended.smooth_loss):
         yield f"smooth loss {_units(ended.smooth_loss, settings)}"
@@ -364,7 +365,7 @@ def _where(status: Status) -> list[str]:
     if status.phase != "training":
         words.append(status.phase)
     elif status.seconds_left is not None and status.update:
-        words.append(f"{_clock(status.seconds_left)} left")
+        words.append(f"{clock(status.seconds_left)} left")
     return words
 
 
@@ -392,9 +393,3 @@ def _share_done(status: Status, settings: Settings) -> float | None:
         if limit is not None
     ]
     return min(1.0, max(shares)) if shares else None
-
-
-def _clock(seconds: float) -> str:
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"

@@ -10,7 +10,7 @@ from charrnn_core.errors import CharRNNError
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.following import RunFollower
 from charrnn_core.runs.history import History
-from charrnn_tui.dashboard.figures import characters_of_loss
+from charrnn_tui.formatting import characters_of_loss
 
 MOST = 5
 """Runs that can be laid over another: there are as many colours."""

@@ -11,11 +11,11 @@ import numpy as np
 
 from charrnn_core.runs.history import History
 from charrnn_tui.dashboard.comparison import scale_to
-from charrnn_tui.dashboard.figures import characters_of_loss
 from charrnn_tui.dashboard.renderables.canvas import GlyphSet
 from charrnn_tui.dashboard.renderables.chart import Drawing, View, draw
 from charrnn_tui.dashboard.renderables.curves import Curve, Envelope, Marker, smoothed
 from charrnn_tui.dashboard.renderables.ticks import FloatArray
+from charrnn_tui.formatting import characters_of_loss
 
 Abscissa = Literal["update", "epoch", "time"]
 Unit = Literal["bits", "nats", ""]

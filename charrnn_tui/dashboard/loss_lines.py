@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 from rich.cells import cell_len, set_cell_size
 
-from charrnn_tui.dashboard.figures import characters_of_loss, clock, count_of, ending_of, loss_of
 from charrnn_tui.dashboard.loss_chart import LossView, abscissa
 from charrnn_tui.dashboard.renderables.canvas import GlyphSet
 from charrnn_tui.dashboard.renderables.curves import nearest_index
 from charrnn_tui.dashboard.renderables.sparkline import sparkline
 from charrnn_tui.dashboard.session import RunSession
 from charrnn_tui.dashboard.spans import Line, Span, plain
+from charrnn_tui.formatting import characters_of_loss, clock, count_of, ending_of, loss_of
 from charrnn_tui.terminal import harmless_line
 
 _SHORTEST_MINUTE = 6  # columns

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from rich.cells import cell_len, set_cell_size
 
 from charrnn_core.runs.listing import RunSummary
-from charrnn_tui.dashboard.figures import ago, loss_of
 from charrnn_tui.dashboard.panes.header import STATES
 from charrnn_tui.dashboard.spans import Line, Span
+from charrnn_tui.formatting import ago, loss_of
 from charrnn_tui.terminal import harmless_line
 
 _COLUMNS = (("state", 11), ("smooth", 8), ("updates", 11), ("best", 8), ("age", 10), ("text", 12))

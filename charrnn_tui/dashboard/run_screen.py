@@ -15,7 +15,6 @@ from textual.widgets import Input
 from charrnn_core.errors import CharRNNError, UnknownCharacterError
 from charrnn_tui.dashboard.asking import AskingScreen
 from charrnn_tui.dashboard.box import Box
-from charrnn_tui.dashboard.figures import ending_of
 from charrnn_tui.dashboard.panes.evolution import EvolutionPane
 from charrnn_tui.dashboard.panes.foot import Foot, FootKey
 from charrnn_tui.dashboard.panes.gradients import GradientPane, rows_of
@@ -26,6 +25,7 @@ from charrnn_tui.dashboard.panes.samples import SamplesPane
 from charrnn_tui.dashboard.screens.help import HelpScreen
 from charrnn_tui.dashboard.screens.reading import EntriesScreen, SampleScreen
 from charrnn_tui.dashboard.writer import Writer
+from charrnn_tui.formatting import ending_of
 
 if TYPE_CHECKING:
     from charrnn_core.runs.history import EventFields

@@ -14,8 +14,8 @@ from charrnn_core.runs.commands import Command, CommandName, send
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.following import RunFollower
 from charrnn_core.runs.history import EventFields, History
-from charrnn_tui.dashboard.figures import count_of, loss_of
 from charrnn_tui.dashboard.trainer import OwnedTrainer
+from charrnn_tui.formatting import count_of, loss_of
 
 RECENT_SECONDS = 60.0
 """How far back the figures go that only a screen wants."""

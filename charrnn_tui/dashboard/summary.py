@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from charrnn_tui.dashboard.figures import loss_of
 from charrnn_tui.dashboard.session import RunSession
+from charrnn_tui.formatting import loss_of
 from charrnn_tui.terminal import harmless_line
 
 

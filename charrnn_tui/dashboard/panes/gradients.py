@@ -9,11 +9,11 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import var
 
-from charrnn_tui.dashboard.figures import count_of
 from charrnn_tui.dashboard.panes.pane import Pane
 from charrnn_tui.dashboard.session import RunSession
 from charrnn_tui.dashboard.spans import Line, Span
 from charrnn_tui.dashboard.stream import wrapped
+from charrnn_tui.formatting import count_of
 
 GROUPS = (
     ("central", "text", "zeros", "h₀ = 0"),

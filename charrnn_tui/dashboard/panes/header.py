@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from charrnn_tui.dashboard.figures import clock
 from charrnn_tui.dashboard.lines import Lines
 from charrnn_tui.dashboard.session import RunSession
 from charrnn_tui.dashboard.spans import Span, plain
+from charrnn_tui.formatting import clock
 
 STATES = {
     "training": ("●", "good"),

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len, set_cell_size
 
-from charrnn_tui.dashboard.figures import loss_of
 from charrnn_tui.dashboard.renderables.canvas import GlyphSet
 from charrnn_tui.dashboard.renderables.curves import Curve, nearest
 from charrnn_tui.dashboard.spans import Line, Span
+from charrnn_tui.formatting import loss_of
 from charrnn_tui.terminal import harmless_line
 
 _SHORTEST = 8

@@ -11,7 +11,6 @@ from textual import events
 from textual.binding import Binding, BindingType
 
 from charrnn_core.runs.history import History
-from charrnn_tui.dashboard.figures import characters_of_loss
 from charrnn_tui.dashboard.loss_chart import (
     ABSCISSAS,
     HALF_LIVES,
@@ -32,6 +31,7 @@ from charrnn_tui.dashboard.renderables.chart import Drawing
 from charrnn_tui.dashboard.renderables.curves import Curve
 from charrnn_tui.dashboard.session import RunSession
 from charrnn_tui.dashboard.spans import Line
+from charrnn_tui.formatting import characters_of_loss
 
 _RECENT = 0.2  # share of the run that the recent view shows
 _ZOOM = 1.5

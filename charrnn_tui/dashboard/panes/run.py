@@ -8,11 +8,11 @@ from typing import Any
 from rich.cells import cell_len
 
 from charrnn_core.memory import readable_size
-from charrnn_tui.dashboard.figures import ago, clock, count_of
 from charrnn_tui.dashboard.panes.pane import Pane
 from charrnn_tui.dashboard.session import RunSession
 from charrnn_tui.dashboard.spans import Line, Span
 from charrnn_tui.dashboard.stream import wrapped
+from charrnn_tui.formatting import ago, clock, count_of
 from charrnn_tui.terminal import harmless_line
 
 _LABEL = 9

@@ -12,10 +12,10 @@ from textual.reactive import var
 from textual.widgets import Input
 
 from charrnn_tui.dashboard.box import Box
-from charrnn_tui.dashboard.figures import loss_of
 from charrnn_tui.dashboard.lines import Lines
 from charrnn_tui.dashboard.stream import Stream
 from charrnn_tui.dashboard.writer import Writer
+from charrnn_tui.formatting import loss_of
 
 PAINTS_A_SECOND = 10
 _WRITTEN_AHEAD = 40  # characters, so that the text never waits for the network

@@ -14,9 +14,9 @@ from textual.widgets import Button, Input, Label
 from charrnn_core.errors import SettingsError
 from charrnn_core.training.settings import FIELDS
 from charrnn_tui.dashboard.box import Box
-from charrnn_tui.dashboard.figures import count_of
 from charrnn_tui.dashboard.session import RunSession
 from charrnn_tui.dashboard.steady import SteadySize
+from charrnn_tui.formatting import count_of
 from charrnn_tui.terminal import harmless_line
 
 _SLOWER = 0.5

@@ -11,11 +11,11 @@ from textual.containers import Horizontal
 from textual.screen import ModalScreen
 
 from charrnn_core.rnn.parameters import PARAMETER_NAMES
-from charrnn_tui.dashboard.figures import count_of, loss_of
 from charrnn_tui.dashboard.lines import Lines
 from charrnn_tui.dashboard.spans import Line, Span
 from charrnn_tui.dashboard.steady import SteadySize
 from charrnn_tui.dashboard.stream import wrapped
+from charrnn_tui.formatting import count_of, loss_of
 
 _CLOSE = Binding("escape,q,enter", "dismiss", "Close")
 

@@ -137,7 +137,7 @@ def resume(
         engine = checkpoint.metadata["engine"]
         if engine != NumpyEngine.name:
             raise RunDirectoryError(f"{directory.path} was trained by the engine {engine}, which is not here")
-        text = _text_of(directory, checkpoint, corpus)
+        text = _text_of_checkpoint(directory, checkpoint, corpus)
         blas = limit_blas_threads(checkpoint.metadata["threads"])
         trainer = Trainer(settings, text, snapshot=checkpoint.snapshot)
         reached = trainer.reached
@@ -211,7 +211,7 @@ def load(directory: RunDirectory, *, corpus: str | None = None) -> tuple[Trainer
         The text cannot be read, or is another one.
     """
     checkpoint, problems = newest_checkpoint(directory)
-    text = _text_of(directory, checkpoint, corpus)
+    text = _text_of_checkpoint(directory, checkpoint, corpus)
     limit_blas_threads(checkpoint.metadata["threads"])
     return Trainer(checkpoint.snapshot.settings, text, snapshot=checkpoint.snapshot), problems
 
@@ -253,7 +253,7 @@ def replay(
     checkpoint, _ = newest_checkpoint(directory)
     without: dict[str, Any] = dict.fromkeys(STOPS)
     settings = dataclasses.replace(recorded, **without)
-    text = _text_of(directory, checkpoint, corpus)
+    text = _text_of_checkpoint(directory, checkpoint, corpus)
     process = start(settings, text, runs=runs, name=name)
     snapshot = checkpoint.snapshot
     history = History.read(directory.events_path)
@@ -287,9 +287,22 @@ def _changed(settings: Settings, changes: Mapping[str, Value]) -> Settings:
     return dataclasses.replace(settings, **values)
 
 
-def _text_of(directory: RunDirectory, checkpoint: Checkpoint, given: str | None) -> Corpus:
-    """Return the text that a run was trained on, and no other."""
-    facts = checkpoint.metadata["corpus"]
+def text_of(directory: RunDirectory, facts: Mapping[str, Any], given: str | None = None) -> Corpus:
+    """Return the text that a run was trained on, and no other.
+
+    Parameters
+    ----------
+    directory : RunDirectory
+    facts : mapping
+        What is recorded of the text, as `describe_corpus` gives it.
+    given : str, optional
+        Where the text is now, if not where it was.
+
+    Raises
+    ------
+    CorpusError
+        It cannot be read, or is another one.
+    """
     source: str | Source
     if given is not None:
         source = given
@@ -312,10 +325,15 @@ def _text_of(directory: RunDirectory, checkpoint: Checkpoint, given: str | None)
             f"the text {facts['name']} is not the one that the run was trained on: {len(text):,} characters "
             f"now and {facts['characters']:,} then, and another digest; say with --corpus where that one is"
         )
-    if text.vocabulary != checkpoint.vocabulary:
-        raise CheckpointError(f"{directory.path} has a checkpoint whose vocabulary is not that of its text")
     # It is the text of the run, wherever it was read from now.
     return dataclasses.replace(text, name=facts["name"], kind=facts["kind"], path=facts["path"])
+
+
+def _text_of_checkpoint(directory: RunDirectory, checkpoint: Checkpoint, given: str | None) -> Corpus:
+    text = text_of(directory, checkpoint.metadata["corpus"], given)
+    if text.vocabulary != checkpoint.vocabulary:
+        raise CheckpointError(f"{directory.path} has a checkpoint whose vocabulary is not that of its text")
+    return text
 
 
 def _saved_best(directory: RunDirectory) -> Best | None:

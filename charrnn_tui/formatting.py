@@ -1,4 +1,4 @@
-"""How the dashboard writes figures."""
+"""How figures are written for people: losses, counts, durations, endings."""
 
 from __future__ import annotations
 
