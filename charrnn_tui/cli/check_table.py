@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from charrnn_core.rnn.gradcheck.comparisons import REFERENCE, STUDY
+from charrnn_core.rnn.gradcheck.comparisons import STUDY
+from charrnn_tui.check_rows import conditions_of, conditions_told, figure_told, is_reference, place_told
 from charrnn_tui.terminal import harmless_line, is_rich, put
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ _PIPE_WIDTH = 100
 _DROPPED = (("worst at", "analytic", "numeric"), ("study",), ("mean rel",), ("shape",), ("checked",))
 """The columns that a narrow terminal does without, in this order."""
 
-METHODS = {"central": "centred difference", "complex-step": "complex step"}
-_CONDITIONS = ("window", "method", "step", "h0", "selection")
 _STUDY_NOTE = """\
   study: Straathof 2019, m = 100, T = 25, K = 80.
   W's figure jumps between seeds: a single tiny entry of its gradient makes it."""
@@ -72,10 +71,10 @@ def _table(
     from rich.text import Text
 
     yield Text(harmless_line(heading), style="bold")
-    for _, group in groupby(rows, key=_conditions):
+    for _, group in groupby(rows, key=conditions_of):
         same = list(group)
         yield Text(f"\n{_title(same[0])}", style="dim")
-        studied = _is_reference(same[0])
+        studied = is_reference(same[0])
         yield Padding(_group(same, symbols, studied=studied, width=width - 2), (0, 0, 0, 2), expand=False)
         if studied:
             yield Text(_STUDY_NOTE, style="dim italic")
@@ -86,28 +85,10 @@ def _table(
     yield Text(f"\n{symbols[not failed]} {told}", style=_style(not failed))
 
 
-def _conditions(row: dict[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in _CONDITIONS)
-
-
 def _title(row: dict[str, Any]) -> str:
-    kind, _, number = row["selection"].partition(":")
-    what = {
-        "first": f"first {number} entries",
-        "random": f"{number} random entries",
-        "directions": f"{number} random directions over all entries",
-        "all": "all entries",
-    }[kind]
-    sizes = f"T = {row['seq_length']} · B = {row['batch_size']}"
-    if row["window"] == "stress":
-        what += f"\nstress window · {sizes} · {row['characters']:,} different characters"
-        sizes = "stress window"
-    return f"{METHODS[row['method']]}, step {row['step']:.0e} · {sizes} · h_0 {row['h0']} · {what}"
-
-
-def _is_reference(row: dict[str, Any]) -> bool:
-    reference = (REFERENCE.window, REFERENCE.method, REFERENCE.step, REFERENCE.h0, REFERENCE.entries)
-    return _conditions(row) == reference
+    words = conditions_told(row)
+    more = [f"stress window · {size}" for size in words[4:]]
+    return "\n".join([" · ".join(words[:4]), *more])
 
 
 def _group(
@@ -122,14 +103,14 @@ def _group(
         "shape": [Text("×".join(str(length) for length in row["shape"])) for row in rows],
         "checked": [Text(f"{row['entries']:,}") for row in rows],
         "max rel": [
-            Text(_figure(row["maximum_relative_error"], 1), "" if row["passed"] else _style(passed=False))
+            Text(figure_told(row["maximum_relative_error"], 1), "" if row["passed"] else _style(passed=False))
             for row in rows
         ],
-        "mean rel": [Text(_figure(row["mean_relative_error"], 1)) for row in rows],
+        "mean rel": [Text(figure_told(row["mean_relative_error"], 1)) for row in rows],
         "study": [Text(f"{STUDY[row['parameter']]:.1e}", style="dim") for row in rows if studied],
-        "worst at": [Text(_place(row["worst"]["index"])) for row in rows],
-        "analytic": [Text(_figure(row["worst"]["analytic"], 4)) for row in rows],
-        "numeric": [Text(_figure(row["worst"]["numeric"], 4)) for row in rows],
+        "worst at": [Text(place_told(row["worst"]["index"])) for row in rows],
+        "analytic": [Text(figure_told(row["worst"]["analytic"], 4)) for row in rows],
+        "numeric": [Text(figure_told(row["worst"]["numeric"], 4)) for row in rows],
     }
     if not studied:
         del columns["study"]
@@ -144,15 +125,6 @@ def _group(
     for cells in zip(*columns.values(), strict=True):
         table.add_row(*cells)
     return table
-
-
-def _place(index: Any) -> str:
-    return ",".join(map(str, index)) if isinstance(index, list) else f"dir. {index}"
-
-
-def _figure(value: float | None, digits: int) -> str:
-    """Return a figure as text; None is what JSON has for one that is not finite."""
-    return "nan" if value is None else f"{value:.{digits}e}"
 
 
 def _style(passed: bool) -> str:

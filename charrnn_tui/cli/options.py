@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
+import sys
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from charrnn_core.errors import UsageError
 from charrnn_core.training.settings import (
     CHANGEABLE,
     DEFAULT_LEARNING_RATES,
@@ -20,6 +23,10 @@ from charrnn_core.training.settings import (
     Value,
     option_name,
 )
+from charrnn_tui.terminal import has_utf8
+
+if TYPE_CHECKING:
+    from charrnn_tui.dashboard.renderables.canvas import GlyphSet
 
 DEFAULT_CORPUS = "tales"
 
@@ -37,8 +44,15 @@ MovedCorpus = Annotated[
     str | None,
     typer.Option("--corpus", metavar="FILE", help="With a run: where its text is now, if it has moved."),
 ]
-
-
+Charts = Annotated[
+    str,
+    typer.Option(
+        "--charts",
+        metavar="auto|braille|block|ascii",
+        help="What charts are drawn with (default: braille where the terminal has it).",
+        show_default=False,
+    ),
+]
 Subject = Annotated[
     str | None,
     typer.Argument(
@@ -48,6 +62,19 @@ Subject = Annotated[
         show_default=False,
     ),
 ]
+
+
+def glyphs_of(charts: str) -> GlyphSet:
+    """Return the characters that charts are drawn with: what was asked for, or what stdout can show."""
+    known: dict[str, GlyphSet] = {"braille": "braille", "block": "block", "ascii": "ascii"}
+    if charts in known:
+        return known[charts]
+    if charts != "auto":
+        raise UsageError(f"--charts {charts} is not possible; allowed is auto, {', '.join(known)}")
+    if not has_utf8(sys.stdout):
+        return "ascii"
+    # The console of Linux has a font of 512 characters, and braille is not among them.
+    return "block" if os.environ.get("TERM") == "linux" and sys.stdout.isatty() else "braille"
 
 
 def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -25,7 +25,7 @@ from charrnn_core.training.events import (
     Warned,
 )
 from charrnn_core.training.settings import Settings
-from charrnn_tui.cli.check_table import METHODS
+from charrnn_tui.check_rows import METHODS
 from charrnn_tui.formatting import clock
 from charrnn_tui.terminal import OutputError, harmless, harmless_line, is_rich, put, say
 

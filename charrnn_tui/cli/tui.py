@@ -13,8 +13,8 @@ import typer
 
 from charrnn_core.errors import RunFailedError, UsageError
 from charrnn_core.training.settings import DEFAULT_PRESET, Settings, Value, option_name
-from charrnn_tui.cli.options import Runs, Subject, with_settings
-from charrnn_tui.terminal import harmless_line, has_utf8, is_rich, put, say
+from charrnn_tui.cli.options import Charts, Runs, Subject, glyphs_of, with_settings
+from charrnn_tui.terminal import harmless_line, is_rich, put, say
 
 if TYPE_CHECKING:
     from charrnn_tui.dashboard.app import Dashboard
@@ -34,15 +34,7 @@ def command(
     given: dict[str, Value],
     preset: str | None = None,
     subject: Subject = None,
-    charts: Annotated[
-        str,
-        typer.Option(
-            "--charts",
-            metavar="auto|braille|block|ascii",
-            help="What charts are drawn with (default: braille where the terminal has it).",
-            show_default=False,
-        ),
-    ] = "auto",
+    charts: Charts = "auto",
     new: Annotated[
         bool,
         typer.Option("--new", help="Choose text and settings on the screen, before anything is trained."),
@@ -68,7 +60,7 @@ def command(
     from charrnn_tui.dashboard.preferences import read_keymap
 
     keymap = read_keymap()  # before anything is started or kept: it may be refused
-    glyphs = _glyphs(charts)
+    glyphs = glyphs_of(charts)
     if new:
         if subject is not None or preset is not None or name is not None or given:
             raise UsageError("--new asks for text and settings on the screen; give it without them")
@@ -110,19 +102,6 @@ def _keep_input() -> Path:
     os.dup2(terminal, 0)
     os.close(terminal)
     return Path(name)
-
-
-def _glyphs(charts: str) -> GlyphSet:
-    """Return the characters that charts are drawn with: what was asked for, or what the terminal has."""
-    known: dict[str, GlyphSet] = {"braille": "braille", "block": "block", "ascii": "ascii"}
-    if charts in known:
-        return known[charts]
-    if charts != "auto":
-        raise UsageError(f"--charts {charts} is not possible; allowed is auto, {', '.join(known)}")
-    if not has_utf8(sys.stdout):
-        return "ascii"
-    # The console of Linux has a font of 512 characters, and braille is not among them.
-    return "block" if os.environ.get("TERM") == "linux" else "braille"
 
 
 def _show(

@@ -104,10 +104,8 @@ def chart_of(
     characters = characters_of_loss(settings)
     x = abscissa(history, view.abscissa)
     curves = [Curve(x, line_of(history, view.half_life), "line", "smooth loss")]
-    if history.validations:
-        at = places(history, [event["update"] for event in history.validations], view.abscissa)
-        loss = [_number(event.get("loss")) * characters for event in history.validations]
-        curves.append(Curve(at, np.array(loss), "held-out", "held-out loss", "h"))
+    held_out = held_out_curve(history, view.abscissa, characters)
+    curves += [] if held_out is None else [held_out]
     curves += overlay_curves(overlays, view, characters)
     # All is all of every run; what follows the newest update follows that of the run itself.
     visible = view.x_range(last_x(history, view.abscissa, overlays if view.span is None else {}))
@@ -129,10 +127,27 @@ def chart_of(
     )
 
 
+def held_out_curve(history: History, kind: Abscissa, characters: int) -> Curve | None:
+    """Return the held-out loss, as a sum over this many characters; None where nothing was validated."""
+    if not history.validations:
+        return None
+    at = places(history, [event["update"] for event in history.validations], kind)
+    loss = [_number(event.get("loss")) * characters for event in history.validations]
+    return Curve(at, np.array(loss), "held-out", "held-out loss", "h")
+
+
 def last_x(history: History, kind: Abscissa, overlays: Mapping[str, History]) -> float:
     """Return the last x of a run and others, 1 where none has begun."""
     ends = [abscissa(each, kind)[-1:] for each in (history, *overlays.values())]
     return float(np.concatenate(ends).max(initial=-1.0)) if any(map(len, ends)) else 1.0
+
+
+def named_curves(
+    name: str, history: History, settings: dict[str, Any], view: LossView, overlays: dict[str, History]
+) -> list[Curve]:
+    """Return the curves of a run and of others over it, for a legend."""
+    own = Curve(abscissa(history, view.abscissa), line_of(history, view.half_life), name=name)
+    return [own, *overlay_curves(overlays, view, characters_of_loss(settings))]
 
 
 def overlay_curves(overlays: dict[str, History], view: LossView, characters: int) -> list[Curve]:
@@ -182,11 +197,8 @@ def _number(value: Any) -> float:
 def markers_of(history: History, kind: Abscissa) -> Iterator[Marker]:
     """Yield marks for epochs, checkpoints asked for, changes of the learning rate, best state, divergence."""
     marked: list[tuple[float, str, str]] = [(event["update"], "epoch", "") for event in history.epochs]
-    best = None
     for event in history.checkpoints:
-        if event.get("kind") == "best":
-            best = event
-        else:
+        if event.get("kind") != "best":
             marked.append((event["update"], "checkpoint", ""))
     # Of several changes at one update the last one counts; going on with the same rate is none.
     before = None
@@ -194,8 +206,8 @@ def markers_of(history: History, kind: Abscissa) -> Iterator[Marker]:
         if rate != (_first_rate(history) if before is None else before):
             marked.append((update, "intervention", f"rate {rate:g}"))
         before = rate
-    if best is not None:
-        marked.append((best["update"], "best", ""))
+    if history.best is not None:
+        marked.append((history.best["update"], "best", ""))
     if history.ended is not None and history.ended.get("reason") == "diverged":
         marked.append((history.ended["update"], "diverged", ""))
     at = places(history, [update for update, _, _ in marked], kind)

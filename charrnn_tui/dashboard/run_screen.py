@@ -13,11 +13,12 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from charrnn_core.errors import CharRNNError, UnknownCharacterError
+from charrnn_tui.check_rows import rows_of
 from charrnn_tui.dashboard.asking import AskingScreen
 from charrnn_tui.dashboard.box import Box
 from charrnn_tui.dashboard.panes.evolution import EvolutionPane
 from charrnn_tui.dashboard.panes.foot import Foot, FootKey
-from charrnn_tui.dashboard.panes.gradients import GradientPane, rows_of
+from charrnn_tui.dashboard.panes.gradients import GradientPane
 from charrnn_tui.dashboard.panes.header import Header
 from charrnn_tui.dashboard.panes.loss import LossPane
 from charrnn_tui.dashboard.panes.run import RunPane

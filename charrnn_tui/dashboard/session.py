@@ -116,13 +116,13 @@ class RunSession:
     @property
     def best(self) -> SavedBest | None:
         """The best state that is on disk; None before there is one."""
-        saved = [event for event in self.history.checkpoints if event.get("kind") == "best"]
-        if not saved:
+        saved = self.history.best
+        if saved is None:
             return None
         held_out = self.follower.settings.get("held_out")
-        loss = saved[-1].get("loss")
+        loss = saved.get("loss")
         told = f"held-out {loss_of(loss, 3)} /char" if held_out else loss_of(loss)
-        return SavedBest(told, count_of(saved[-1]["update"]))
+        return SavedBest(told, count_of(saved["update"]))
 
     @property
     def update(self) -> int:

@@ -9,9 +9,10 @@ from rich.cells import cell_len
 
 from charrnn_core.errors import UsageError
 from charrnn_core.runs.history import History
+from charrnn_tui.check_rows import rows_of
 from charrnn_tui.dashboard.loss_chart import LossView, chart_of, markers_of
 from charrnn_tui.dashboard.panes.evolution import SampleLines, found, one_line
-from charrnn_tui.dashboard.panes.gradients import check_lines, rows_of
+from charrnn_tui.dashboard.panes.gradients import check_lines
 from charrnn_tui.dashboard.preferences import Preferences, read_keymap
 from charrnn_tui.dashboard.spans import plain
 from charrnn_tui.dashboard.stream import Stream, wrapped

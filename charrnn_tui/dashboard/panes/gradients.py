@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import var
 
+from charrnn_tui.check_rows import rows_of
 from charrnn_tui.dashboard.panes.pane import Pane
 from charrnn_tui.dashboard.session import RunSession
 from charrnn_tui.dashboard.spans import Line, Span
@@ -101,17 +102,6 @@ class GradientPane(Pane):
 
     def _parameters(self) -> list[str]:
         return list(dict.fromkeys(str(row["parameter"]) for row in self._rows()))
-
-
-def rows_of(check: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the rows of a check that are whole; a log is not trusted."""
-    rows = check.get("rows")
-    return [row for row in rows if _is_whole(row)] if isinstance(rows, list) else []
-
-
-def _is_whole(row: Any) -> bool:
-    words = ("parameter", "method", "h0")
-    return isinstance(row, dict) and "passed" in row and all(isinstance(row.get(word), str) for word in words)
 
 
 def check_lines(checks: Sequence[dict[str, Any]], chosen: int | None, width: int) -> Iterator[Line]:

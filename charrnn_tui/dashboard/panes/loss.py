@@ -16,22 +16,18 @@ from charrnn_tui.dashboard.loss_chart import (
     HALF_LIVES,
     LossView,
     Unit,
-    abscissa,
     chart_of,
     last_x,
-    line_of,
+    named_curves,
     newest,
-    overlay_curves,
 )
 from charrnn_tui.dashboard.loss_lines import lines_below
 from charrnn_tui.dashboard.panes.legend import legend_line
 from charrnn_tui.dashboard.panes.pane import Pane
 from charrnn_tui.dashboard.renderables.canvas import GlyphSet
 from charrnn_tui.dashboard.renderables.chart import Drawing
-from charrnn_tui.dashboard.renderables.curves import Curve
 from charrnn_tui.dashboard.session import RunSession
 from charrnn_tui.dashboard.spans import Line
-from charrnn_tui.formatting import characters_of_loss
 
 _RECENT = 0.2  # share of the run that the recent view shows
 _ZOOM = 1.5
@@ -109,11 +105,10 @@ class LossPane(Pane):
         self.show([*above, *self._drawing.lines, *below])
 
     def _legend(self, session: RunSession, width: int) -> Line:
-        history, view = session.history, self.view
-        characters = characters_of_loss(session.follower.settings)
-        own = Curve(abscissa(history, view.abscissa), line_of(history, view.half_life), name=session.name)
-        others = overlay_curves(self.overlays, view, characters)
-        return legend_line([own, *others], view.crosshair, width, self.glyphs)
+        curves = named_curves(
+            session.name, session.history, session.follower.settings, self.view, self.overlays
+        )
+        return legend_line(curves, self.view.crosshair, width, self.glyphs)
 
     def _change(self, **changes: Any) -> None:
         self.view = replace(self.view, **changes)

@@ -197,6 +197,11 @@ class History:
         """The checkpoints that were asked for, and new bests."""
         return self._lanes["checkpoint"].events
 
+    @property
+    def best(self) -> EventFields | None:
+        """The `checkpoint` event of the best state that is on disk; None before there is one."""
+        return next((event for event in reversed(self.checkpoints) if event.get("kind") == "best"), None)
+
     def add(self, offset: int, event: EventFields) -> None:
         """Take in the next event of a log, whose line is at this offset."""
         kind = event["type"]

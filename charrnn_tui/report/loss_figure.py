@@ -1,0 +1,405 @@
+"""The figure of the loss of one or several runs, for paper and screen.
+
+Matplotlib is imported here and nowhere else, and this module only when a figure is made.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import matplotlib.style
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import Formatter, LogLocator, MaxNLocator, NullFormatter
+
+from charrnn_core.runs.history import History
+from charrnn_tui.dashboard.loss_chart import Abscissa, abscissa, held_out_curve, markers_of
+from charrnn_tui.dashboard.renderables.columns import reduced
+from charrnn_tui.dashboard.renderables.curves import Marker
+from charrnn_tui.dashboard.renderables.ticks import Axis, FloatArray, labels
+from charrnn_tui.formatting import characters_of_loss, loss_of
+from charrnn_tui.terminal import harmless_line
+
+# What it says of fonts and caches is not about the figure.
+logging.getLogger("matplotlib").setLevel(logging.ERROR)
+
+FileFormat = Literal["svg", "png", "pdf"]
+
+_MOST_EPOCHS = 40  # marks that are still told from one another
+_CEILING = 3.0  # times the first loss
+_DPI = 200  # dots an inch of a PNG
+
+
+@dataclass(frozen=True)
+class Look:
+    """The colours of a figure, as Matplotlib takes them, and how text is written into an SVG.
+
+    Attributes
+    ----------
+    ink, muted, grid, paper : str
+        Of text; of axes and what is beside the point; of the grid; of the ground, "none" for none.
+    lines : tuple of str
+        Of the runs, one after the other.
+    held_out, envelope, good, bad : str
+        Of one run's held-out loss, its minimum and maximum, its best state, its divergence.
+    text_as_text : bool
+        Whether an SVG holds its text as text, in the font of the page around it, or as outlines.
+    """
+
+    ink: str = "#1b1b1b"
+    muted: str = "#5f6670"
+    grid: str = "#e3e5e8"
+    paper: str = "white"
+    # Okabe and Ito's, without their yellow: told apart with every kind of colour vision, and on paper by
+    # their lightness and the dashes.
+    lines: tuple[str, ...] = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+    held_out: str = "#d55e00"
+    envelope: str = "#c5dcea"
+    good: str = "#007a59"
+    bad: str = "#c1121f"
+    text_as_text: bool = False
+
+
+_DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (6, 1.5, 1, 1.5)), (0, (9, 3)))
+
+
+@dataclass(frozen=True)
+class LossOf:
+    """A run whose loss is drawn.
+
+    Attributes
+    ----------
+    name : str
+    history : History
+    settings : dict
+    """
+
+    name: str
+    history: History
+    settings: dict[str, Any]
+
+    @property
+    def characters(self) -> int:
+        """How many characters its losses are sums over."""
+        return characters_of_loss(self.settings)
+
+
+def draw_losses(
+    runs: Sequence[LossOf],
+    *,
+    by: Abscissa = "update",
+    log_x: bool = False,
+    log_y: bool = False,
+    size: tuple[float, float] = (7.0, 4.0),
+    look: Look = Look(),
+    format: FileFormat = "svg",
+    title: str = "",
+) -> bytes:
+    """Return the figure of the loss of one or several runs as the bytes of a file.
+
+    Of one run: smooth loss over the smallest and the largest loss of each bucket of updates, held-out loss,
+    and marks for epochs, changes of the learning rate, the best state and divergence. Of several: smooth loss
+    and held-out loss of each; in nats per character where their losses have different units.
+
+    Parameters
+    ----------
+    runs : sequence of LossOf
+    by : "update", "epoch" or "time"
+    log_x, log_y : bool
+        What is at 0 stands at the first x that a logarithmic axis has.
+    size : (float, float)
+        Width and height in inches.
+    look : Look
+    format : "svg", "png" or "pdf"
+        The same figure is the same bytes.
+    title : str
+    """
+    style = {
+        "axes.edgecolor": look.muted,
+        "axes.labelcolor": look.ink,
+        "axes.spines.top": False,
+        "axes.titlelocation": "left",
+        "font.size": 9,
+        "legend.fontsize": 8.5,
+        "lines.linewidth": 1.6,
+        "lines.solid_capstyle": "round",
+        "savefig.dpi": _DPI,
+        "svg.fonttype": "none" if look.text_as_text else "path",
+        "svg.hashsalt": "charrnn",
+        "text.color": look.ink,
+        "text.parse_math": False,  # a run may have a dollar sign in its name
+        "xtick.color": look.muted,
+        "xtick.labelcolor": look.ink,
+        "ytick.color": look.muted,
+        "ytick.labelcolor": look.ink,
+    }
+    # Not the user's own style: a figure is the same on every machine.
+    with matplotlib.style.context(["default", style]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # of a name in another script
+        figure = Figure(figsize=size, layout="constrained", facecolor=look.paper)
+        _Drawing(figure, runs, harmless_line(title), by, log_x, log_y, look).draw()
+        file = io.BytesIO()
+        date = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[format]
+        figure.savefig(file, format=format, metadata=date)
+    return file.getvalue()
+
+
+class _Drawing:
+    """Puts runs onto axes."""
+
+    def __init__(
+        self,
+        figure: Figure,
+        runs: Sequence[LossOf],
+        title: str,
+        by: Abscissa,
+        log_x: bool,
+        log_y: bool,
+        look: Look,
+    ) -> None:
+        self._figure = figure
+        self._axes = figure.add_subplot(facecolor="none")
+        self._runs = runs
+        self._title = title
+        self._by: Abscissa = by
+        self._look = look
+        units = {(run.characters, run.settings.get("loss")) for run in runs}
+        self._own_unit = len(units) == 1
+        self._characters = runs[0].characters if self._own_unit else 1
+        self._log_x, self._log_y = log_x, log_y or self._is_beyond()
+        self._last = max((float(x[-1]) for x in map(self._x_of, runs) if len(x)), default=1.0)
+        self._least_x = self._first_positive()
+        self._lows: list[float] = []
+        self._highs: list[float] = []
+
+    def draw(self) -> None:
+        axes, look = self._axes, self._look
+        axes.grid(axis="y", color=look.grid, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.spines["right"].set_visible(False)
+        for number, run in enumerate(self._runs):
+            self._run(run, number)
+        self._scales()
+        if len(self._runs) == 1:
+            self._envelope(self._runs[0])
+        self._limits()
+        if len(self._runs) == 1:
+            self._marks(self._runs[0])
+        self._axis_labels()
+        self._legend()
+        if not any(len(run.history.progress) for run in self._runs):
+            axes.text(0.5, 0.5, "no updates yet", transform=axes.transAxes, ha="center", color=look.muted)
+
+    # -- curves --------------------------------------------------------------------------------------------
+
+    def _x_of(self, run: LossOf) -> FloatArray:
+        return abscissa(run.history, self._by) / self._time_unit(run)[0]
+
+    def _time_unit(self, run: LossOf | None = None) -> tuple[float, str]:
+        """Return how many seconds the unit of time on the axis has, and its name."""
+        if self._by != "time":
+            return 1.0, ""
+        ends = [each.history.column("time")[-1:] for each in self._runs]
+        longest = max((float(end[0]) for end in ends if len(end)), default=0.0)
+        return (1.0, "s") if longest < 300 else (60.0, "min") if longest < 3 * 3600 else (3600.0, "h")
+
+    def _first_positive(self) -> float:
+        firsts = [x[x > 0][:1] for x in map(self._x_of, self._runs)]
+        return min((float(first[0]) for first in firsts if len(first)), default=1.0)
+
+    def _on_axis(self, x: FloatArray) -> FloatArray:
+        """Move what is at 0, where updates begin, to the first x that a logarithmic axis has."""
+        return np.where(x > 0, x, self._least_x) if self._log_x else x
+
+    def _scale(self, run: LossOf) -> float:
+        return 1.0 if self._own_unit else 1 / run.characters
+
+    def _run(self, run: LossOf, number: int) -> None:
+        look, scale = self._look, self._scale(run)
+        alone = len(self._runs) == 1
+        color = look.lines[number % len(look.lines)]
+        dashes = _DASHES[number // len(look.lines) % len(_DASHES)] if number else "-"
+        x, y = self._on_axis(self._x_of(run)), _finite(run.history.column("smooth_loss") * scale)
+        self._reach(y)
+        self._axes.plot(
+            x, y, color=color, linestyle=dashes, marker="o" if len(x) == 1 else "", markersize=4, zorder=4,
+            label="smooth loss" if alone else harmless_line(run.name),
+        )  # fmt: skip
+        held_out = held_out_curve(run.history, self._by, run.characters)
+        if held_out is not None:
+            at, loss = self._on_axis(held_out.x / self._time_unit()[0]), _finite(held_out.y * scale)
+            self._reach(loss)
+            self._axes.plot(
+                at, loss, color=look.held_out if alone else color, linestyle=(0, (4, 2)), linewidth=1.2,
+                marker="o", markersize=2.5 if len(at) > 30 else 3.5, zorder=4,
+                label="held-out loss" if alone else f"{harmless_line(run.name)}, held out",
+            )  # fmt: skip
+
+    def _reach(self, values: FloatArray) -> None:
+        """Let the axis reach these values."""
+        values = values[np.isfinite(values) & ((values > 0) | (not self._log_y))]
+        if len(values):
+            self._lows.append(float(values.min()))
+            self._highs.append(float(values.max()))
+
+    def _envelope(self, run: LossOf) -> None:
+        """Fill between the extremes; in columns, for a long run has more buckets than a figure has dots."""
+        history, scale = run.history, self._scale(run)
+        x = self._on_axis(self._x_of(run))
+        low, high = (_finite(history.column(name) * scale) for name in ("loss_min", "loss_max"))
+        if len(x) < 2:
+            return
+        first, last = float(x[0]), float(x[-1])
+        count = int(self._figure.get_figwidth() * _DPI)
+        axis = Axis.over(first, last, self._log_x)
+        if len(x) > count:
+            columns = reduced(x, low, high, axis, count, self._log_y)
+            x, low, high = axis.value((np.arange(count) + 0.5) / count), columns.low, columns.high
+            x[0], x[-1] = first, last
+        self._axes.fill_between(
+            x, low, high, color=self._look.envelope, linewidth=0, zorder=2, label="minimum and maximum"
+        )
+        self._lows.append(float(np.nanmin(low, initial=math.inf)))
+        self._highs.append(float(np.nanmax(high, initial=-math.inf)))
+
+    # -- marks ---------------------------------------------------------------------------------------------
+
+    def _marks(self, run: LossOf) -> None:
+        axes, look = self._axes, self._look
+        markers = list(markers_of(run.history, self._by))
+        self._epochs([marker for marker in markers if marker.role == "epoch"])
+        seconds, _ = self._time_unit()
+        for marker in markers:
+            x = float(self._on_axis(np.array([marker.x / seconds]))[0])
+            if marker.role == "best":
+                self._best(run, x)
+            elif marker.role == "intervention":
+                axes.axvline(x, color=look.muted, linewidth=0.9, linestyle=(0, (2, 2)), zorder=3)
+                axes.annotate(
+                    marker.label, (x, 0.02), xycoords=("data", "axes fraction"), rotation=90, fontsize=7,
+                    textcoords="offset points", xytext=(2, 2), color=look.muted, ha="left", va="bottom",
+                )  # fmt: skip
+            elif marker.role == "diverged":
+                axes.axvline(x, color=look.bad, linewidth=1.2, zorder=3, label="diverged")
+
+    def _best(self, run: LossOf, x: float) -> None:
+        loss = None if run.history.best is None else run.history.best.get("loss")
+        if not isinstance(loss, (int, float)):  # another program may have written the log
+            return
+        held_out = bool(run.settings.get("held_out"))
+        loss *= self._characters if held_out else self._scale(run)
+        if math.isfinite(loss):
+            told = loss_of(loss, 2 if self._characters > 1 else 3)
+            self._axes.plot(
+                [x], [loss], color=self._look.good, marker="*", markersize=9, linestyle="", zorder=5,
+                label=f"best{' held-out' * held_out}, {told}",
+            )  # fmt: skip
+
+    def _legend(self) -> None:
+        """Say above the curves, where it hides nothing, what they are."""
+        handles, names = self._axes.get_legend_handles_labels()
+        widths = [0.066 * len(name) + 0.55 for name in names]  # inches, about
+        room = self._figure.get_figwidth() - 0.3
+        columns = len(names) if sum(widths) <= room else int(room / max(widths))
+        self._figure.legend(
+            handles, names, title=self._title or None, alignment="left", loc="outside upper left",
+            ncols=max(1, columns), frameon=False, handlelength=2.0, columnspacing=1.4, borderpad=0.1,
+        )  # fmt: skip
+
+    def _epochs(self, markers: Sequence[Marker]) -> None:
+        if not markers or self._by == "epoch":
+            return
+        step = next(step for step in _STEPS if len(markers) / step <= _MOST_EPOCHS)
+        at = np.array([marker.x for marker in markers[step - 1 :: step]]) / self._time_unit()[0]
+        label = "end of an epoch" if step == 1 else f"every {step:,}th epoch"
+        self._axes.plot(
+            self._on_axis(at), np.zeros(len(at)), transform=self._axes.get_xaxis_transform(), linestyle="",
+            color=self._look.muted, marker="|", markersize=7, clip_on=False, zorder=5, label=label,
+        )  # fmt: skip
+
+    # -- axes ----------------------------------------------------------------------------------------------
+
+    def _scales(self) -> None:
+        if self._log_x:
+            self._axes.set_xscale("log")
+        if self._log_y:
+            self._axes.set_yscale("log")
+
+    def _limits(self) -> None:
+        """Set what is visible: all of the curves, and what single losses do not flatten them."""
+        axes = self._axes
+        left = self._least_x if self._log_x else 0.0
+        axes.set_xlim(left, self._last if self._last > left else left + 1)
+        lows, highs = ([end for end in ends if math.isfinite(end)] for ends in (self._lows, self._highs))
+        if not lows or not highs:
+            return
+        low, high = min(lows), max(highs)
+        ceiling = self._ceiling()
+        if high > ceiling and not self._log_y:
+            largest = f"largest {loss_of(high)} \N{UPWARDS ARROW}"
+            axes.annotate(largest, (0.01, 0.98), xycoords="axes fraction", va="top", color=self._look.muted)
+            low, high = min(low, ceiling / 2), ceiling
+        if self._log_y:
+            low = low if low > 0 else high / 1000
+            axes.set_ylim(low / 1.1, high * 1.1)
+        else:
+            margin = 0.04 * (high - low) or 0.05 * abs(high) or 1.0
+            axes.set_ylim(max(low - margin, 0.0) if low >= 0 else low - margin, high + margin)
+
+    def _is_beyond(self) -> bool:
+        """Return whether a smooth loss goes so far up that a linear axis would show little else."""
+        losses = [_finite(run.history.column("smooth_loss") * self._scale(run)) for run in self._runs]
+        return max(float(np.nanmax(loss, initial=0.0)) for loss in losses) > self._ceiling()
+
+    def _ceiling(self) -> float:
+        """Return a loss far above that of a network that knows nothing; to show more would flatten all."""
+        firsts = [run.history.column("smooth_loss")[:1] * self._scale(run) for run in self._runs]
+        finite = [float(first[0]) for first in firsts if len(first) and math.isfinite(first[0])]
+        return _CEILING * max(finite, default=math.inf)
+
+    def _axis_labels(self) -> None:
+        axes, characters = self._axes, self._characters
+        unit = f"nats, sum over {characters:,} characters" if characters > 1 else "nats per character"
+        axes.set_ylabel(f"loss ({unit})")
+        names = {"update": "update", "epoch": "epoch", "time": f"training time ({self._time_unit()[1]})"}
+        axes.set_xlabel(names[self._by])
+        right = axes.twinx()
+        for side in ("left", "bottom"):
+            right.spines[side].set_visible(False)
+        right.set_yscale(axes.get_yscale())
+        scale = 1 / characters / math.log(2)
+        low, high = axes.get_ylim()
+        right.set_ylim(low * scale, high * scale)
+        right.set_ylabel("bits per character")
+        for axis in (axes.xaxis, axes.yaxis, right.yaxis):
+            if axis.get_scale() == "log":
+                span = np.ptp(np.log10(axis.get_view_interval()))
+                axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if span < 2.5 else (1.0,)))
+                axis.set_minor_formatter(NullFormatter())
+            else:
+                axis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 2.5, 5, 10]))
+            axis.set_major_formatter(_Labels())
+
+
+_STEPS = tuple(mantissa * 10**exponent for exponent in range(12) for mantissa in (1, 2, 5))
+
+
+class _Labels(Formatter):
+    """Writes round values as the dashboard's chart does: 20k, 1.5M."""
+
+    def format_ticks(self, values: Any) -> list[str]:
+        return labels(np.asarray(values, dtype=np.float64))
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return labels(np.array([x]))[0]
+
+
+def _finite(values: FloatArray) -> FloatArray:
+    """Return values with a gap where one cannot be drawn."""
+    return np.where(np.isfinite(values) & (np.abs(values) < 1e100), values, np.nan)
