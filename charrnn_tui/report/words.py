@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 from charrnn_core.text.corpus import Corpus
 
+SHORTEST_WORD = 3
+"""Letters of the shortest word that counts: noise has as many of the shorter ones as a text."""
+
 _APOSTROPHES = "'\N{RIGHT SINGLE QUOTATION MARK}"
 
 
@@ -66,7 +69,7 @@ class Found:
     Attributes
     ----------
     words : int
-        All of the sample.
+        All of the sample that count.
     known : int
         Those that the text has too.
     """
@@ -105,13 +108,14 @@ class CorpusWords:
 
     def found(self, sample: str) -> Found:
         """Return how many words of a sample are words of the text."""
-        words = self._words.of_sample(sample)
+        words = [word for word in self._words.of_sample(sample) if len(word) >= SHORTEST_WORD]
         return Found(len(words), sum(word.casefold() in self._folded for word in words))
 
     def names(self, samples: Iterable[str]) -> list[tuple[str, int]]:
         """Return the capitalised words of samples that are names in the text, the most frequent first.
 
-        A name is a word of at least two letters that the text writes with a capital more often than without.
+        A name is a word of at least two letters and no apostrophe that the text writes with a capital more
+        often than without.
 
         Returns
         -------
@@ -128,7 +132,8 @@ class CorpusWords:
 
     def _is_name(self, word: str) -> bool:
         folded = self._folded[word.casefold()]
-        return len(word) > 1 and word[0].isupper() and folded > 2 * self._counts[word.lower()]
+        is_plain = len(word) > 1 and not any(sign in word for sign in _APOSTROPHES)
+        return is_plain and word[0].isupper() and folded > 2 * self._counts[word.lower()]
 
 
 def _most_frequent_first(entry: tuple[str, int]) -> tuple[int, str]:

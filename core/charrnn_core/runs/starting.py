@@ -287,6 +287,9 @@ def _changed(settings: Settings, changes: Mapping[str, Value]) -> Settings:
     return dataclasses.replace(settings, **values)
 
 
+_IDENTITY = ("name", "sha256")
+
+
 def text_of(directory: RunDirectory, facts: Mapping[str, Any], given: str | None = None) -> Corpus:
     """Return the text that a run was trained on, and no other.
 
@@ -303,6 +306,9 @@ def text_of(directory: RunDirectory, facts: Mapping[str, Any], given: str | None
     CorpusError
         It cannot be read, or is another one.
     """
+    kinds = ("file", "input", "bundled")
+    if facts.get("kind") not in kinds or not all(isinstance(facts.get(name), str) for name in _IDENTITY):
+        raise CorpusError(f"{directory.path} does not say which text it was trained on")
     source: str | Source
     if given is not None:
         source = given
@@ -314,7 +320,7 @@ def text_of(directory: RunDirectory, facts: Mapping[str, Any], given: str | None
             )
         source = bundled[facts["name"]]
     else:
-        path = directory.corpus_path if facts["kind"] == "input" else Path(facts["path"])
+        path = directory.corpus_path if facts["kind"] == "input" else Path(str(facts.get("path")))
         source = Source("file", str(path), (path,))
     try:
         text = read_corpus(source)
@@ -323,10 +329,15 @@ def text_of(directory: RunDirectory, facts: Mapping[str, Any], given: str | None
     if text.sha256 != facts["sha256"]:
         raise CorpusError(
             f"the text {facts['name']} is not the one that the run was trained on: {len(text):,} characters "
-            f"now and {facts['characters']:,} then, and another digest; say with --corpus where that one is"
+            f"now and {_counted(facts.get('characters'))} then, and another digest; say with --corpus where "
+            "that one is"
         )
     # It is the text of the run, wherever it was read from now.
-    return dataclasses.replace(text, name=facts["name"], kind=facts["kind"], path=facts["path"])
+    return dataclasses.replace(text, name=facts["name"], kind=facts["kind"], path=facts.get("path"))
+
+
+def _counted(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else "an unknown number"
 
 
 def _text_of_checkpoint(directory: RunDirectory, checkpoint: Checkpoint, given: str | None) -> Corpus:

@@ -1,0 +1,67 @@
+"""`charrnn report`: the document of a run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from charrnn_core.errors import RunDirectoryError
+from charrnn_tui.cli.options import MovedCorpus, Quiet, Runs
+from charrnn_tui.cli.output import Format, Output, report_format, report_path
+from charrnn_tui.terminal import put, say
+
+SHORT_HELP = "Write the document of a run: figures, loss, samples."
+HELP = (
+    "Example: charrnn report 20261122 -o report.html\n\n"
+    "Write the document of a run, as it is now: its numbers, the gradient check, the figure of the loss, how "
+    "its samples got better, the best passage, the words that it has learnt, and the command that repeats "
+    "it. The path of the document goes to stdout; with -o - the document itself does."
+)
+
+
+def command(
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN]",
+            help="A run's directory, its name, or the beginning of its name (default: the newest run).",
+            show_default=False,
+        ),
+    ] = None,
+    output: Output = None,
+    format: Format = None,
+    moved: MovedCorpus = None,
+    quiet: Quiet = False,
+    runs: Runs = "runs",
+) -> None:
+    """Write the report of a run."""
+    form = report_format(output, format)
+    from charrnn_core.runs.directory import find_run, newest_runs
+    from charrnn_tui.cli.progress import passing
+    from charrnn_tui.report.findings import find
+    from charrnn_tui.report.writing import report_html, report_markdown, write_report
+
+    newest = [] if run is not None else newest_runs(Path(runs))[:1]
+    if run is None and not newest:
+        raise RunDirectoryError(f"there is no run under {runs} to report on; charrnn train makes one")
+    directory = newest[0] if run is None else find_run(run, Path(runs))
+    with passing(quiet) as show:
+
+        def looked_at(characters: int) -> None:
+            show(f"looking at the text: {characters:,} characters")
+
+        if output != "-":
+            path = report_path(output, form, directory)
+            for written in write_report(directory, path, form, corpus=moved, progress=looked_at)[:1]:
+                put(f"{written}\n")
+            return
+        found = find(directory, corpus=moved, progress=looked_at)
+    put(report_html(found) if form == "html" else report_markdown(found), raw=True)
+    if form == "md" and not quiet:
+        say(
+            f"charrnn: without the figure, for which there is -o FILE ({harmless_line(found.name)})\n",
+            sys.stderr,
+        )

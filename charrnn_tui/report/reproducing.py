@@ -1,0 +1,63 @@
+"""The commands that repeat a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+from charrnn_core.training.settings import DEFAULT_PRESET, PRESETS, STOPS, Settings, Value, option_name
+from charrnn_tui.report.findings import Findings
+
+
+def command_lines(found: Findings) -> list[str]:
+    """Return the commands that repeat a run: with what was asked of it, if anything was."""
+    if any(rate != found.begun_with.learning_rate for _, rate in found.history.learning_rates()):
+        return [f"charrnn train --replay {shlex.quote(found.name)}"]
+    by_itself = found.ended_by in _OWN_ENDS and not _stops_changed(found)
+    updates = {} if by_itself or not found.update else {"updates": found.update}
+    return [" ".join(["charrnn train", _text(found.corpus), *_options(found.begun_with, updates)])]
+
+
+_OWN_ENDS = ("updates", "epochs", "smooth loss")  # at the same update every time
+
+
+def _stops_changed(found: Findings) -> bool:
+    changes = [event.get("changed") for event in found.history.openings]
+    return any(isinstance(changed, dict) and not changed.keys().isdisjoint(STOPS) for changed in changes)
+
+
+def _text(corpus: Mapping[str, Any]) -> str:
+    """Return the text as an argument: without the folders of whoever trained on it."""
+    if corpus.get("kind") == "file" and isinstance(corpus.get("path"), str):
+        return shlex.quote(PurePath(corpus["path"]).name)
+    return "corpus.txt" if corpus.get("kind") == "input" else shlex.quote(str(corpus.get("name", "")))
+
+
+def _options(settings: Settings, updates: Mapping[str, Value]) -> list[str]:
+    """Return the options that make these settings, by the preset that leaves the fewest."""
+    if updates:
+        settings = dataclasses.replace(settings, **{**dict.fromkeys(STOPS), **updates})  # type: ignore[arg-type]
+    preset, given = min(((name, _given(settings, name)) for name in PRESETS), key=lambda pair: len(pair[1]))
+    options = [] if preset == DEFAULT_PRESET else ["--preset", preset]
+    for name, value in given.items():
+        options += [option_name(name), setting_told(value)]
+    return options
+
+
+def _given(settings: Settings, preset: str) -> dict[str, Value]:
+    """Return what has to be given beside a preset; not what follows from the rest."""
+    usual = Settings.of(preset).to_json()
+    given = {name: value for name, value in settings.to_json().items() if value != usual[name]}
+    for name in list(given):
+        rest = {other: value for other, value in given.items() if other != name}
+        if Settings.of(preset, **rest) == settings:
+            given = rest
+    return given
+
+
+def setting_told(value: Value) -> str:
+    """Return a setting as an option takes it: exact, and a whole number without decimals."""
+    return "none" if value is None else f"{value}".removesuffix(".0")

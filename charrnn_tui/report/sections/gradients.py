@@ -1,0 +1,132 @@
+"""The gradient check, with the figures of the study beside ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from charrnn_core.rnn.gradcheck.comparisons import STUDY
+from charrnn_tui.check_rows import (
+    conditions_of,
+    conditions_told,
+    figure_told,
+    is_reference,
+    place_told,
+    rows_of,
+)
+from charrnn_tui.formatting import count_of
+from charrnn_tui.report.document import (
+    Block,
+    Column,
+    Paragraph,
+    Table,
+)
+from charrnn_tui.report.findings import Findings
+
+
+def verdict(found: Findings) -> str:
+    """Return how the first check ended."""
+    if not found.history.checks:
+        return "not made"
+    check = found.history.checks[0]
+    rows = rows_of(check)
+    wrong = list(dict.fromkeys(str(row["parameter"]) for row in rows if not row["passed"]))
+    if wrong:
+        return f"failed for {', '.join(wrong)}"
+    return f"all {len(rows)} comparisons agree"
+
+
+def gradients(found: Findings) -> Iterator[Block]:
+    """Yield the checks: the first in full, later ones in a sentence."""
+    if not found.history.checks:
+        yield Paragraph("The gradients of this run were not checked.", "note")
+        return
+    check, *later = found.history.checks
+    rows = rows_of(check)
+    reference = [row for row in rows if is_reference(row)]
+    others = [row for row in rows if not is_reference(row)]
+    yield Paragraph(
+        "The gradients of the backward pass were held against derivatives that do not use it, in float64 and "
+        f"before clipping, {_at(check['update'])}. The relative error is |a - n| / (|a| + |n|), a the "
+        "analytic and n the numeric derivative."
+    )
+    if reference:
+        yield _reference_table(reference)
+        yield Paragraph(
+            "The study is Straathof's of 2019, with m = 100, T = 25 and K = 80, under the same conditions. "
+            "A single tiny entry makes the largest error of W, which therefore differs from seed to seed."
+        )
+    if others:
+        yield _comparison_table(others)
+    excused = [row for row in rows if row["passed"] and _exceeds(row)]
+    if excused:
+        yield Paragraph(
+            "An error above the tolerance passes where the entry is too small for its method to show more "
+            "digits: where the complex step agrees, or rounding explains it.",
+            "note",
+        )
+    if any(not row["passed"] for row in rows):
+        yield Paragraph(f"The check failed: {verdict(found)}.", "warning")
+    for event in later:
+        failed = sum(not row["passed"] for row in rows_of(event))
+        told = f"{failed} of {len(rows_of(event))} comparisons failed" if failed else "all comparisons agreed"
+        yield Paragraph(f"Checked again {_at(event['update'])}: {told}.", "warning" if failed else "plain")
+
+
+def _at(update: Any) -> str:
+    return f"after update {count_of(update)}" if update else "before the first update"
+
+
+def _exceeds(row: Mapping[str, Any]) -> bool:
+    error, tolerance = row.get("maximum_relative_error"), row.get("tolerance")
+    return isinstance(error, float) and isinstance(tolerance, float) and error > tolerance
+
+
+def _reference_table(rows: Sequence[dict[str, Any]]) -> Table:
+    return Table(
+        [
+            Column("parameter"), Column("shape"), Column("checked", "number"), Column("largest", "number"),
+            Column("study's", "number"), Column("mean", "number"), Column("worst at", "number"),
+            Column("analytic", "number"), Column("numeric", "number"), Column("agrees"),
+        ],
+        [
+            (
+                str(row["parameter"]),
+                "×".join(map(str, row.get("shape") or [])),
+                count_of(row.get("entries")),
+                figure_told(row.get("maximum_relative_error"), 1),
+                f"{STUDY[row['parameter']]:.1e}" if row["parameter"] in STUDY else "–",
+                figure_told(row.get("mean_relative_error"), 1),
+                place_told(_worst(row, "index")),
+                figure_told(_worst(row, "analytic"), 3),
+                figure_told(_worst(row, "numeric"), 3),
+                "yes" if row["passed"] else "NO",
+            )
+            for row in rows
+        ],
+        caption=f"Relative errors: {', '.join(conditions_told(rows[0]))}",
+    )  # fmt: skip
+
+
+def _worst(row: Mapping[str, Any], name: str) -> Any:
+    worst = row.get("worst")
+    return worst.get(name) if isinstance(worst, dict) else None
+
+
+def _comparison_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """Return the largest errors of other comparisons, one in a row, a parameter in a column."""
+    parameters = list(dict.fromkeys(str(row["parameter"]) for row in rows))
+    lines = []
+    for _, group in groupby(rows, key=conditions_of):
+        same = list(group)
+        errors = {str(row["parameter"]): figure_told(row.get("maximum_relative_error"), 1) for row in same}
+        agrees = "yes" if all(row["passed"] for row in same) else "NO"
+        told = ", ".join(conditions_told(same[0]))
+        lines.append((told, *(errors.get(name, "–") for name in parameters), agrees))
+    columns = [
+        Column("compared with", "description"),
+        *(Column(name, "number") for name in parameters),
+        Column("agrees"),
+    ]
+    return Table(columns, lines, caption="Largest relative errors of the other comparisons")
