@@ -61,7 +61,4 @@ def command(
         found = find(directory, corpus=moved, progress=looked_at)
     put(report_html(found) if form == "html" else report_markdown(found), raw=True)
     if form == "md" and not quiet:
-        say(
-            f"charrnn: without the figure, for which there is -o FILE ({harmless_line(found.name)})\n",
-            sys.stderr,
-        )
+        say("charrnn: the figure is left out; -o FILE writes it beside the document\n", sys.stderr)
