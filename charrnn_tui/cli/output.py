@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from charrnn_core.errors import UsageError
+from charrnn_tui.files import check_place
 
 if TYPE_CHECKING:
     from charrnn_core.runs.directory import RunDirectory
@@ -52,11 +52,7 @@ def report_format(output: str | None, format: str | None) -> ReportFormat:
     ending = path.suffix.lower().removeprefix(".")
     if format is None and ending not in _FORMATS:
         raise UsageError(f"{output}: a report's file ends in .html or .md; --format says what another one is")
-    if path.is_dir():
-        raise UsageError(f"{output} is a directory; give a file in it, for example {path / 'report.html'}")
-    if not os.access(path.parent, os.W_OK):
-        reason = "cannot be written to" if path.parent.is_dir() else "is no directory"
-        raise UsageError(f"{output}: {path.parent} {reason}")
+    check_place(path)
     return _FORMATS[format or ending]
 
 

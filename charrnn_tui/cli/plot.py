@@ -14,6 +14,7 @@ import typer
 
 from charrnn_core.errors import RunDirectoryError, UsageError
 from charrnn_tui.cli.options import Charts, Runs, glyphs_of
+from charrnn_tui.files import check_place, write_file
 from charrnn_tui.terminal import harmless_line, is_rich, put
 
 if TYPE_CHECKING:
@@ -97,7 +98,6 @@ def command(
         return
     inches = _INCHES if size is None else _numbers(size, _INCH_RANGE, "inches")
     followers = _followed(names, Path(runs), None)
-    from charrnn_core.runs.files import replace_file
     from charrnn_tui.report.loss_figure import LossOf, draw_losses
 
     figure = draw_losses(
@@ -112,7 +112,7 @@ def command(
     if target is None:
         put(figure.decode(), raw=True)
         return
-    replace_file(target, figure, durable=False)
+    write_file(target, figure)
     put(f"{target}\n")
 
 
@@ -121,6 +121,7 @@ def _format(target: Path) -> FileFormat:
     ending = target.suffix.lower().removeprefix(".")
     if ending not in formats:
         raise UsageError(f"{target}: a figure's file ends in {', '.join('.' + name for name in formats)}")
+    check_place(target)
     return cast("FileFormat", ending)
 
 

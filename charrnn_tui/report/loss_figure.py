@@ -142,6 +142,7 @@ def draw_losses(
     # Not the user's own style: a figure is the same on every machine.
     with matplotlib.style.context(["default", style]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # of a name in another script
+        warnings.filterwarnings("ignore", "constrained_layout not applied")  # as small as it was asked for
         figure = Figure(figsize=size, layout="constrained", facecolor=look.paper)
         _Drawing(figure, runs, harmless_line(title), by, log_x, log_y, look).draw()
         file = io.BytesIO()
@@ -183,6 +184,10 @@ class _Drawing:
         axes.grid(axis="y", color=look.grid, linewidth=0.8)
         axes.set_axisbelow(True)
         axes.spines["right"].set_visible(False)
+        if not any(len(run.history.progress) for run in self._runs):
+            axes.text(0.5, 0.5, "no updates yet", transform=axes.transAxes, ha="center", color=look.muted)
+            axes.set(xticks=[], yticks=[])
+            return
         for number, run in enumerate(self._runs):
             self._run(run, number)
         self._scales()
@@ -193,15 +198,13 @@ class _Drawing:
             self._marks(self._runs[0])
         self._axis_labels()
         self._legend()
-        if not any(len(run.history.progress) for run in self._runs):
-            axes.text(0.5, 0.5, "no updates yet", transform=axes.transAxes, ha="center", color=look.muted)
 
     # -- curves --------------------------------------------------------------------------------------------
 
     def _x_of(self, run: LossOf) -> FloatArray:
-        return abscissa(run.history, self._by) / self._time_unit(run)[0]
+        return abscissa(run.history, self._by) / self._time_unit()[0]
 
-    def _time_unit(self, run: LossOf | None = None) -> tuple[float, str]:
+    def _time_unit(self) -> tuple[float, str]:
         """Return how many seconds the unit of time on the axis has, and its name."""
         if self._by != "time":
             return 1.0, ""
@@ -224,7 +227,7 @@ class _Drawing:
         look, scale = self._look, self._scale(run)
         alone = len(self._runs) == 1
         color = look.lines[number % len(look.lines)]
-        dashes = _DASHES[number // len(look.lines) % len(_DASHES)] if number else "-"
+        dashes = _DASHES[number % len(_DASHES)]
         x, y = self._on_axis(self._x_of(run)), _finite(run.history.column("smooth_loss") * scale)
         self._reach(y)
         self._axes.plot(

@@ -9,8 +9,8 @@ from typing import Literal
 from urllib.parse import quote
 
 from charrnn_core.runs.directory import RunDirectory
-from charrnn_core.runs.files import replace_file
 from charrnn_core.training.events import encodable
+from charrnn_tui.files import write_file
 from charrnn_tui.report.findings import Findings, find
 from charrnn_tui.report.html import html
 from charrnn_tui.report.loss_figure import Look, LossOf, draw_losses
@@ -62,7 +62,7 @@ def write_report(
         It is no run directory.
     CorpusError
         The text that is given cannot be read, or is another one.
-    OSError
+    OutputFileError
         A file cannot be written.
     """
     found = find(directory, corpus=corpus, progress=progress)
@@ -70,14 +70,15 @@ def write_report(
         _write(path, report_html(found))
         return [path]
     figure = path.with_name(f"{path.stem}-loss.svg")
-    replace_file(figure, draw_losses([_losses(found)]), durable=False)
+    write_file(figure, draw_losses([_losses(found)]))
     _write(path, markdown(document_of(found), quote(figure.name)))
     return [path, figure]
 
 
 def report_html(found: Findings) -> str:
     """Return the report of a run as one HTML file."""
-    wide, narrow = (_page_figure(found, size) for size in (_WIDE, _NARROW))
+    sizes = (_WIDE, _NARROW) if found.history.progress else ()
+    wide, narrow = [_page_figure(found, size) for size in sizes] or ["", ""]
     return html(document_of(found), wide, narrow)
 
 
@@ -87,7 +88,7 @@ def report_markdown(found: Findings) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    replace_file(path, encodable(text).encode(), durable=False)
+    write_file(path, encodable(text).encode())
 
 
 def _losses(found: Findings) -> LossOf:

@@ -10,6 +10,7 @@
     │   ├── RunDirectoryError       a run that cannot be created, found or opened
     │   └── CommandError            a command to a run that it cannot obey
     ├── CheckpointError             a checkpoint that cannot be written or read
+    ├── OutputFileError             a file for the user that cannot be written
     └── RunFailedError              a run whose record is not complete
 
 Every message is one sentence for a stranger: it names the thing and what to do. The command line prints it
@@ -63,6 +64,10 @@ class CommandError(UsageError):
 
 class CheckpointError(CharRNNError):
     """A checkpoint that cannot be written or read."""
+
+
+class OutputFileError(CharRNNError):
+    """A file that a user asked for and that cannot be written: a report, a figure, an export."""
 
 
 class RunFailedError(CharRNNError):

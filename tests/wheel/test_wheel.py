@@ -28,7 +28,8 @@ def test_texts_and_type_marks_are_inside(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     expected = {f"charrnn_core/corpora/{path.name}" for path in (ROOT / "corpora").iterdir()}
     assert expected <= names
-    assert {"charrnn_core/py.typed", "charrnn_tui/py.typed", "charrnn_tui/dashboard/app.tcss"} <= names
+    expected = {"charrnn_core/py.typed", "charrnn_tui/py.typed"}
+    assert expected | {"charrnn_tui/dashboard/app.tcss", "charrnn_tui/report/report.css"} <= names
 
 
 def test_the_unpacked_wheel_trains_without_the_checkout(wheel, tmp_path):

@@ -67,7 +67,7 @@ def gradients(found: Findings) -> Iterator[Block]:
             "note",
         )
     if any(not row["passed"] for row in rows):
-        yield Paragraph(f"The check failed: {verdict(found)}.", "warning")
+        yield Paragraph(f"The check {verdict(found)}.", "warning")
     for event in later:
         failed = sum(not row["passed"] for row in rows_of(event))
         told = f"{failed} of {len(rows_of(event))} comparisons failed" if failed else "all comparisons agreed"

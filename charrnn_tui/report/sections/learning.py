@@ -51,9 +51,9 @@ def evolution(found: Findings) -> Iterator[Block]:
     scheduled = sum(not sample.get("command") for sample in found.samples)
     if scheduled > len(samples):
         yield Paragraph(f"{len(samples)} of {scheduled:,} samples, at even distances.", "note")
-    temperatures = {sample.get("temperature") for sample in samples} - {1.0}
-    if temperatures:
-        yield Paragraph(f"Drawn at temperature {', '.join(f'{t:g}' for t in _numbers(temperatures))}.")
+    given = {f"{value:g}" for sample in samples if isinstance(value := sample.get("temperature"), float)}
+    if given - {"1"}:
+        yield Paragraph(f"Drawn at temperature {', '.join(sorted(given))}.")
     columns = [Column("update", "number"), Column("smooth loss", "number"), Column("nats", "number"),
                Column("bits", "number")]  # fmt: skip
     columns += [Column("known words", "number")] * (found.text is not None) + [Column("text", "sample")]
@@ -61,10 +61,6 @@ def evolution(found: Findings) -> Iterator[Block]:
     unit = "Nats and bits are per character."
     known = f" Known words are {_KNOWN}." if found.text is not None else ""
     yield Paragraph(unit + known)
-
-
-def _numbers(values: set[Any]) -> list[float]:
-    return sorted(value for value in values if isinstance(value, (int, float)))
 
 
 def _evolution_row(found: Findings, sample: Mapping[str, Any]) -> list[str]:
