@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 from charrnn_core.training.settings import FIELDS
@@ -61,9 +62,7 @@ def reproducing(found: Findings) -> Iterator[Block]:
         "With the same text, on the same machine, these commands give the same network bit for bit:"
     )
     yield Commands(command_lines(found))
-    settings = found.begun_with.to_json()
-    shown = [(name, setting_told(settings[name])) for name in FIELDS]
-    yield Table([Column("setting"), Column("value")], shown)
+    yield Facts(list(_settings_by_group(found)))
     opening: Mapping[str, Any] = found.history.openings[0] if found.history.openings else {}
     versions = opening.get("versions")
     facts = [("digest of the text", str(found.corpus.get("sha256", "–")))]
@@ -76,3 +75,9 @@ def reproducing(found: Findings) -> Iterator[Block]:
         if opening.get(name):
             facts.append((name, str(opening[name])))
     yield Facts(facts)
+
+
+def _settings_by_group(found: Findings) -> Iterator[tuple[str, str]]:
+    settings = found.begun_with.to_json()
+    for group, names in groupby(FIELDS, key=lambda name: FIELDS[name].group):
+        yield group, " · ".join(f"{name} {setting_told(settings[name])}" for name in names)
