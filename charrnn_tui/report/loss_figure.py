@@ -6,7 +6,6 @@ Matplotlib is imported here and nowhere else, and this module only when a figure
 from __future__ import annotations
 
 import io
-import logging
 import math
 import warnings
 from collections.abc import Sequence
@@ -25,9 +24,6 @@ from charrnn_tui.dashboard.renderables.curves import Marker
 from charrnn_tui.dashboard.renderables.ticks import Axis, FloatArray, labels
 from charrnn_tui.formatting import characters_of_loss, loss_of
 from charrnn_tui.terminal import harmless_line
-
-# What it says of fonts and caches is not about the figure.
-logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 FileFormat = Literal["svg", "png", "pdf"]
 
