@@ -97,7 +97,9 @@ def put(text: str, *, raw: bool = False) -> None:
         data = text.encode("utf-8", "surrogateescape")
     try:
         stream.flush()
-        stream.buffer.write(data)
+        rest = memoryview(data)
+        while rest:  # with PYTHONUNBUFFERED a write may take only a part, and the next one says why
+            rest = rest[stream.buffer.write(rest) :]
         stream.buffer.flush()
     except OSError as error:
         raise OutputError(error) from None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json as json_module
 import sys
 from pathlib import Path
@@ -206,7 +204,10 @@ def _write(checked: dict[str, Any], *, json: bool, as_csv: bool) -> None:
         passed = all(row["passed"] for row in rows)
         put(json_module.dumps({"passed": passed, **checked}, allow_nan=False) + "\n")
     elif as_csv:
-        put(_csv(rows))
+        from charrnn_tui.export.tables import check_table
+        from charrnn_tui.export.texts import put_csv
+
+        put_csv(check_table(rows))
     else:
         from charrnn_tui.cli.check_table import show_check
 
@@ -219,23 +220,3 @@ def _write(checked: dict[str, Any], *, json: bool, as_csv: bool) -> None:
             f"seed {checked['seed']}",
         ]
         show_check(rows, " · ".join(words))
-
-
-_COLUMNS = (
-    "parameter", "shape", "entries", "selection", "method", "window", "seq_length", "batch_size",
-    "characters", "h0", "step", "tolerance", "floor",
-    "maximum_relative_error", "mean_relative_error", "passed",
-)  # fmt: skip
-
-
-def _csv(rows: list[dict[str, Any]]) -> str:
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow([*_COLUMNS, "worst_index", "worst_analytic", "worst_numeric"])
-    for row in rows:
-        worst = row["worst"]
-        values = {**row, "shape": "x".join(map(str, row["shape"]))}
-        index = worst["index"]
-        place = " ".join(map(str, index)) if isinstance(index, list) else index
-        writer.writerow([*(values[name] for name in _COLUMNS), place, worst["analytic"], worst["numeric"]])
-    return file.getvalue()

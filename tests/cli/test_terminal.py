@@ -6,15 +6,16 @@ import errno
 import io
 import os
 import pty
+import sys
 import unicodedata
 from collections.abc import Iterator
-from typing import TextIO
+from typing import Any, TextIO
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from charrnn_tui.terminal import harmless, harmless_line, is_rich, say
+from charrnn_tui.terminal import harmless, harmless_line, is_rich, put, say
 
 C0 = {chr(code) for code in range(0x20)} - {"\n", "\t"}
 C1 = {chr(code) for code in range(0x80, 0xA0)}
@@ -192,3 +193,27 @@ def test_nobody_to_say_it_to_is_no_error() -> None:
     assert not say("text", closed)
     assert not say("text", Broken())
     assert not say("text", Closing())
+
+
+# -- put ---------------------------------------------------------------------------------------------------
+
+
+class Piecemeal(io.RawIOBase):
+    """What stdout is with PYTHONUNBUFFERED: a write takes as many bytes as there is room for."""
+
+    def __init__(self) -> None:
+        self.taken = b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.taken += bytes(data[:3])
+        return min(len(data), 3)
+
+
+def test_data_is_written_whole_where_a_write_takes_a_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = Piecemeal()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, "utf-8", write_through=True))
+    put("the tide rises, the tide falls\n")
+    assert raw.taken == b"the tide rises, the tide falls\n"

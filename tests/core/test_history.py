@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import os
 import tempfile
 import time
@@ -241,6 +242,12 @@ def test_an_unfinished_bucket_gives_way_to_the_one_that_completes_it():
     assert list(folded([first, unfinished, resumed(2, 10)]).progress) == [first]
     # A bucket that is not unfinished gives way to nothing.
     assert list(folded([first, bucket(1, 2)]).progress) == [first, bucket(1, 2)]
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400), math.inf])
+def test_a_number_that_no_float_holds_is_null(number):
+    (one,) = folded([bucket(1, 2, gradient_norm=number, position=number)]).progress
+    assert (one["gradient_norm"], one["position"], one["loss_mean"]) == (None, None, 2.0)
 
 
 def test_what_is_superseded_is_told_by_offset_and_by_update():

@@ -166,3 +166,13 @@ def test_matplotlib_and_textual_are_imported_only_where_they_are_needed(here: Pa
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr == "0 set()\n"
+
+
+def test_files_of_a_run_and_devices_are_never_replaced(here: Path, capfd: Captured) -> None:
+    for name in ("events.jsonl", "checkpoints/best.safetensors", "corpus.txt"):
+        before = (here / "runs" / "tiny" / name).read_bytes()
+        place = f"runs/tiny/{name}"
+        refused("choose another place", 2, "report", "older", "-o", place, "--format", "md", told=capfd)
+        assert (here / "runs" / "tiny" / name).read_bytes() == before
+    assert run(["report", "tiny", "-o", "/dev/null", "--format", "html"]) == 0
+    assert Path("/dev/null").is_char_device()

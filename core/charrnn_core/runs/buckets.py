@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -77,7 +78,8 @@ class Buckets(Sequence[dict[str, Any]]):
 
 def _number(value: Any) -> float:
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number else math.nan
+    # JSON has whole numbers of any size, and reads 1e400 as infinity.
+    return float(value) if is_number and abs(value) <= sys.float_info.max else math.nan
 
 
 def _told(name: str, value: float) -> int | float | None:
