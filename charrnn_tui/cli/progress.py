@@ -385,11 +385,9 @@ def _share_done(status: Status, settings: Settings) -> float | None:
     """Return how much of the run is done, from 0 to 1, or None where nothing tells its end."""
     shares = [
         done / limit
-        for done, limit in (
-            (status.update, settings.updates),
-            (status.epoch, settings.epochs),
-            (status.time, settings.seconds),
-        )
+        for done, limit in ((status.update, settings.updates), (status.time, settings.seconds))
         if limit is not None
     ]
+    if settings.epochs is not None:
+        shares.append(min(status.epoch / settings.epochs, status.update / max(1, settings.minimum_updates)))
     return min(1.0, max(shares)) if shares else None

@@ -27,7 +27,7 @@ from charrnn_core.runs.process import TrainingProcess
 from charrnn_core.text.corpus import Corpus, read_corpus, write_text
 from charrnn_core.text.source import Source, bundled_sources
 from charrnn_core.training.events import Event, Resumed, Started, Warned
-from charrnn_core.training.settings import CHANGEABLE, STOPS, Settings, Value, option_name
+from charrnn_core.training.settings import CHANGEABLE, NO_STOPS, STOPS, Settings, Value, option_name
 from charrnn_core.training.state import Best
 from charrnn_core.training.trainer import Trainer
 
@@ -251,7 +251,7 @@ def replay(
     except (SettingsError, TypeError) as error:
         raise RunDirectoryError(f"{directory.path} is not a run directory: {error}") from None
     checkpoint, _ = newest_checkpoint(directory)
-    without: dict[str, Any] = dict.fromkeys(STOPS)
+    without: dict[str, Any] = NO_STOPS
     settings = dataclasses.replace(recorded, **without)
     text = _text_of_checkpoint(directory, checkpoint, corpus)
     process = start(settings, text, runs=runs, name=name)
@@ -283,7 +283,7 @@ def _changed(settings: Settings, changes: Mapping[str, Value]) -> Settings:
             )
     values: dict[str, Any] = dict(changes)
     if any(changes.get(stop) is not None for stop in STOPS):
-        values = {**dict.fromkeys(STOPS), **values}
+        values = {**NO_STOPS, **values}
     return dataclasses.replace(settings, **values)
 
 
