@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 from charrnn_core.errors import CharRNNError
 from charrnn_tui.terminal import OutputError, harmless_line, put, say
 
-COMMANDS = ("tui", "train", "resume", "sample", "command", "gradcheck", "runs", "corpora")
+COMMANDS = ("tui", "train", "resume", "study", "sample", "command", "gradcheck", "runs", "corpora")
 
 HELP = (
     "Example: charrnn train book.txt --hidden 200\n\n"

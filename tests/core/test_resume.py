@@ -300,7 +300,9 @@ def test_a_new_stop_takes_the_place_of_the_minimum_too(tmp_path):
     assert (live(process).reason, process.trainer.update) == ("epochs", 40)
     ended = live(starting.resume(process.directory, {"minimum_updates": 60}))  # epochs stay what they were
     assert (ended.reason, ended.update) == ("epochs", 60)
-    with pytest.raises(RunDirectoryError, match=r"update 60 and so finished \(smooth loss\)"):
+    ended = live(starting.resume(process.directory, {"minimum_updates": 1000, "updates": 70}))
+    assert (ended.reason, ended.update) == ("updates", 70)
+    with pytest.raises(RunDirectoryError, match=r"update 70 and so finished \(smooth loss\)"):
         starting.resume(process.directory, {"stop_below": 1e9})
     ended = live(starting.resume(process.directory, {"stop_below": 1e9, "minimum_updates": 80}))
     assert (ended.reason, ended.update) == ("smooth loss", 80)

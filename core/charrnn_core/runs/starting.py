@@ -92,7 +92,7 @@ def resume(
     directory: RunDirectory,
     changes: Mapping[str, Value],
     *,
-    corpus: str | None = None,
+    corpus: str | Corpus | None = None,
     from_best: bool = False,
     owned: bool = False,
 ) -> TrainingProcess:
@@ -103,8 +103,8 @@ def resume(
     directory : RunDirectory
     changes : mapping
         Settings with another value: stops, samples, saving, learning rate.
-    corpus : str, optional
-        Where the text is now, if not where it was.
+    corpus : str or Corpus, optional
+        Where the text is now, if not where it was; or the text itself.
     from_best : bool
         Go on from the best state, and give up what came after it.
     owned : bool
@@ -140,11 +140,10 @@ def resume(
         text = _text_of_checkpoint(directory, checkpoint, corpus)
         blas = limit_blas_threads(checkpoint.metadata["threads"])
         trainer = Trainer(settings, text, snapshot=checkpoint.snapshot)
-        reached = trainer.reached
-        if reached is not None and not checkpoint.snapshot.pending:
+        if trainer.finished:
             raise RunDirectoryError(
-                f"{directory.path} is at update {trainer.update:,} and so finished ({reached}); to go on, "
-                f"give it more in all, for example --updates {2 * trainer.update}"
+                f"{directory.path} is at update {trainer.update:,} and so finished ({trainer.reached}); "
+                f"to go on, give it more in all, for example --updates {2 * trainer.update}"
             )
         directory.remove_stale_files()
         if from_best:
@@ -192,7 +191,7 @@ def resume(
     )
 
 
-def load(directory: RunDirectory, *, corpus: str | None = None) -> tuple[Trainer, list[str]]:
+def load(directory: RunDirectory, *, corpus: str | Corpus | None = None) -> tuple[Trainer, list[str]]:
     """Return the trainer of a run as its newest checkpoint left it, and what is wrong with other checkpoints.
 
     To look at: the run is not touched.
@@ -200,8 +199,8 @@ def load(directory: RunDirectory, *, corpus: str | None = None) -> tuple[Trainer
     Parameters
     ----------
     directory : RunDirectory
-    corpus : str, optional
-        Where the text is now, if not where it was.
+    corpus : str or Corpus, optional
+        Where the text is now, if not where it was; or the text itself.
 
     Raises
     ------
@@ -287,7 +286,7 @@ def _changed(settings: Settings, changes: Mapping[str, Value]) -> Settings:
     return dataclasses.replace(settings, **values)
 
 
-def text_of(directory: RunDirectory, facts: Mapping[str, Any], given: str | None = None) -> Corpus:
+def text_of(directory: RunDirectory, facts: Mapping[str, Any], given: str | Corpus | None = None) -> Corpus:
     """Return the text that a run was trained on, and no other.
 
     Parameters
@@ -295,8 +294,8 @@ def text_of(directory: RunDirectory, facts: Mapping[str, Any], given: str | None
     directory : RunDirectory
     facts : mapping
         What is recorded of the text, as `describe_corpus` gives it.
-    given : str, optional
-        Where the text is now, if not where it was.
+    given : str or Corpus, optional
+        Where the text is now, if not where it was; or the text itself.
 
     Raises
     ------
@@ -304,6 +303,8 @@ def text_of(directory: RunDirectory, facts: Mapping[str, Any], given: str | None
         It cannot be read, or is another one.
     """
     source: str | Source
+    if isinstance(given, Corpus):
+        return _as_recorded(given, facts)
     if given is not None:
         source = given
     elif facts["kind"] == "bundled":
@@ -320,6 +321,11 @@ def text_of(directory: RunDirectory, facts: Mapping[str, Any], given: str | None
         text = read_corpus(source)
     except CorpusError as error:
         raise CorpusError(f"{error}; if the text has moved, say where with --corpus") from None
+    return _as_recorded(text, facts)
+
+
+def _as_recorded(text: Corpus, facts: Mapping[str, Any]) -> Corpus:
+    """Return a text with the name that is recorded of it, if it is that text."""
     if text.sha256 != facts["sha256"]:
         raise CorpusError(
             f"the text {facts['name']} is not the one that the run was trained on: {len(text):,} characters "
@@ -329,7 +335,9 @@ def text_of(directory: RunDirectory, facts: Mapping[str, Any], given: str | None
     return dataclasses.replace(text, name=facts["name"], kind=facts["kind"], path=facts["path"])
 
 
-def _text_of_checkpoint(directory: RunDirectory, checkpoint: Checkpoint, given: str | None) -> Corpus:
+def _text_of_checkpoint(
+    directory: RunDirectory, checkpoint: Checkpoint, given: str | Corpus | None
+) -> Corpus:
     text = text_of(directory, checkpoint.metadata["corpus"], given)
     if text.vocabulary != checkpoint.vocabulary:
         raise CheckpointError(f"{directory.path} has a checkpoint whose vocabulary is not that of its text")

@@ -441,6 +441,11 @@ class Trainer:
             return "seconds"
         return None
 
+    @property
+    def finished(self) -> bool:
+        """Whether a stop has been reached, and nothing is left to be done at its update."""
+        return self.reached is not None and not self._pending
+
     # -- duties --------------------------------------------------------------------------------------------
 
     def _due(self) -> list[Duty]:
