@@ -21,7 +21,8 @@ from charrnn_core.errors import CharRNNError
 from charrnn_tui.terminal import OutputError, harmless_line, put, say
 
 COMMANDS = (
-    "tui", "train", "resume", "sample", "command", "gradcheck", "report", "plot", "export", "runs", "corpora",
+    "tui", "train", "resume", "study", "sample", "command", "gradcheck", "report", "plot", "export", "runs",
+    "corpora",
 )  # fmt: skip
 
 HELP = (

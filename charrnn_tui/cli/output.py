@@ -1,7 +1,8 @@
-"""Where a report goes, and in which form."""
+"""Where a report goes, and in which format."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,7 @@ from charrnn_tui.files import check_place
 
 if TYPE_CHECKING:
     from charrnn_core.runs.directory import RunDirectory
-    from charrnn_tui.report.writing import ReportFormat
+    from charrnn_tui.report.document import ReportFormat
 
 Output = Annotated[
     str | None,
@@ -23,39 +24,70 @@ Output = Annotated[
         help="Where the report goes (default: report.html or report.md in the run's directory).",
     ),
 ]
-Format = Annotated[
+OutputFormat = Annotated[
     str | None,
     typer.Option(
         "--format",
         metavar="html|md",
         help="One HTML file that needs nothing else, or Markdown with the figure beside it (default: what "
         "FILE ends in, else html).",
+        autocompletion=lambda: ["html", "md"],
     ),
 ]
 
-_FORMATS: dict[str, ReportFormat] = {"html": "html", "htm": "html", "md": "md", "markdown": "md"}
+_ENDINGS: dict[str, ReportFormat] = {".html": "html", ".htm": "html", ".md": "md", ".markdown": "md"}
+_FORMATS: dict[str, ReportFormat] = {"html": "html", "md": "md"}
 
 
-def report_format(output: str | None, format: str | None) -> ReportFormat:
-    """Return the form of a report that goes to a place, and see that it can go there.
+def report_target(
+    output: str | None, format: str | None, directory: RunDirectory
+) -> tuple[Path, ReportFormat]:
+    """Return where the report of a run goes, and its format.
+
+    Parameters
+    ----------
+    output : str or None
+        The file that was asked for; by default it is called `report` and lies in the run directory.
+    format : str or None
+        The format that was asked for; by default the file's ending says it.
+    directory : RunDirectory
 
     Raises
     ------
     UsageError
-        There is no such form, or no such place.
+        As `check_output`; or it is no run directory.
     """
-    if format is not None and format not in ("html", "md"):
-        raise UsageError(f"--format {format} is not possible; allowed is html, md")
-    if output is None or output == "-":
+    wanted = check_output(output, format, directory.config()["corpus"].get("path"))
+    path = Path(output) if output is not None else directory.path / f"report.{wanted}"
+    check_place(path)
+    return path, wanted
+
+
+def check_output(output: str | None, format: str | None, text: str | None = None) -> ReportFormat:
+    """Return the format of a report, if it can be written; to know before anything long is begun.
+
+    Parameters
+    ----------
+    output, format : str or None
+        As of `report_target`.
+    text : str, optional
+        The file with the text of the run, which a report must not replace.
+
+    Raises
+    ------
+    UsageError
+        The format cannot be told, or the file cannot be written there.
+    """
+    if format is not None and format not in _FORMATS:
+        raise UsageError(f"--format {format} is not possible; allowed is {', '.join(_FORMATS)}")
+    if output is None:
         return _FORMATS[format or "html"]
     path = Path(output)
-    ending = path.suffix.lower().removeprefix(".")
-    if format is None and ending not in _FORMATS:
-        raise UsageError(f"{output}: a report's file ends in .html or .md; --format says what another one is")
+    if format is None and path.suffix.lower() not in _ENDINGS:
+        raise UsageError(
+            f"-o {output}: the ending says no format; known are {', '.join(_ENDINGS)}, or give --format"
+        )
     check_place(path)
-    return _FORMATS[format or ending]
-
-
-def report_path(output: str | None, format: ReportFormat, directory: RunDirectory) -> Path:
-    """Return the file of a run's report."""
-    return directory.path / f"report.{format}" if output is None else Path(output)
+    if isinstance(text, str) and os.path.realpath(path) == os.path.realpath(text):
+        raise UsageError(f"-o {output} is the text itself; the report needs another file")
+    return _FORMATS[format] if format is not None else _ENDINGS[path.suffix.lower()]

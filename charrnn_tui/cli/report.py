@@ -10,7 +10,7 @@ import typer
 
 from charrnn_core.errors import RunDirectoryError
 from charrnn_tui.cli.options import MovedCorpus, Quiet, Runs
-from charrnn_tui.cli.output import Format, Output, report_format, report_path
+from charrnn_tui.cli.output import Output, OutputFormat, check_output, report_target
 from charrnn_tui.terminal import put, say
 
 SHORT_HELP = "Write the document of a run: figures, loss, samples."
@@ -32,13 +32,14 @@ def command(
         ),
     ] = None,
     output: Output = None,
-    format: Format = None,
+    format: OutputFormat = None,
     moved: MovedCorpus = None,
     quiet: Quiet = False,
     runs: Runs = "runs",
 ) -> None:
     """Write the report of a run."""
-    form = report_format(output, format)
+    streamed = output == "-"
+    form = check_output(None if streamed else output, format)
     from charrnn_core.runs.directory import find_run, newest_runs
     from charrnn_tui.cli.progress import passing
     from charrnn_tui.report.findings import find
@@ -53,8 +54,8 @@ def command(
         def looked_at(characters: int) -> None:
             show(f"looking at the text: {characters:,} characters")
 
-        if output != "-":
-            path = report_path(output, form, directory)
+        if not streamed:
+            path, form = report_target(output, format, directory)
             for written in write_report(directory, path, form, corpus=moved, progress=looked_at)[:1]:
                 put(f"{written}\n")
             return

@@ -1,14 +1,23 @@
-"""What `train` and `resume` have in common: show a process while it trains, and end as it ended."""
+"""What commands that train have in common: show a process while it trains, and end as it ended."""
 
 from __future__ import annotations
 
+import os
 import shlex
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charrnn_core.errors import RunFailedError
+from charrnn_core.training.events import Event, Started, Status
+from charrnn_core.training.settings import Settings
+from charrnn_tui.cli.progress import View, view_for
+from charrnn_tui.cli.told import told
+from charrnn_tui.terminal import OutputError, put
 
 if TYPE_CHECKING:
+    from charrnn_core.runs.directory import RunDirectory
     from charrnn_core.runs.process import TrainingProcess
 
 
@@ -24,25 +33,116 @@ def show(process: TrainingProcess, *, quiet: bool, json: bool, owned: bool = Fal
     OutputError
         Stdout could not be written; with `json`, training was saved and stopped.
     """
-    from charrnn_tui.cli.progress import JsonView, LogView, PathView, view_for
-
-    path = process.directory.path
-    run = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    with process.signals(), view_for(process.trainer.settings, shlex.quote(str(run)), quiet=quiet) as told:
-        view = JsonView(told, process.trainer.stop) if json else PathView(told, process.directory.path)
-        ended = process.run(LogView(view, path / "trainer.log") if owned else view)
+    directory, settings = process.directory, process.trainer.settings
+    tell = partial(told, settings=settings, run=named_from_here(directory))
+    with process.signals(), view_for(settings, tell, quiet=quiet) as show_item:
+        view = JsonView(show_item, process.trainer.stop) if json else PathView(show_item, directory.path)
+        ended = process.run(LogView(view, directory.path / "trainer.log") if owned else view)
     if isinstance(view, JsonView) and view.error is not None and process.signal is None:
         raise view.error
     if ended.reason == "diverged":
-        kept = "the last finite checkpoint is kept" if ended.state_sha256 else "no checkpoint was saved yet"
-        settings = process.trainer.settings
-        clip = ", or --clip 5" if settings.clip is None or settings.clip > 5 else ""
-        remedy = f"try a smaller --learning-rate than {settings.learning_rate:g}{clip}"
-        if process.directory.checkpoint_path("best").exists():
-            lower = f"{settings.learning_rate / 2:.3g}"
-            remedy += f"; charrnn resume {shlex.quote(str(run))} --from-best --learning-rate {lower}"
-        raise RunFailedError(
-            f"training diverged at update {ended.update:,}: the loss or a weight is no longer finite "
-            f"({kept}); {remedy}"
-        )
+        raise divergence(directory, process.trainer.settings, ended.update)
     return 0 if process.signal is None else 128 + process.signal
+
+
+def named_from_here(directory: RunDirectory) -> str:
+    """Return how a user names a run on the command line, from the current directory."""
+    path = directory.path
+    return shlex.quote(str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path))
+
+
+def divergence(directory: RunDirectory, settings: Settings, update: int) -> RunFailedError:
+    """Return the error that says that a run has diverged, and what to do.
+
+    Parameters
+    ----------
+    directory : RunDirectory
+    settings : Settings
+        As they were then.
+    update : int
+        Where it was.
+    """
+    is_saved = directory.checkpoint_path("last").exists()
+    kept = "the last finite checkpoint is kept" if is_saved else "no checkpoint was saved yet"
+    clip = ", or --clip 5" if settings.clip is None or settings.clip > 5 else ""
+    remedy = f"try a smaller --learning-rate than {settings.learning_rate:g}{clip}"
+    if directory.checkpoint_path("best").exists():
+        lower = f"{settings.learning_rate / 2:.3g}"
+        remedy += f"; charrnn resume {named_from_here(directory)} --from-best --learning-rate {lower}"
+    return RunFailedError(
+        f"training diverged at update {update:,}: the loss or a weight is no longer finite ({kept}); {remedy}"
+    )
+
+
+class PathView:
+    """Writes the run's path to stdout when training has started, besides what another view shows.
+
+    Not earlier: whoever reads the path may send a signal, and from then on a signal is a clean stop.
+    """
+
+    def __init__(self, view: View, path: Path) -> None:
+        self._view = view
+        self._path = path
+
+    def __call__(self, item: Event | Status) -> None:
+        """Show an event or a status."""
+        if isinstance(item, Started):
+            put(f"{self._path}\n")
+        self._view(item)
+
+
+class LogView:
+    """Sends what another view shows into a file, as soon as it has shown that training started.
+
+    Whoever started this process as its own may leave its screen without it: its stdout and stderr are then
+    pipes that nobody reads.
+    """
+
+    def __init__(self, view: View, path: Path) -> None:
+        self._view = view
+        self._path: Path | None = path
+
+    def __call__(self, item: Event | Status) -> None:
+        """Show an event or a status."""
+        self._view(item)
+        if isinstance(item, Started) and self._path is not None:
+            try:
+                descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            except OSError:  # a full disk, say: words for people are no reason to stop training
+                descriptor = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+            os.dup2(descriptor, 1)
+            os.dup2(descriptor, 2)
+            os.close(descriptor)
+            self._path = None
+
+
+class JsonView:
+    """Writes the events to stdout as they are in the log, besides what another view shows.
+
+    Parameters
+    ----------
+    view : callable
+        The other view.
+    stop : callable
+        Stops training, with a reason, when nobody reads stdout any more.
+
+    Attributes
+    ----------
+    error : OutputError or None
+        Why stdout could not be written.
+    """
+
+    def __init__(self, view: View, stop: Callable[[str], None]) -> None:
+        self._view = view
+        self._stop = stop
+        self.error: OutputError | None = None
+
+    def __call__(self, item: Event | Status) -> None:
+        """Show an event or a status."""
+        self._view(item)
+        if isinstance(item, Event) and self.error is None:
+            try:
+                put(item.to_line())
+            except OutputError as error:
+                self.error = error
+                self._stop("output closed")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+ReportFormat = Literal["html", "md"]
 Kind = Literal["text", "number", "description", "sample"]
 
 

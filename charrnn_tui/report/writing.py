@@ -5,19 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 from urllib.parse import quote
 
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.training.events import encodable
 from charrnn_tui.files import write_file
+from charrnn_tui.report.document import ReportFormat
 from charrnn_tui.report.findings import Findings, find
 from charrnn_tui.report.html import html
 from charrnn_tui.report.loss_figure import Look, LossOf, draw_losses
 from charrnn_tui.report.markdown import markdown
 from charrnn_tui.report.telling import document_of
-
-ReportFormat = Literal["html", "md"]
 
 _WIDE, _NARROW = (7.6, 4.0), (3.7, 4.2)  # inches
 

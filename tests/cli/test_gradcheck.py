@@ -15,7 +15,7 @@ from charrnn_core.text.corpus import corpus_of
 from charrnn_core.training.events import GradientsChecked
 from charrnn_core.training.settings import Settings
 from charrnn_tui.cli.check_table import show_check
-from charrnn_tui.cli.progress import told
+from charrnn_tui.cli.told import told
 
 TEXT = "the cat sat on the mat and the dog sat on the log.\n" * 60
 SMALL = ["--hidden", "8", "--seq-length", "5"]

@@ -295,6 +295,38 @@ def test_another_stop_takes_the_place_of_the_stops_there_were(tmp_path):
         starting.resume(process.directory, {"stop_below": goal * 2})
 
 
+def test_a_new_stop_takes_the_place_of_the_minimum_too(tmp_path):
+    process = start(tmp_path, settings_of(updates=None, epochs=0.1, minimum_updates=40))
+    assert (live(process).reason, process.trainer.update) == ("epochs", 40)
+    ended = live(starting.resume(process.directory, {"minimum_updates": 60}))  # epochs stay what they were
+    assert (ended.reason, ended.update) == ("epochs", 60)
+    ended = live(starting.resume(process.directory, {"minimum_updates": 1000, "updates": 70}))
+    assert (ended.reason, ended.update) == ("updates", 70)
+    with pytest.raises(RunDirectoryError, match=r"update 70 and so finished \(smooth loss\)"):
+        starting.resume(process.directory, {"stop_below": 1e9})
+    ended = live(starting.resume(process.directory, {"stop_below": 1e9, "minimum_updates": 80}))
+    assert (ended.reason, ended.update) == ("smooth loss", 80)
+    replays(process.directory, tmp_path)
+
+
+@pytest.mark.parametrize("kill_at", [30, 436, 437])
+def test_a_run_with_a_minimum_ends_in_the_same_state_wherever_it_was_killed(tmp_path, kill_at):
+    settings = settings_of(updates=None, stop_below=1e9, minimum_updates=437)
+    whole = start(tmp_path, settings, "whole")
+    whole_ended = live(whole)
+    assert (whole_ended.reason, whole_ended.update) == ("smooth loss", 437)
+    torn = start(tmp_path, settings, "torn")
+
+    def kill(item):
+        if item.update >= kill_at:
+            raise Killed
+
+    assert live(torn, see=kill) is None
+    ended = resume_until_done(torn.directory)
+    assert_same_end(whole.directory, whole_ended, torn.directory, ended)
+    replays(torn.directory, tmp_path)
+
+
 def test_a_finished_run_is_refused_and_left_as_it_was(tmp_path):
     process = start(tmp_path, settings_of(updates=40))
     live(process)

@@ -57,6 +57,13 @@ def test_settings_survive_json(data):
     assert Settings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
 
 
+def test_settings_of_a_version_that_had_fewer_take_the_defaults():
+    values = Settings.of(epochs=2.0).to_json()
+    del values["minimum_updates"]
+    assert Settings.from_json(values) == Settings.of(epochs=2.0)
+    assert Settings.from_json(values).minimum_updates == 0
+
+
 @pytest.mark.parametrize("name", NUMBERS)
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e400", "-1", "abc", "", "0x10", "9" * 5000])
 def test_hostile_numbers_are_refused_with_the_allowed_range(name, text):

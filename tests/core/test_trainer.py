@@ -207,6 +207,53 @@ def test_each_stop_ends_the_run_with_its_reason(given, reason):
         assert trainer.engine.smooth_loss < 9.0
 
 
+@pytest.mark.parametrize("step", [1e-5, 10.0])  # as many updates at once as there can be, and one
+@pytest.mark.parametrize(
+    ("given", "reason", "update"),
+    [
+        ({"minimum_updates": 333, "epochs": 0.5}, "epochs", 333),
+        ({"minimum_updates": 33, "epochs": 1.0}, "epochs", 153),
+        ({"minimum_updates": 333, "stop_below": 1e9}, "smooth loss", 333),
+        ({"minimum_updates": 1, "stop_below": 1e9}, "smooth loss", 1),
+        ({"minimum_updates": 333, "stop_below": 1e9, "updates": 32}, "updates", 32),
+        ({"minimum_updates": 333, "stop_below": 1e-9, "epochs": 0.1}, "epochs", 333),
+        ({"minimum_updates": 10**9, "epochs": 0.1, "seconds": 0.5}, "seconds", None),
+    ],
+)
+def test_before_the_minimum_only_updates_and_seconds_end_the_run(given, reason, update, step):
+    trainer, events = run(small(**{"updates": None, "sample_every": None, **given}), step=step)
+    assert (events[-1].reason, events[-1].update) == (reason, update or trainer.update)
+    assert trainer.windows.per_epoch == 153
+
+
+@pytest.mark.parametrize("minimum", [0, 1, 60, 400, 401, 402, 457])
+def test_the_first_low_enough_loss_from_the_minimum_on_ends_the_run(minimum):
+    given = {"updates": None, "sample_every": None, "learning_rate": 2.0, "clip": None}
+    losses = trainer_losses(small(**{**given, "updates": 1500}))
+    smooth = [losses[0]]
+    for loss in losses:
+        smooth.append(0.999 * smooth[-1] + 0.001 * loss)
+    limit = (smooth[401] + smooth[402]) / 2
+    assert smooth[1] < limit < smooth[60]  # this rate is too high at first, and the loss goes up
+    expected = next(update for update in range(max(1, minimum), 1500) if smooth[update] < limit)
+    trainer, events = run(small(**given, stop_below=limit, minimum_updates=minimum), step=1e-5)
+    assert (events[-1].reason, trainer.update) == ("smooth loss", expected)
+    assert trainer.engine.smooth_loss < limit
+
+
+@pytest.mark.parametrize(("minimum", "end"), [(1500, 1500), (100, 918)])
+def test_the_time_left_is_that_until_the_minimum_where_the_epochs_end_before_it(minimum, end):
+    settings = small(updates=None, epochs=6.0, minimum_updates=minimum)
+    trainer = Trainer(settings, corpus_of(TEXT), clock=FakeClock(1e-3))
+    left = [
+        (end - item.update) / item.updates_per_second - item.seconds_left
+        for item in trainer.run()
+        if isinstance(item, Status) and item.updates_per_second
+    ]
+    assert len(left) > 10
+    assert max(map(abs, left)) < 1e-9
+
+
 def test_epochs_are_told_where_they_end():
     trainer, events = run(small(updates=None, epochs=3.0))
     ends = [(event.epoch, event.update) for event in events if isinstance(event, EpochDone)]

@@ -70,7 +70,7 @@ def test_a_report_is_replaced_and_a_half_one_never_left(here: Path, capfd: Captu
 
 
 def test_a_report_is_refused_for_what_it_cannot_be(here: Path, capfd: Captured) -> None:
-    refused("ends in .html or .md", 2, "report", "tiny", "-o", "report.docx", told=capfd)
+    refused("the ending says no format", 2, "report", "tiny", "-o", "report.docx", told=capfd)
     refused("allowed is html, md", 2, "report", "tiny", "--format", "pdf", told=capfd)
     refused("is a directory", 2, "report", "tiny", "-o", ".", "--format", "md", told=capfd)
     refused("nowhere is no directory", 2, "report", "tiny", "-o", "nowhere/r.md", told=capfd)

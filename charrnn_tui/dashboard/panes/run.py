@@ -126,6 +126,7 @@ def _fitted(label: str, text: str, role: str, room: int) -> Iterator[Line]:
 def _stops(session: RunSession, settings: dict[str, Any]) -> Iterator[Fact]:
     status = session.status
     rate = status.get("updates_per_second") or 0
+    minimum = settings.get("minimum_updates", 0)  # runs of older versions have none
     stops = []
     if settings.get("updates") is not None:
         left = (settings["updates"] - session.update) / rate if rate and session.live else None
@@ -134,7 +135,8 @@ def _stops(session: RunSession, settings: dict[str, Any]) -> Iterator[Fact]:
         epoch = status.get("epoch")
         left = None
         if rate and isinstance(epoch, (int, float)) and epoch > 0 and session.update:
-            left = (settings["epochs"] - epoch) * session.update / epoch / rate
+            end = max(settings["epochs"] * session.update / epoch, minimum)
+            left = (end - session.update) / rate
         stops.append(f"epoch {settings['epochs']:g}{_left(left)}")
     if settings.get("seconds") is not None:
         now = status.get("time")
@@ -142,6 +144,8 @@ def _stops(session: RunSession, settings: dict[str, Any]) -> Iterator[Fact]:
         stops.append(f"{clock(settings['seconds'])} of training{_left(left)}")
     if settings.get("stop_below") is not None:
         stops.append(f"smooth loss < {settings['stop_below']:g}")
+    if minimum and any(settings.get(stop) is not None for stop in ("epochs", "stop_below")):
+        stops.append(f"not before update {minimum:,}")
     for number, stop in enumerate(stops or ["when you stop it"]):
         yield _row("" if number else "stops", stop)
 

@@ -30,6 +30,7 @@ class RunDirectory:
         checkpoints/    last, previous and best
         commands.jsonl  what views ask of the process that trains
         corpus.txt      the text, where it came from standard input
+        .study          there while the run's study has no report yet
         .lock           locked by the process that trains
 
     Attributes
@@ -71,6 +72,11 @@ class RunDirectory:
         return self.path / "commands.jsonl"
 
     @property
+    def study_path(self) -> Path:
+        """`.study`."""
+        return self.path / ".study"
+
+    @property
     def lock_path(self) -> Path:
         """`.lock`."""
         return self.path / ".lock"
@@ -110,6 +116,19 @@ class RunDirectory:
     def write_status(self, status: dict[str, Any]) -> None:
         """Replace `status.json`; not durable, since it is stale within a tenth of a second."""
         replace_file(self.status_path, json.dumps(status, ensure_ascii=False).encode(), durable=False)
+
+    def begin_study(self) -> None:
+        """Note, durably, that this run is trained for a study, whose report is still to be written."""
+        replace_file(self.study_path, b"")
+
+    def end_study(self) -> None:
+        """Note that the report is written."""
+        self.study_path.unlink(missing_ok=True)
+
+    @property
+    def lacks_report(self) -> bool:
+        """Whether a study of this run has begun whose report is not written yet."""
+        return self.study_path.exists()
 
     def lock(self) -> int:
         """Take the run for this process until it ends, and return the lock's descriptor.

@@ -32,7 +32,12 @@ def run_state(*, locked: bool, status: dict[str, Any], reason: str | None) -> Ru
         return "paused" if status.get("state") == "paused" else "training"
     if reason is None:
         return "crashed"
-    return "interrupted" if reason.startswith(_INTERRUPTIONS) else "ended"
+    return "interrupted" if was_interrupted(reason) else "ended"
+
+
+def was_interrupted(reason: str) -> bool:
+    """Return whether a process that ended for this reason left something to be trained."""
+    return reason.startswith(_INTERRUPTIONS)
 
 
 def read_status(directory: RunDirectory) -> dict[str, Any]:

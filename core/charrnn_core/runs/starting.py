@@ -27,7 +27,7 @@ from charrnn_core.runs.process import TrainingProcess
 from charrnn_core.text.corpus import Corpus, read_corpus, write_text
 from charrnn_core.text.source import Source, bundled_sources
 from charrnn_core.training.events import Event, Resumed, Started, Warned
-from charrnn_core.training.settings import CHANGEABLE, STOPS, Settings, Value, option_name
+from charrnn_core.training.settings import CHANGEABLE, NO_STOPS, STOPS, Settings, Value, option_name
 from charrnn_core.training.state import Best
 from charrnn_core.training.trainer import Trainer
 
@@ -92,7 +92,7 @@ def resume(
     directory: RunDirectory,
     changes: Mapping[str, Value],
     *,
-    corpus: str | None = None,
+    corpus: str | Corpus | None = None,
     from_best: bool = False,
     owned: bool = False,
 ) -> TrainingProcess:
@@ -103,8 +103,8 @@ def resume(
     directory : RunDirectory
     changes : mapping
         Settings with another value: stops, samples, saving, learning rate.
-    corpus : str, optional
-        Where the text is now, if not where it was.
+    corpus : str or Corpus, optional
+        Where the text is now, if not where it was; or the text itself.
     from_best : bool
         Go on from the best state, and give up what came after it.
     owned : bool
@@ -140,11 +140,10 @@ def resume(
         text = _text_of_checkpoint(directory, checkpoint, corpus)
         blas = limit_blas_threads(checkpoint.metadata["threads"])
         trainer = Trainer(settings, text, snapshot=checkpoint.snapshot)
-        reached = trainer.reached
-        if reached is not None and not checkpoint.snapshot.pending:
+        if trainer.finished:
             raise RunDirectoryError(
-                f"{directory.path} is at update {trainer.update:,} and so finished ({reached}); to go on, "
-                f"give it more in all, for example --updates {2 * trainer.update}"
+                f"{directory.path} is at update {trainer.update:,} and so finished ({trainer.reached}); "
+                f"to go on, give it more in all, for example --updates {2 * trainer.update}"
             )
         directory.remove_stale_files()
         if from_best:
@@ -192,7 +191,7 @@ def resume(
     )
 
 
-def load(directory: RunDirectory, *, corpus: str | None = None) -> tuple[Trainer, list[str]]:
+def load(directory: RunDirectory, *, corpus: str | Corpus | None = None) -> tuple[Trainer, list[str]]:
     """Return the trainer of a run as its newest checkpoint left it, and what is wrong with other checkpoints.
 
     To look at: the run is not touched.
@@ -200,8 +199,8 @@ def load(directory: RunDirectory, *, corpus: str | None = None) -> tuple[Trainer
     Parameters
     ----------
     directory : RunDirectory
-    corpus : str, optional
-        Where the text is now, if not where it was.
+    corpus : str or Corpus, optional
+        Where the text is now, if not where it was; or the text itself.
 
     Raises
     ------
@@ -251,7 +250,7 @@ def replay(
     except (SettingsError, TypeError) as error:
         raise RunDirectoryError(f"{directory.path} is not a run directory: {error}") from None
     checkpoint, _ = newest_checkpoint(directory)
-    without: dict[str, Any] = dict.fromkeys(STOPS)
+    without: dict[str, Any] = NO_STOPS
     settings = dataclasses.replace(recorded, **without)
     text = _text_of_checkpoint(directory, checkpoint, corpus)
     process = start(settings, text, runs=runs, name=name)
@@ -283,14 +282,14 @@ def _changed(settings: Settings, changes: Mapping[str, Value]) -> Settings:
             )
     values: dict[str, Any] = dict(changes)
     if any(changes.get(stop) is not None for stop in STOPS):
-        values = {**dict.fromkeys(STOPS), **values}
+        values = {**NO_STOPS, **values}
     return dataclasses.replace(settings, **values)
 
 
 _IDENTITY = ("name", "sha256")
 
 
-def text_of(directory: RunDirectory, facts: Mapping[str, Any], given: str | None = None) -> Corpus:
+def text_of(directory: RunDirectory, facts: Mapping[str, Any], given: str | Corpus | None = None) -> Corpus:
     """Return the text that a run was trained on, and no other.
 
     Parameters
@@ -298,8 +297,8 @@ def text_of(directory: RunDirectory, facts: Mapping[str, Any], given: str | None
     directory : RunDirectory
     facts : mapping
         What is recorded of the text, as `describe_corpus` gives it.
-    given : str, optional
-        Where the text is now, if not where it was.
+    given : str or Corpus, optional
+        Where the text is now, if not where it was; or the text itself.
 
     Raises
     ------
@@ -309,6 +308,8 @@ def text_of(directory: RunDirectory, facts: Mapping[str, Any], given: str | None
     kinds = ("file", "input", "bundled")
     if facts.get("kind") not in kinds or not all(isinstance(facts.get(name), str) for name in _IDENTITY):
         raise CorpusError(f"{directory.path} does not say which text it was trained on")
+    if isinstance(given, Corpus):
+        return _as_recorded(given, facts)
     source: str | Source
     if given is not None:
         source = given
@@ -326,6 +327,11 @@ def text_of(directory: RunDirectory, facts: Mapping[str, Any], given: str | None
         text = read_corpus(source)
     except CorpusError as error:
         raise CorpusError(f"{error}; if the text has moved, say where with --corpus") from None
+    return _as_recorded(text, facts)
+
+
+def _as_recorded(text: Corpus, facts: Mapping[str, Any]) -> Corpus:
+    """Return a text with the name that is recorded of it, if it is that text."""
     if text.sha256 != facts["sha256"]:
         raise CorpusError(
             f"the text {facts['name']} is not the one that the run was trained on: {len(text):,} characters "
@@ -340,7 +346,9 @@ def _counted(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else "an unknown number"
 
 
-def _text_of_checkpoint(directory: RunDirectory, checkpoint: Checkpoint, given: str | None) -> Corpus:
+def _text_of_checkpoint(
+    directory: RunDirectory, checkpoint: Checkpoint, given: str | Corpus | None
+) -> Corpus:
     text = text_of(directory, checkpoint.metadata["corpus"], given)
     if text.vocabulary != checkpoint.vocabulary:
         raise CheckpointError(f"{directory.path} has a checkpoint whose vocabulary is not that of its text")

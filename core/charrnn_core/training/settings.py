@@ -268,6 +268,15 @@ class Settings:
         shapes_training=False,
         **_POSITIVE,
     )
+    minimum_updates: int = _setting(
+        0,
+        _STOPPING,
+        int,
+        "updates before which neither --epochs nor --stop-below ends the run",
+        minimum=0,
+        maximum=_FAR,
+        shapes_training=False,
+    )
 
     sample_every: int | None = _setting(
         10_000,
@@ -408,6 +417,9 @@ CHANGEABLE = (
 
 STOPS = ("updates", "epochs", "seconds", "stop_below")
 """The settings that say when a run ends; the first that is reached ends it."""
+
+NO_STOPS: dict[str, Value] = {**dict.fromkeys(STOPS), "minimum_updates": 0}
+"""The values of all settings of stopping for a run that nothing ends."""
 
 DEFAULT_LEARNING_RATES = {"adagrad": 0.1, "adam": 0.001, "rmsprop": 0.001}
 """The learning rate of each optimizer where none is given."""

@@ -367,7 +367,7 @@ class Trainer:
 
     def _advance(self) -> Status:
         count = self._updates_at_once()
-        losses = self.engine.advance(self.update, count, self.settings.stop_below)
+        losses = self.engine.advance(self.update, count, self._loss_limit())
         done = losses.tolist()
         if done and not math.isfinite(done[-1]):
             done.pop()
@@ -398,6 +398,8 @@ class Trainer:
         limit = self._update_limit()
         if limit is not None:
             borders.append(limit)
+        if settings.stop_below is not None and update < settings.minimum_updates:
+            borders.append(settings.minimum_updates)
         if self._rates:
             borders.append(self._rates[-1][0])
         if self._end is not None:
@@ -410,8 +412,14 @@ class Trainer:
         if self.settings.updates is not None:
             limits.append(self.settings.updates)
         if self.settings.epochs is not None:
-            limits.append(math.ceil(self.settings.epochs * self.windows.per_epoch))
+            end = math.ceil(self.settings.epochs * self.windows.per_epoch)
+            limits.append(max(end, self.settings.minimum_updates))
         return min(limits, default=None)
+
+    def _loss_limit(self) -> float | None:
+        """Return the smooth loss below which the next update ends the run, if there is one."""
+        settings = self.settings
+        return settings.stop_below if self.update >= settings.minimum_updates else None
 
     @property
     def reached(self) -> str | None:
@@ -421,16 +429,22 @@ class Trainer:
             return "diverged"
         if self._is_end():
             return "replayed"
-        if settings.stop_below is not None and self.update and self.engine.smooth_loss < settings.stop_below:
+        limit = self._loss_limit()
+        if limit is not None and self.update and self.engine.smooth_loss < limit:
             return "smooth loss"
         if settings.updates is not None and self.update >= settings.updates:
             return "updates"
-        limit = self._update_limit()
-        if limit is not None and self.update >= limit:
+        last = self._update_limit()
+        if last is not None and self.update >= last:
             return "epochs"
         if settings.seconds is not None and self.seconds >= settings.seconds:
             return "seconds"
         return None
+
+    @property
+    def finished(self) -> bool:
+        """Whether a stop has been reached, and nothing is left to be done at its update."""
+        return self.reached is not None and not self._pending
 
     # -- duties --------------------------------------------------------------------------------------------
 
