@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _COLUMNS, _LINES = 80, 24
 """The size of a terminal that does not know its own."""
 
-_INTERRUPT_SECONDS = 0.1
+_INTERRUPT_SECONDS = 0.3
 
 # Whatever it waits for the end of is cancelled, and all that the driver switches on is switched off.
 _RESTORED = b"\x18\x1b[0m\x1b[?2026l\x1b[?2048l\x1b[?2004l\x1b[?7h\x1b[?1004l"

@@ -19,7 +19,7 @@ ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 END_SECONDS = 2.0
 """How long ending in order may take; a terminal that does not read could hold it for ever."""
 
-_RESTORE_SECONDS = 0.2
+_RESTORE_SECONDS = 1.0
 _NO_MORE, _STOP = 0, 255  # no signals have these numbers
 
 
