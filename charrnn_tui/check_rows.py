@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from charrnn_core.rnn.gradcheck.comparisons import REFERENCE
+from charrnn_tui.formatting import number_of
 
 METHODS = {"central": "centred difference", "complex-step": "complex step"}
 
@@ -56,6 +57,11 @@ def _selection(selection: Any) -> str:
     }.get(kind, str(selection))
 
 
+def shape_told(shape: Any) -> str:
+    """Return the shape of a parameter."""
+    return "×".join(map(str, shape)) if isinstance(shape, list) else "–"
+
+
 def place_told(index: Any) -> str:
     """Return where an entry or a direction is."""
     return ",".join(map(str, index)) if isinstance(index, list) else f"dir. {index}"
@@ -63,5 +69,5 @@ def place_told(index: Any) -> str:
 
 def figure_told(value: Any, digits: int) -> str:
     """Return a figure with so many decimals of its mantissa; null is one that is not finite."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return f"{value:.{digits}e}" if is_number else "nan"
+    number = number_of(value)
+    return "nan" if number is None else f"{number:.{digits}e}"

@@ -21,12 +21,16 @@ def check_place(path: Path) -> None:
         It is a directory, a file that a run consists of, or in a directory that is not there or cannot be
         written to.
     """
+    if is_stream(path):
+        if not os.access(path, os.W_OK):
+            raise UsageError(f"cannot write {path}: it is not allowed there")
+        return
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise UsageError(f"{path} is a directory; give a file in it")
     if not target.parent.is_dir():
         raise UsageError(f"cannot write {path}: {target.parent} is no directory")
-    if not os.access(target.parent if _is_replaceable(target) else target, os.W_OK):
+    if not os.access(target.parent, os.W_OK):
         raise UsageError(f"cannot write {path}: it is not allowed there")
     _refuse_file_of_run(path, target)
 
@@ -44,11 +48,11 @@ def write_file(path: Path, data: bytes) -> None:
         It cannot be written.
     """
     with writing(path) as target:
+        if is_stream(path):
+            path.write_bytes(data)
+            return
         _refuse_file_of_run(path, target)
-        if _is_replaceable(target):
-            replace_file(target, data, durable=False)
-        else:
-            target.write_bytes(data)  # a new file under its name would take the place of, say, /dev/null
+        replace_file(target, data, durable=False)
 
 
 @contextmanager
@@ -68,13 +72,15 @@ def writing(path: Path) -> Iterator[Path]:
         ) from None
 
 
-def _is_replaceable(target: Path) -> bool:
-    return target.is_file() or not target.exists()
+def is_stream(path: Path) -> bool:
+    """Return whether a path is a pipe or a device, as /dev/null is, whose place no file must take."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _refuse_file_of_run(path: Path, target: Path) -> None:
     for folder in target.parents[:2]:
         run = RunDirectory(folder)
         own = (run.config_path, run.events_path, run.status_path, run.corpus_path, run.commands_path)
-        if run.config_path.exists() and (target in own or run.checkpoints in target.parents):
+        is_own = target in own or target.name.startswith(".") or target.name == "trainer.log"
+        if run.config_path.exists() and (is_own or run.checkpoints in target.parents):
             raise UsageError(f"{path} is what the run {folder} consists of; choose another place with -o")

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 
+def number_of(value: Any) -> float | None:
+    """Return a value of a log if it is a number that can be calculated with: a log is not trusted."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) <= sys.float_info.max else None
+
+
 def loss_of(value: Any, decimals: int = 2) -> str:
     """Return a loss as text: so many decimals, or the digits that matter; a dash where there is none."""
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+    value = number_of(value)
+    if value is None:
         return "–"
     return f"{value:.{decimals}f}" if abs(value) < 1000 else f"{value:.3g}"
 

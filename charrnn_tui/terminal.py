@@ -46,6 +46,21 @@ def harmless(text: str) -> str:
     return text.translate(_TABLE)
 
 
+_JOINERS = {0x200C, 0x200D}
+_DOCUMENT_TABLE = {code: shown for code, shown in _TABLE.items() if code not in _JOINERS}
+
+
+def harmless_in_document(text: str) -> str:
+    r"""Return a text as `harmless` does, for a document: the joiners of scripts and of emoji stay.
+
+    Examples
+    --------
+    >>> harmless_in_document("\x1b\u202e") == "␛\ufffd"
+    True
+    """
+    return text.translate(_DOCUMENT_TABLE)
+
+
 def harmless_line(text: str) -> str:
     r"""Return a text as `harmless` does, and in one line.
 

@@ -34,7 +34,7 @@ HELP = (
 )
 
 _SIZE = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)x(\d{1,6}(?:\.\d{1,6})?)")
-_INCHES, _INCH_RANGE = (7.0, 4.0), (2.0, 40.0)
+_INCHES, _INCH_RANGE = (7.0, 4.0), (3.0, 40.0)
 _CELLS, _CELL_RANGE = (100, 28), (10.0, 1000.0)
 _SHALLOWEST, _DEEPEST = 8, 40  # lines of a chart that is as large as its terminal
 _MOST_IN_TERMINAL = 6

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from charrnn_core.training.events import (
     Validated,
     Warned,
 )
+from charrnn_tui.formatting import number_of
 
 if TYPE_CHECKING:
     from charrnn_core.runs.history import EventFields
@@ -48,12 +48,6 @@ class Table:
 
 def _columns(*kinds: type[Event]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(field.name for kind in kinds for field in fields(kind)))
-
-
-def number_of(value: Any) -> float | None:
-    """Return a value of a log if it is a number that can be calculated with: a log is not trusted."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and abs(value) <= sys.float_info.max else None
 
 
 # -- gradient checks ---------------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ from charrnn_core.runs.files import sync_directory, write_temporary
 from charrnn_core.training.events import encodable
 from charrnn_tui.export.places import writing
 from charrnn_tui.export.recorded import RecordedRun
-from charrnn_tui.export.tables import TABLES, Table, number_of
-from charrnn_tui.formatting import loss_of
+from charrnn_tui.export.tables import TABLES, Table
+from charrnn_tui.formatting import loss_of, number_of
 
 try:
     from tensorboardX.proto.event_pb2 import Event, SessionLog

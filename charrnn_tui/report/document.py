@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from charrnn_tui.terminal import harmless_in_document
+
 ReportFormat = Literal["html", "md"]
 Kind = Literal["text", "number", "description", "sample"]
 
@@ -142,3 +144,8 @@ class Document:
     title: str
     subtitle: str
     sections: Sequence[Section]
+
+
+def in_line(text: str) -> str:
+    """Return text that is harmless in a document, in one line."""
+    return harmless_in_document(text).replace("\n", "\u240a").replace("\t", "\u2409")

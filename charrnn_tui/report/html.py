@@ -18,8 +18,9 @@ from charrnn_tui.report.document import (
     Section,
     Table,
     Written,
+    in_line,
 )
-from charrnn_tui.terminal import harmless, harmless_line
+from charrnn_tui.terminal import harmless_in_document
 
 _STYLE = Path(__file__).with_name("report.css")
 
@@ -118,9 +119,9 @@ def _cell(text: str, column: Column) -> str:
 
 
 def _line(text: str) -> str:
-    return escape(harmless_line(text))
+    return escape(in_line(text))
 
 
 def _text(text: str) -> str:
     """Return text in several lines, without what HTML or a terminal would obey; a tab as its picture."""
-    return escape(harmless(text).replace("\t", "␉"))
+    return escape(harmless_in_document(text).replace("\t", "␉"))

@@ -22,13 +22,14 @@ from charrnn_tui.dashboard.loss_chart import Abscissa, abscissa, held_out_curve,
 from charrnn_tui.dashboard.renderables.columns import reduced
 from charrnn_tui.dashboard.renderables.curves import Marker
 from charrnn_tui.dashboard.renderables.ticks import Axis, FloatArray, labels
-from charrnn_tui.formatting import characters_of_loss, loss_of
+from charrnn_tui.formatting import characters_of_loss, loss_of, number_of
 from charrnn_tui.terminal import harmless_line
 
 FileFormat = Literal["svg", "png", "pdf"]
 
 _MOST_EPOCHS = 40  # marks that are still told from one another
 _CEILING = 3.0  # times the first loss
+_MARGIN = 0.008  # share of the width beside the curves, so that nothing at an end of them is cut
 _DPI = 200  # dots an inch of a PNG
 
 
@@ -123,6 +124,7 @@ def draw_losses(
         "axes.titlelocation": "left",
         "font.size": 9,
         "legend.fontsize": 8.5,
+        "pdf.fonttype": 42,  # publishers refuse the other kind
         "lines.linewidth": 1.6,
         "lines.solid_capstyle": "round",
         "savefig.dpi": _DPI,
@@ -174,6 +176,7 @@ class _Drawing:
         self._least_x = self._first_positive()
         self._lows: list[float] = []
         self._highs: list[float] = []
+        self._band = math.inf, -math.inf
 
     def draw(self) -> None:
         axes, look = self._axes, self._look
@@ -228,7 +231,7 @@ class _Drawing:
         self._reach(y)
         self._axes.plot(
             x, y, color=color, linestyle=dashes, marker="o" if len(x) == 1 else "", markersize=4, zorder=4,
-            label="smooth loss" if alone else harmless_line(run.name),
+            label="smooth loss" if alone else _legend_name(run),
         )  # fmt: skip
         held_out = held_out_curve(run.history, self._by, run.characters)
         if held_out is not None:
@@ -237,7 +240,7 @@ class _Drawing:
             self._axes.plot(
                 at, loss, color=look.held_out if alone else color, linestyle=(0, (4, 2)), linewidth=1.2,
                 marker="o", markersize=2.5 if len(at) > 30 else 3.5, zorder=4,
-                label="held-out loss" if alone else f"{harmless_line(run.name)}, held out",
+                label="held-out loss" if alone else f"{_legend_name(run)}, held out",
             )  # fmt: skip
 
     def _reach(self, values: FloatArray) -> None:
@@ -262,10 +265,16 @@ class _Drawing:
             x, low, high = axis.value((np.arange(count) + 0.5) / count), columns.low, columns.high
             x[0], x[-1] = first, last
         self._axes.fill_between(
-            x, low, high, color=self._look.envelope, linewidth=0, zorder=2, label="minimum and maximum"
+            # The edge shows a loss that is alone in its bucket, and a spike that is narrower than a dot.
+            x,
+            low,
+            high,
+            color=self._look.envelope,
+            linewidth=0.6,
+            zorder=2,
+            label="minimum and maximum",
         )
-        self._lows.append(float(np.nanmin(low, initial=math.inf)))
-        self._highs.append(float(np.nanmax(high, initial=-math.inf)))
+        self._band = float(np.nanmin(low, initial=math.inf)), float(np.nanmax(high, initial=-math.inf))
 
     # -- marks ---------------------------------------------------------------------------------------------
 
@@ -289,20 +298,22 @@ class _Drawing:
 
     def _best(self, run: LossOf, x: float) -> None:
         loss = None if run.history.best is None else run.history.best.get("loss")
-        if not isinstance(loss, (int, float)):  # another program may have written the log
+        number = number_of(loss)
+        if number is None:
             return
         held_out = bool(run.settings.get("held_out"))
-        loss *= self._characters if held_out else self._scale(run)
-        if math.isfinite(loss):
-            told = loss_of(loss, 2 if self._characters > 1 else 3)
-            self._axes.plot(
-                [x], [loss], color=self._look.good, marker="*", markersize=9, linestyle="", zorder=5,
-                label=f"best{' held-out' * held_out}, {told}",
-            )  # fmt: skip
+        number *= self._characters if held_out else self._scale(run)
+        told = loss_of(number, 2 if self._characters > 1 else 3)
+        self._axes.plot(
+            [x], [number], color=self._look.good, marker="*", markersize=9, linestyle="", zorder=5,
+            label=f"best{' held-out' * held_out}, {told}",
+        )  # fmt: skip
 
     def _legend(self) -> None:
         """Say above the curves, where it hides nothing, what they are."""
         handles, names = self._axes.get_legend_handles_labels()
+        if not handles:
+            return
         widths = [0.066 * len(name) + 0.55 for name in names]  # inches, about
         room = self._figure.get_figwidth() - 0.3
         columns = len(names) if sum(widths) <= room else int(room / max(widths))
@@ -316,7 +327,7 @@ class _Drawing:
             return
         step = next(step for step in _STEPS if len(markers) / step <= _MOST_EPOCHS)
         at = np.array([marker.x for marker in markers[step - 1 :: step]]) / self._time_unit()[0]
-        label = "end of an epoch" if step == 1 else f"every {step:,}th epoch"
+        label = "end of an epoch" if step == 1 else f"every {step:,} epochs"
         self._axes.plot(
             self._on_axis(at), np.zeros(len(at)), transform=self._axes.get_xaxis_transform(), linestyle="",
             color=self._look.muted, marker="|", markersize=7, clip_on=False, zorder=5, label=label,
@@ -331,30 +342,41 @@ class _Drawing:
             self._axes.set_yscale("log")
 
     def _limits(self) -> None:
-        """Set what is visible: all of the curves, and what single losses do not flatten them."""
+        """Set what is visible: all of the curves, and of single losses what does not flatten these."""
         axes = self._axes
-        left = self._least_x if self._log_x else 0.0
-        axes.set_xlim(left, self._last if self._last > left else left + 1)
-        lows, highs = ([end for end in ends if math.isfinite(end)] for ends in (self._lows, self._highs))
-        if not lows or not highs:
+        if self._log_x:
+            last = max(self._last, 10 * self._least_x)
+            axes.set_xlim(self._least_x, last * (last / self._least_x) ** _MARGIN)
+        else:
+            width = self._last if self._last > 0 else 1.0
+            axes.set_xlim(-_MARGIN * width, (1 + _MARGIN) * width)
+        if not self._lows:
+            axes.text(
+                0.5, 0.5, "no finite loss", transform=axes.transAxes, ha="center", color=self._look.muted
+            )
             return
-        low, high = min(lows), max(highs)
-        ceiling = self._ceiling()
-        if high > ceiling and not self._log_y:
-            largest = f"largest {loss_of(high)} \N{UPWARDS ARROW}"
-            axes.annotate(largest, (0.01, 0.98), xycoords="axes fraction", va="top", color=self._look.muted)
-            low, high = min(low, ceiling / 2), ceiling
+        curve_high, (band_low, band_high) = max(self._highs), self._band
+        low, high = min(*self._lows, band_low), max(curve_high, band_high)
         if self._log_y:
             low = low if low > 0 else high / 1000
             axes.set_ylim(low / 1.1, high * 1.1)
-        else:
-            margin = 0.04 * (high - low) or 0.05 * abs(high) or 1.0
-            axes.set_ylim(max(low - margin, 0.0) if low >= 0 else low - margin, high + margin)
+            return
+        most = max(self._ceiling(), curve_high)
+        if high > most:
+            told = f"largest {loss_of(high)} \N{UPWARDS ARROW}"
+            axes.annotate(told, (0.5, 0.98), xycoords="axes fraction", va="top", color=self._look.muted)
+            high = most
+        margin = 0.04 * (high - low) or 0.05 * abs(high) or 1.0
+        axes.set_ylim(max(low - margin, 0.0) if low >= 0 else low - margin, high + margin)
 
     def _is_beyond(self) -> bool:
-        """Return whether a smooth loss goes so far up that a linear axis would show little else."""
-        losses = [_finite(run.history.column("smooth_loss") * self._scale(run)) for run in self._runs]
-        return max(float(np.nanmax(loss, initial=0.0)) for loss in losses) > self._ceiling()
+        """Return whether a curve goes so far up that a linear axis would show little else."""
+        curves = [run.history.column("smooth_loss") * self._scale(run) for run in self._runs]
+        for run in self._runs:
+            held_out = held_out_curve(run.history, self._by, run.characters)
+            curves += [] if held_out is None else [held_out.y * self._scale(run)]
+        highest = max(float(np.nanmax(_finite(curve), initial=0.0)) for curve in curves)
+        return highest > self._ceiling()
 
     def _ceiling(self) -> float:
         """Return a loss far above that of a network that knows nothing; to show more would flatten all."""
@@ -382,7 +404,8 @@ class _Drawing:
                 axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if span < 2.5 else (1.0,)))
                 axis.set_minor_formatter(NullFormatter())
             else:
-                axis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 2.5, 5, 10]))
+                is_count = axis is axes.xaxis and self._by == "update"
+                axis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 2.5, 5, 10], integer=is_count))
             axis.set_major_formatter(_Labels())
 
 
@@ -397,6 +420,11 @@ class _Labels(Formatter):
 
     def __call__(self, x: float, pos: int | None = None) -> str:
         return labels(np.array([x]))[0]
+
+
+def _legend_name(run: LossOf) -> str:
+    name = harmless_line(run.name)
+    return f" {name}" if name.startswith("_") else name  # what begins so is left out of legends
 
 
 def _finite(values: FloatArray) -> FloatArray:

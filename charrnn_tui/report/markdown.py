@@ -15,8 +15,9 @@ from charrnn_tui.report.document import (
     Paragraph,
     Table,
     Written,
+    in_line,
 )
-from charrnn_tui.terminal import harmless, harmless_line
+from charrnn_tui.terminal import harmless_in_document
 
 
 def markdown(document: Document, figure: str) -> str:
@@ -55,11 +56,11 @@ def _block(block: Block, figure: str) -> Iterator[str]:
             for name, text in pairs:
                 yield _row((_escaped(name), _escaped(text)))
         case Written(text):
-            text = harmless(text).replace("\t", "␉")
+            text = harmless_in_document(text).replace("\t", "␉")
             fence = "`" * max(3, _longest_run("`", text) + 1)
             yield from (f"{fence}text", *text.split("\n"), fence)
         case Commands(commands):
-            yield from ("```sh", *map(harmless_line, commands), "```")
+            yield from ("```sh", *map(in_line, commands), "```")
         case LossFigure(description, caption):
             if figure:
                 yield from (f"![{_escaped(description)}]({figure})", "")
@@ -78,7 +79,7 @@ def _cell(text: str, column: Column) -> str:
 
 def _code(line: str) -> str:
     """Return a line of text as code in a cell of a table."""
-    line = harmless_line(line)
+    line = in_line(line)
     if not line:
         return ""
     fence = "`" * (_longest_run("`", line) + 1)
@@ -97,7 +98,7 @@ _MEANINGFUL = re.compile(r"[\\`*_\[\]<>#|~$&!@]|^(?:[-+=]|\d+[.)])(?=\s|$)")
 
 def _escaped(text: str) -> str:
     """Return text that Markdown shows as it is."""
-    return _MEANINGFUL.sub(lambda found: _backslashed(found[0]), harmless_line(text))
+    return _MEANINGFUL.sub(lambda found: _backslashed(found[0]), in_line(text))
 
 
 def _backslashed(found: str) -> str:

@@ -5,29 +5,28 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from charrnn_tui.formatting import loss_of
+from charrnn_tui.formatting import loss_of, number_of
 from charrnn_tui.report.findings import Findings
 
 
 def decimals(found: Findings) -> int:
     """Return how many decimals a loss of the run is written with."""
-    return 2 if found.characters > 1 else 4
+    return 2 if found.characters > 1 else 3
 
 
 def told_in_units(loss: Any, found: Findings) -> str:
     """Return a loss in the run's unit, and in nats and bits per character."""
-    if not isinstance(loss, (int, float)):
-        return loss_of(loss)
-    nats = nats_and_bits(loss / found.characters)
+    number = number_of(loss)
+    nats = nats_and_bits(None if number is None else number / found.characters)
     if found.characters == 1:
         return f"{nats} per character"
-    return f"{loss_of(loss)}, which is {nats} per character"
+    return f"{loss_of(number)} summed over {found.characters:,} characters, which is {nats} per character"
 
 
 def nats_and_bits(nats: Any) -> str:
     """Return a loss per character in both units."""
-    bits = nats / math.log(2) if isinstance(nats, (int, float)) else None
-    return f"{loss_of(nats, 3)} nats or {loss_of(bits, 3)} bits"
+    number = number_of(nats)
+    return f"{loss_of(number, 3)} nats or {loss_of(None if number is None else number / math.log(2), 3)} bits"
 
 
 def counted(count: int, noun: str) -> str:
