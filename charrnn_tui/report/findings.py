@@ -20,6 +20,7 @@ from charrnn_tui.report.passage import Passage, best_passage
 from charrnn_tui.report.words import CorpusWords
 
 _MOST_SAMPLES = 24
+_COUNTED_AT_ONCE = 1 << 20  # characters: counting takes eight bytes for each
 
 
 @dataclass(frozen=True)
@@ -152,10 +153,12 @@ def find(
     except CorpusError as error:
         if corpus is not None:
             raise
-        problem = str(error)
+        # Not where it was on the disk of whoever trained: a report is handed on.
+        problem = str(error).replace(str(facts.get("path")), str(facts.get("name")))
+        problem = problem.replace(f"{directory.path}/", "").replace(str(directory.path), directory.name)
     ended = history.ended
     updates = [history.progress[-1]["update"]] if history.progress else []
-    updates += [ended["update"]] if ended is not None else []
+    updates += [event["update"] for event in (ended, history.best) if event is not None]
     return Findings(
         name=directory.name,
         created=str(follower.config.get("created", "")),
@@ -163,7 +166,7 @@ def find(
         begun_with=Settings.from_json(follower.config["settings"]),
         corpus=facts,
         history=history,
-        update=int(max(updates, default=0)),
+        update=max(0, int(max(updates, default=0))),
         passage=best_passage(directory),
         text=text,
         text_problem=problem,
@@ -177,8 +180,10 @@ def _text_facts(
     progress: Callable[[int], None] | None,
 ) -> TextFacts:
     corpus = text_of(directory, facts, given)
-    shares = np.bincount(corpus.codes, minlength=1) / len(corpus)
-    shares = shares[shares > 0]
+    counts = np.zeros(len(corpus.vocabulary))
+    for start in range(0, len(corpus), _COUNTED_AT_ONCE):
+        counts += np.bincount(corpus.codes[start : start + _COUNTED_AT_ONCE], minlength=len(counts))
+    shares = counts / len(corpus)
     return TextFacts(CorpusWords(corpus, progress), float(-(shares * np.log(shares)).sum()))
 
 

@@ -24,6 +24,8 @@ from charrnn_tui.terminal import harmless_in_document
 
 _STYLE = Path(__file__).with_name("report.css")
 
+_MOST_COLUMNS = 6  # that a phone shows side by side
+
 # No script, no address: whatever a text says, a browser does nothing but show it.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
@@ -88,7 +90,7 @@ def _block(block: Block, wide: str, narrow: str) -> Iterator[str]:
         case Commands(lines):
             yield "<pre><code>" + "\n".join(map(_line, lines)) + "</code></pre>"
         case LossFigure(description, caption):
-            yield f'<figure role="group" aria-label="{_line(description)}">'
+            yield "<figure>"
             yield f'<div class="wide" role="img" aria-label="{_line(description)}">{wide}</div>'
             yield f'<div class="narrow" role="img" aria-label="{_line(description)}">{narrow}</div>'
             yield f"<figcaption>{_line(caption)}</figcaption>"
@@ -98,7 +100,8 @@ def _block(block: Block, wide: str, narrow: str) -> Iterator[str]:
 def _table(table: Table) -> Iterator[str]:
     if table.caption:
         yield f'<p class="caption">{_line(table.caption)}</p>'
-    is_long = any(column.kind in ("description", "sample") for column in table.columns)
+    has_text = any(column.kind in ("description", "sample") for column in table.columns)
+    is_long = has_text or len(table.columns) > _MOST_COLUMNS
     yield f'<div class="table"><table{" class=long" * is_long}>'
     heads = "".join(
         f'<th scope="col" class="{column.kind}">{_line(column.title)}</th>' for column in table.columns

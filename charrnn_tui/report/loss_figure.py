@@ -290,8 +290,8 @@ class _Drawing:
             elif marker.role == "intervention":
                 axes.axvline(x, color=look.muted, linewidth=0.9, linestyle=(0, (2, 2)), zorder=3)
                 axes.annotate(
-                    marker.label, (x, 0.02), xycoords=("data", "axes fraction"), rotation=90, fontsize=7,
-                    textcoords="offset points", xytext=(2, 2), color=look.muted, ha="left", va="bottom",
+                    marker.label, (x, 0.98), xycoords=("data", "axes fraction"), rotation=90, fontsize=7,
+                    textcoords="offset points", xytext=(2, 0), color=look.muted, ha="left", va="top",
                 )  # fmt: skip
             elif marker.role == "diverged":
                 axes.axvline(x, color=look.bad, linewidth=1.2, zorder=3, label="diverged")

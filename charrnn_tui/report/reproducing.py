@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from charrnn_core.training.settings import DEFAULT_PRESET, PRESETS, STOPS, Settings, Value, option_name
+from charrnn_core.training.settings import DEFAULT_PRESET, NO_STOPS, PRESETS, Settings, Value, option_name
 from charrnn_tui.report.findings import Findings
 
 
-def command_lines(found: Findings) -> list[str]:
-    """Return the commands that repeat a run: with what was asked of it, if anything was."""
-    if any(rate != found.begun_with.learning_rate for _, rate in found.history.learning_rates()):
-        return [f"charrnn train --replay {shlex.quote(found.name)}"]
+def command_line(found: Findings) -> str:
+    """Return the command that repeats a run: with what was asked of it, if that changed it."""
+    if was_changed(found):
+        return f"charrnn train --replay {_quoted(found.name)}"
     by_itself = found.ended_by in _OWN_ENDS and not _stops_changed(found)
     updates = {} if by_itself or not found.update else {"updates": found.update}
-    return [" ".join(["charrnn train", _text(found.corpus), *_options(found.begun_with, updates)])]
+    return " ".join(["charrnn train", _text(found.corpus), *_options(found.begun_with, updates)])
+
+
+def was_changed(found: Findings) -> bool:
+    """Return whether somebody has given the run another learning rate than it began with."""
+    return any(rate != found.begun_with.learning_rate for _, rate in found.history.learning_rates())
 
 
 _OWN_ENDS = ("updates", "epochs", "smooth loss")  # at the same update every time
@@ -26,20 +32,36 @@ _OWN_ENDS = ("updates", "epochs", "smooth loss")  # at the same update every tim
 
 def _stops_changed(found: Findings) -> bool:
     changes = [event.get("changed") for event in found.history.openings]
-    return any(isinstance(changed, dict) and not changed.keys().isdisjoint(STOPS) for changed in changes)
+    return any(isinstance(changed, dict) and not changed.keys().isdisjoint(NO_STOPS) for changed in changes)
 
 
 def _text(corpus: Mapping[str, Any]) -> str:
     """Return the text as an argument: without the folders of whoever trained on it."""
     if corpus.get("kind") == "file" and isinstance(corpus.get("path"), str):
-        return shlex.quote(PurePath(corpus["path"]).name)
-    return "corpus.txt" if corpus.get("kind") == "input" else shlex.quote(str(corpus.get("name", "")))
+        name = PurePath(corpus["path"]).name
+        return _quoted(f"./{name}" if name.startswith("-") else name)
+    return "corpus.txt" if corpus.get("kind") == "input" else _quoted(str(corpus.get("name", "TEXT")))
+
+
+def _quoted(word: str) -> str:
+    """Return a word for a shell; characters that a document cannot show are written by their codes."""
+    if word.isprintable():
+        return shlex.quote(word)
+    coded = "".join(
+        character if character.isprintable() and character not in "\\'" else _escape(character)
+        for character in word
+    )
+    return f"$'{coded}'"
+
+
+def _escape(character: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
 
 
 def _options(settings: Settings, updates: Mapping[str, Value]) -> list[str]:
     """Return the options that make these settings, by the preset that leaves the fewest."""
     if updates:
-        settings = dataclasses.replace(settings, **{**dict.fromkeys(STOPS), **updates})  # type: ignore[arg-type]
+        settings = dataclasses.replace(settings, **{**NO_STOPS, **updates})  # type: ignore[arg-type]
     preset, given = min(((name, _given(settings, name)) for name in PRESETS), key=lambda pair: len(pair[1]))
     options = [] if preset == DEFAULT_PRESET else ["--preset", preset]
     for name, value in given.items():

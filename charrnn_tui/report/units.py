@@ -32,3 +32,17 @@ def nats_and_bits(nats: Any) -> str:
 def counted(count: int, noun: str) -> str:
     """Return a count with its noun, in the plural where there is not one."""
     return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def duration(seconds: float) -> str:
+    """Return how long something took, in the unit in which that is a short figure.
+
+    Examples
+    --------
+    >>> duration(0.42), duration(34.2), duration(754.0), duration(11000.0)
+    ('0.4 seconds', '34.2 seconds', '12.6 minutes', '3.1 hours')
+    """
+    for size, unit in ((3600.0, "hours"), (60.0, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} seconds"

@@ -16,6 +16,12 @@ SHORTEST_WORD = 3
 _APOSTROPHES = "'\N{RIGHT SINGLE QUOTATION MARK}"
 
 
+_WITHOUT_SPACES = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+"""Thai, Lao, Burmese, Khmer, the scripts of Japanese, and Chinese characters."""
+
+
 class Words:
     """The words of a text: runs of letters and the marks on them, with single apostrophes inside.
 
@@ -27,10 +33,11 @@ class Words:
 
     def __init__(self, characters: Iterable[str]) -> None:
         # Of the text's own characters, for `re` has no class for letters with combining marks.
-        letters = "".join(
-            re.escape(character) for character in characters if unicodedata.category(character)[0] in "LM"
-        )
-        self._pattern = re.compile(f"[{letters}]+(?:[{_APOSTROPHES}][{letters}]+)*") if letters else None
+        letters = "".join(re.escape(each) for each in characters if unicodedata.category(each)[0] == "L")
+        marks = "".join(re.escape(each) for each in characters if unicodedata.category(each)[0] == "M")
+        part = f"[{letters}][{letters}{marks}\u200c\u200d]*"
+        self._pattern = re.compile(f"{part}(?:[{_APOSTROPHES}]{part})*") if letters else None
+        self._inside = {*letters, *marks, *_APOSTROPHES, "\u200c", "\u200d"}
 
     def of(self, text: str) -> list[str]:
         """Return the words of a text in their order."""
@@ -47,19 +54,18 @@ class Words:
         rest = ""
         for block in blocks:
             text = rest + block
-            end = _last_gap(text)
+            end = self._last_gap(text)
             counts.update(self.of(text[:end]))
             rest = text[end:]
         counts.update(self.of(rest))
         return counts
 
-
-def _last_gap(text: str) -> int:
-    """Return where the last white space is, at which no word is cut; the end where there is none."""
-    for place in range(len(text) - 1, max(len(text) - 1000, -1), -1):
-        if text[place].isspace():
-            return place
-    return len(text)
+    def _last_gap(self, text: str) -> int:
+        """Return after which character a text can be cut without cutting a word; 0 where none is such."""
+        for end in range(len(text), 0, -1):
+            if text[end - 1] not in self._inside:
+                return end
+        return 0
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,8 @@ class CorpusWords:
     ----------
     different : int
         Different words, whatever their case.
+    are_separated : bool
+        Whether the text has spaces between its words; most of the letters of one without are of such scripts.
     """
 
     def __init__(self, corpus: Corpus, progress: Callable[[int], None] | None = None) -> None:
@@ -105,6 +113,11 @@ class CorpusWords:
         for word, count in self._counts.items():
             self._folded[word.casefold()] += count
         self.different = len(self._folded)
+        letters = sum(len(word) * count for word, count in self._counts.items())
+        unseparated = sum(
+            len(word) * count for word, count in self._counts.items() if _WITHOUT_SPACES.search(word)
+        )
+        self.are_separated = 2 * unseparated <= letters
 
     def found(self, sample: str) -> Found:
         """Return how many words of a sample are words of the text."""
@@ -114,8 +127,8 @@ class CorpusWords:
     def names(self, samples: Iterable[str]) -> list[tuple[str, int]]:
         """Return the capitalised words of samples that are names in the text, the most frequent first.
 
-        A name is a word of at least two letters and no apostrophe that the text writes with a capital more
-        often than without.
+        A name is a word that counts and has no apostrophe, and that the text writes with a capital more often
+        than without.
 
         Returns
         -------
@@ -132,7 +145,7 @@ class CorpusWords:
 
     def _is_name(self, word: str) -> bool:
         folded = self._folded[word.casefold()]
-        is_plain = len(word) > 1 and not any(sign in word for sign in _APOSTROPHES)
+        is_plain = len(word) >= SHORTEST_WORD and not any(sign in word for sign in _APOSTROPHES)
         return is_plain and word[0].isupper() and folded > 2 * self._counts[word.lower()]
 
 

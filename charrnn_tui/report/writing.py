@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from urllib.parse import quote
 
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.training.events import encodable
-from charrnn_tui.files import write_file
+from charrnn_tui.files import is_stream, write_file
 from charrnn_tui.report.document import ReportFormat
 from charrnn_tui.report.findings import Findings, find
 from charrnn_tui.report.html import html
@@ -67,9 +68,13 @@ def write_report(
     if format == "html":
         _write(path, report_html(found))
         return [path]
+    if is_stream(path):  # beside it is no place for a figure
+        _write(path, report_markdown(found))
+        return [path]
     figure = path.with_name(f"{path.stem}-loss.svg")
+    text = markdown(document_of(found), quote(os.fsencode(figure.name)))
     write_file(figure, draw_losses([_losses(found)]))
-    _write(path, markdown(document_of(found), quote(figure.name)))
+    _write(path, text)
     return [path, figure]
 
 

@@ -95,7 +95,7 @@ def test_a_full_disk_is_told_in_a_sentence(here: Path, capfd: Captured, monkeypa
 def test_a_figure_is_written_in_the_form_of_its_name(
     ending: str, begins: bytes, here: Path, capfd: Captured
 ) -> None:
-    assert run(["plot", "tiny", "old", "-o", f"loss.{ending}", "--size", "3x2.5", "--by", "epoch"]) == 0
+    assert run(["plot", "tiny", "old", "-o", f"loss.{ending}", "--size", "3x3", "--by", "epoch"]) == 0
     assert capfd.readouterr() == (f"loss.{ending}\n", "")
     assert Path(f"loss.{ending}").read_bytes().startswith(begins)
 
@@ -138,7 +138,7 @@ def test_a_chart_has_colours_and_extremes_only_where_they_are_told_apart(
 def test_a_plot_is_refused_for_what_it_cannot_be(here: Path, capfd: Captured) -> None:
     refused("ends in .svg, .png, .pdf", 2, "plot", "tiny", "-o", "loss.gif", told=capfd)
     refused("allowed is update, epoch, time", 2, "plot", "tiny", "--by", "day", told=capfd)
-    refused("each 2 to 40 inches", 2, "plot", "tiny", "-o", "a.svg", "--size", "1x1", told=capfd)
+    refused("each 3 to 40 inches", 2, "plot", "tiny", "-o", "a.svg", "--size", "1x1", told=capfd)
     refused("WIDTHxHEIGHT", 2, "plot", "tiny", "--terminal", "--size", "wide", told=capfd)
     refused("leave it out for a file", 2, "plot", "tiny", "--terminal", "-o", "a.svg", told=capfd)
     refused(

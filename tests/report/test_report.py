@@ -69,10 +69,10 @@ def but(*types: str) -> Callable[[Events], Events]:
 
 STATES: dict[str, tuple[Callable[[Events], Events], str]] = {
     "crashed": (without_end, "ended without saying why, after update 400"),
-    "interrupted": (ending("signal SIGINT"), "was stopped by signal SIGINT at update 400"),
+    "interrupted": (ending("signal SIGINT"), "(stopped by signal SIGINT, at update 400)"),
     "diverged": (ending("diverged"), "Training diverged at update 400"),
     "one update": (up_to(1), "In 1 update, "),
-    "no update": (up_to(0), "It has done no update yet"),
+    "no update": (up_to(0), "No update was done yet"),
     "no samples": (but("sample"), "No samples were drawn by schedule"),
     "no checks": (but("gradients_checked"), "The gradients of this run were not checked"),
     "no progress": (but("progress", "sample", "checkpoint", "epoch", "validated"), "No loss is recorded"),
@@ -91,7 +91,7 @@ def test_a_report_says_what_state_the_run_is_in(state: str, altered: Altered) ->
 def test_a_run_without_a_checkpoint_has_no_passage(altered: Altered) -> None:
     directory = altered()
     directory.checkpoint_path("best").unlink()
-    assert "no checkpoint is whole" in report_markdown(find(directory))
+    assert "No checkpoint can be read" in report_markdown(find(directory))
 
 
 def test_a_failed_check_is_told_as_one(altered: Altered) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, Literal
 
 from charrnn_core.rnn.gradcheck.comparisons import STUDY
 from charrnn_tui.check_rows import (
@@ -14,6 +14,7 @@ from charrnn_tui.check_rows import (
     is_reference,
     place_told,
     rows_of,
+    shape_told,
 )
 from charrnn_tui.formatting import count_of
 from charrnn_tui.report.document import (
@@ -26,15 +27,20 @@ from charrnn_tui.report.findings import Findings
 
 
 def verdict(found: Findings) -> str:
-    """Return how the first check ended."""
-    if not found.history.checks:
+    """Return how the checks ended, all of them."""
+    checks = found.history.checks
+    if not checks:
         return "not made"
-    check = found.history.checks[0]
-    rows = rows_of(check)
+    told = [_verdict(rows_of(check)) for check in checks]
+    later = sum(words.startswith("failed") for words in told[1:])
+    return f"{told[0]} at first; {later:,} of {len(told) - 1:,} later checks failed" if later else told[0]
+
+
+def _verdict(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return "not readable"
     wrong = list(dict.fromkeys(str(row["parameter"]) for row in rows if not row["passed"]))
-    if wrong:
-        return f"failed for {', '.join(wrong)}"
-    return f"all {len(rows)} comparisons agree"
+    return f"failed for {', '.join(wrong)}" if wrong else f"all {len(rows)} comparisons agree"
 
 
 def gradients(found: Findings) -> Iterator[Block]:
@@ -48,14 +54,15 @@ def gradients(found: Findings) -> Iterator[Block]:
     others = [row for row in rows if not is_reference(row)]
     yield Paragraph(
         "The gradients of the backward pass were held against derivatives that do not use it, in float64 and "
-        f"before clipping, {_at(check['update'])}. The relative error is |a - n| / (|a| + |n|), a the "
-        "analytic and n the numeric derivative."
+        f"before clipping, {_at(check['update'])}. The relative error is |a - n| / max({_floor(rows)}, "
+        "|a| + |n|), a the analytic and n the numeric derivative."
     )
     if reference:
         yield _reference_table(reference)
         yield Paragraph(
-            "The study is Straathof's of 2019, with m = 100, T = 25 and K = 80, under the same conditions. "
-            "A single tiny entry makes the largest error of W, which therefore differs from seed to seed."
+            "The study is Straathof's of 2019: the same method, step, h_0 and number of entries, on a "
+            "network with m = 100, T = 25 and K = 80. A single tiny entry makes the largest error of W, "
+            "which therefore differs from seed to seed."
         )
     if others:
         yield _comparison_table(others)
@@ -67,11 +74,11 @@ def gradients(found: Findings) -> Iterator[Block]:
             "note",
         )
     if any(not row["passed"] for row in rows):
-        yield Paragraph(f"The check {verdict(found)}.", "warning")
+        yield Paragraph(f"The check {_verdict(rows)}.", "warning")
     for event in later:
-        failed = sum(not row["passed"] for row in rows_of(event))
-        told = f"{failed} of {len(rows_of(event))} comparisons failed" if failed else "all comparisons agreed"
-        yield Paragraph(f"Checked again {_at(event['update'])}: {told}.", "warning" if failed else "plain")
+        told = _verdict(rows_of(event))
+        tone: Literal["warning", "plain"] = "warning" if told.startswith("failed") else "plain"
+        yield Paragraph(f"Checked again {_at(event['update'])}: {told}.", tone)
 
 
 def _at(update: Any) -> str:
@@ -93,7 +100,7 @@ def _reference_table(rows: Sequence[dict[str, Any]]) -> Table:
         [
             (
                 str(row["parameter"]),
-                "×".join(map(str, row.get("shape") or [])),
+                shape_told(row.get("shape")),
                 count_of(row.get("entries")),
                 figure_told(row.get("maximum_relative_error"), 1),
                 f"{STUDY[row['parameter']]:.1e}" if row["parameter"] in STUDY else "–",
@@ -105,8 +112,16 @@ def _reference_table(rows: Sequence[dict[str, Any]]) -> Table:
             )
             for row in rows
         ],
-        caption=f"Relative errors: {', '.join(conditions_told(rows[0]))}",
+        caption=f"Relative errors: {', '.join(conditions_told(rows[0]))}, tolerance {_tolerance(rows[0])}",
     )  # fmt: skip
+
+
+def _tolerance(row: Mapping[str, Any]) -> str:
+    return figure_told(row.get("tolerance"), 0)
+
+
+def _floor(rows: Sequence[Mapping[str, Any]]) -> str:
+    return figure_told(rows[0].get("floor"), 0) if rows else "a floor"
 
 
 def _worst(row: Mapping[str, Any], name: str) -> Any:
@@ -122,7 +137,7 @@ def _comparison_table(rows: Sequence[dict[str, Any]]) -> Table:
         same = list(group)
         errors = {str(row["parameter"]): figure_told(row.get("maximum_relative_error"), 1) for row in same}
         agrees = "yes" if all(row["passed"] for row in same) else "NO"
-        told = ", ".join(conditions_told(same[0]))
+        told = ", ".join([*conditions_told(same[0]), f"tolerance {_tolerance(same[0])}"])
         lines.append((told, *(errors.get(name, "–") for name in parameters), agrees))
     columns = [
         Column("compared with", "description"),

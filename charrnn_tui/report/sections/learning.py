@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from charrnn_tui.formatting import count_of, loss_of
+from charrnn_tui.formatting import count_of, loss_of, number_of
 from charrnn_tui.report.document import (
     Block,
     Column,
@@ -16,7 +16,7 @@ from charrnn_tui.report.document import (
     Written,
 )
 from charrnn_tui.report.findings import Findings
-from charrnn_tui.report.units import decimals
+from charrnn_tui.report.units import counted, decimals
 from charrnn_tui.report.words import SHORTEST_WORD
 
 _MOST_NAMES = 24
@@ -33,6 +33,8 @@ def loss(found: Findings) -> Iterator[Block]:
     shown = ["The smooth loss over the smallest and the largest loss of each stretch of updates"]
     shown += ["the held-out loss"] * bool(history.validations)
     shown += ["the ends of epochs"] * bool(history.epochs) + ["the best state"] * (history.best is not None)
+    shown += ["changes of the learning rate"] * (len(set(dict(history.learning_rates()).values())) > 1)
+    shown += ["the divergence"] * found.diverged
     yield LossFigure(
         description=(
             f"Smooth loss against updates: {loss_of(found.first_loss)} before the first update, "
@@ -51,29 +53,32 @@ def evolution(found: Findings) -> Iterator[Block]:
     scheduled = sum(not sample.get("command") for sample in found.samples)
     if scheduled > len(samples):
         yield Paragraph(f"{len(samples)} of {scheduled:,} samples, at even distances.", "note")
-    given = {f"{value:g}" for sample in samples if isinstance(value := sample.get("temperature"), float)}
-    if given - {"1"}:
-        yield Paragraph(f"Drawn at temperature {', '.join(sorted(given))}.")
-    columns = [Column("update", "number"), Column("smooth loss", "number"), Column("nats", "number"),
-               Column("bits", "number")]  # fmt: skip
-    columns += [Column("known words", "number")] * (found.text is not None) + [Column("text", "sample")]
-    yield Table(columns, [_evolution_row(found, sample) for sample in samples])
+    temperatures = [number_of(sample.get("temperature")) for sample in samples]
+    given = {f"{value:g}" for value in temperatures if value is not None}
+    if len(given) == 1 and given != {"1"}:
+        yield Paragraph(f"Drawn at temperature {', '.join(given)}.")
+    columns = [Column(title, "number") for title in ("update", "smooth loss", "nats", "bits")]
+    columns += [Column("temperature", "number")] * (len(given) > 1)
+    columns += [Column("known words", "number")] * _has_words(found) + [Column("text", "sample")]
+    yield Table(columns, [_evolution_row(found, sample, mixed=len(given) > 1) for sample in samples])
     unit = "Nats and bits are per character."
-    known = f" Known words are {_KNOWN}." if found.text is not None else ""
+    known = f" Known words are {_KNOWN}." if _has_words(found) else ""
     yield Paragraph(unit + known)
 
 
-def _evolution_row(found: Findings, sample: Mapping[str, Any]) -> list[str]:
-    loss = sample.get("smooth_loss")
-    nats = loss / found.characters if isinstance(loss, (int, float)) else None
+def _has_words(found: Findings) -> bool:
+    return found.text is not None and found.text.words.different > 0 and found.text.words.are_separated
+
+
+def _evolution_row(found: Findings, sample: Mapping[str, Any], *, mixed: bool) -> list[str]:
+    loss = number_of(sample.get("smooth_loss"))
+    nats = None if loss is None else loss / found.characters
     bits = None if nats is None else nats / math.log(2)
-    row = [
-        count_of(sample["update"]),
-        loss_of(loss, decimals(found)),
-        loss_of(nats, 3),
-        loss_of(bits, 3),
-    ]
-    if found.text is not None:
+    row = [count_of(sample["update"]), loss_of(loss, decimals(found)), loss_of(nats, 3), loss_of(bits, 3)]
+    if mixed:
+        temperature = number_of(sample.get("temperature"))
+        row.append("–" if temperature is None else f"{temperature:g}")
+    if found.text is not None and _has_words(found):
         row.append(_share(found.text.words.found(sample["text"]).share))
     return [*row, sample["text"].strip("\n")]
 
@@ -86,7 +91,7 @@ def passage(found: Findings) -> Iterator[Block]:
     """Yield the best passage."""
     passage = found.passage
     if passage is None:
-        yield Paragraph("There is no state to write one: no checkpoint is whole.", "note")
+        yield Paragraph("No checkpoint can be read, and so there is no network that could write one.", "note")
         return
     state = f"the best state, after update {passage.update:,}"
     if passage.kind != "best":
@@ -101,19 +106,26 @@ def words(found: Findings) -> Iterator[Block]:
         yield Paragraph(f"The words were not looked up: {found.text_problem}.", "note")
         return
     words = found.text.words
-    samples = found.evolution
-    texts = [("first sample", samples[0]["text"]), ("last sample", samples[-1]["text"])] if samples else []
-    texts += [("best passage", found.passage.text)] if found.passage is not None else []
+    if not words.different:
+        yield Paragraph("The text has no words to look for.", "note")
+        return
+    if not words.are_separated:
+        yield Paragraph("This text has no spaces between its words, and so they were not looked up.", "note")
+        return
+    samples = found.evolution[:: max(1, len(found.evolution) - 1)]  # the first and the last
+    texts = [(f"sample after update {count_of(each['update'])}", each["text"]) for each in samples]
+    if found.passage is not None:
+        texts.append((f"passage of update {found.passage.update:,}", found.passage.text))
     rows = []
     for what, text in texts:
-        counted = words.found(text)
-        rows.append((what, f"{counted.words:,}", f"{counted.known:,}", _share(counted.share)))
-    if not rows or not words.different:
-        yield Paragraph("There are no words to look up.", "note")
+        shares = words.found(text)
+        rows.append((what, f"{shares.words:,}", f"{shares.known:,}", _share(shares.share)))
+    if not rows:
+        yield Paragraph("The network has not written anything yet.", "note")
         return
     yield Paragraph(
-        f"The text has {words.different:,} different words. How many of the words that the network wrote are "
-        f"{_KNOWN}:"
+        f"The text has {counted(words.different, 'different word')}. How many of the words that the network "
+        f"wrote are {_KNOWN}:"
     )
     columns = [Column(""), *(Column(title, "number") for title in ("words", "in the text", "share"))]
     yield Table(columns, rows)
@@ -122,6 +134,6 @@ def words(found: Findings) -> Iterator[Block]:
     if names:
         told = ", ".join(f"{name} ({count:,})" for name, count in names[:_MOST_NAMES])
         yield Paragraph(
-            "The most frequent of the words that the text writes with a capital more often than without, in "
-            f"all samples and the passage: {told}."
+            "Names that it has learnt, the most frequent in all samples and the passage first (words that "
+            f"the text writes with a capital more often than without): {told}."
         )

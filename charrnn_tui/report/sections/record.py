@@ -17,14 +17,14 @@ from charrnn_tui.report.document import (
     Table,
 )
 from charrnn_tui.report.findings import Findings
-from charrnn_tui.report.reproducing import command_lines, setting_told
+from charrnn_tui.report.reproducing import command_line, setting_told, was_changed
 
 _MOST_EVENTS = 40
 
 
 def events(found: Findings) -> Iterator[Block]:
     """Yield what was done to the run, and what went wrong; nothing for a run that was left alone."""
-    rows = sorted(_happened(found), key=lambda row: row[0])
+    rows = [row[1:] for row in sorted(_happened(found), key=lambda row: (row[1], row[0]))]
     if not rows:
         return
     if len(rows) > _MOST_EVENTS:
@@ -36,7 +36,8 @@ def events(found: Findings) -> Iterator[Block]:
     )
 
 
-def _happened(found: Findings) -> Iterator[tuple[float, str]]:
+def _happened(found: Findings) -> Iterator[tuple[float, float, str]]:
+    """Yield time, update and words of each thing that happened."""
     history = found.history
     for event in history.openings:
         if event["type"] == "resumed":
@@ -44,24 +45,24 @@ def _happened(found: Findings) -> Iterator[tuple[float, str]]:
             told = f"went on from the checkpoint {event.get('checkpoint', '')}"
             if isinstance(changed, dict) and changed:
                 told += f" with {', '.join(f'{name} = {value}' for name, value in changed.items())}"
-            yield event["update"], told
+            yield event["time"], event["update"], told
     for event in history.interventions:
         if event["type"] == "refused":
-            yield event["update"], f"refused a command: {event.get('reason', '')}"
+            yield event["time"], event["update"], f"refused a command: {event.get('reason', '')}"
             continue
         arguments = event.get("arguments")
-        values = [f" {value}" for value in arguments.values()] if isinstance(arguments, dict) else []
-        yield event["update"], f"obeyed {event.get('name', 'a command')}{''.join(values)}"
+        named = arguments.items() if isinstance(arguments, dict) else ()
+        words = [str(event.get("name", "a command")), *(f"{name} {value}" for name, value in named)]
+        yield event["time"], event["update"], f"obeyed {', '.join(words)}"
     for event in history.warnings:
-        yield event["update"], f"warning: {event.get('message', '')}"
+        yield event["time"], event["update"], f"warning: {event.get('message', '')}"
 
 
 def reproducing(found: Findings) -> Iterator[Block]:
     """Yield what repeats the run, and what it depended on."""
-    yield Paragraph(
-        "With the same text, on the same machine, these commands give the same network bit for bit:"
-    )
-    yield Commands(command_lines(found))
+    yield Paragraph(_condition(found))
+    yield Commands([command_line(found)])
+    yield Paragraph("The settings that it began with:")
     yield Facts(list(_settings_by_group(found)))
     opening: Mapping[str, Any] = found.history.openings[0] if found.history.openings else {}
     versions = opening.get("versions")
@@ -75,6 +76,16 @@ def reproducing(found: Findings) -> Iterator[Block]:
         if opening.get(name):
             facts.append((name, str(opening[name])))
     yield Facts(facts)
+
+
+def _condition(found: Findings) -> str:
+    """Return what the command that repeats the run needs."""
+    same = "gives the same network bit for bit on the same machine"
+    if was_changed(found):
+        return f"The learning rate was changed on the way. With the directory of the run, this {same}:"
+    if found.corpus.get("kind") == "input":
+        return f"The text came from standard input and is kept in the run's directory. With it, this {same}:"
+    return f"With the same text, this {same}:"
 
 
 def _settings_by_group(found: Findings) -> Iterator[tuple[str, str]]:
