@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from charrnn_core.errors import RunDirectoryError, SettingsError, UsageError
+from charrnn_core.errors import SettingsError, UsageError
 from charrnn_tui.cli.options import Runs
 from charrnn_tui.terminal import harmless_line, put, say
 
 if TYPE_CHECKING:
-    from charrnn_core.runs.directory import RunDirectory
     from charrnn_tui.export.recorded import RecordedRun
 
 SHORT_HELP = "Write a run's data for other tools: CSV, JSON, TensorBoard."
@@ -77,26 +76,16 @@ def command(
     if format == "tensorboard" and table is not None:
         raise UsageError("--table goes with --format csv and jsonl")
 
+    from charrnn_core.runs.directory import find_run_or_newest
     from charrnn_tui.export.recorded import read_run
 
-    recorded = read_run(_find(run, Path(runs)))
+    recorded = read_run(find_run_or_newest(run, Path(runs)))
     if format == "tensorboard":
         _write_tensorboard(recorded, output)
     elif format == "csv":
         _write_csv(recorded, table, output)
     else:
         _write_jsonl(recorded, table, output)
-
-
-def _find(text: str | None, runs: Path) -> RunDirectory:
-    from charrnn_core.runs.directory import find_run, newest_runs
-
-    if text is not None:
-        return find_run(text, runs)
-    newest = newest_runs(runs)
-    if not newest:
-        raise RunDirectoryError(f"there is no run under {runs} to export; charrnn train makes one")
-    return newest[0]
 
 
 def _write_csv(run: RecordedRun, table: str | None, output: str | None) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from charrnn_core.errors import RunDirectoryError, UsageError
+from charrnn_core.errors import UsageError
 from charrnn_tui.cli.options import Charts, Runs, glyphs_of
 from charrnn_tui.files import check_place, write_file
 from charrnn_tui.terminal import harmless_line, is_rich, put
@@ -126,15 +126,11 @@ def _format(target: Path) -> FileFormat:
 
 
 def _followed(names: list[str] | None, runs: Path, most: int | None) -> list[RunFollower]:
-    from charrnn_core.runs.directory import find_run, newest_runs
+    from charrnn_core.runs.directory import find_run_or_newest
     from charrnn_core.runs.following import RunFollower
 
-    if not names:
-        directories = newest_runs(runs)[:1]
-        if not directories:
-            raise RunDirectoryError(f"there is no run under {runs} to draw; charrnn train makes one")
-    else:
-        directories = list({run.path: run for run in (find_run(name, runs) for name in names)}.values())
+    found = [find_run_or_newest(name, runs) for name in names or (None,)]
+    directories = list({run.path: run for run in found}.values())
     if most is not None and len(directories) > most:
         raise UsageError(
             f"{len(directories)} runs do not fit into a terminal's chart, {most} do; -o FILE draws them all"
@@ -158,11 +154,30 @@ def _cells(size: str | None) -> tuple[int, int]:
     if size is not None:
         width, height = _numbers(size, _CELL_RANGE, "columns or lines")
         return int(width), int(height)
-    if not is_rich(sys.stdout):
+    if sys.stdout is None or not sys.stdout.isatty():
         return _CELLS
     terminal = shutil.get_terminal_size(_CELLS)
     # The command above it and the shell's prompt below it stay visible.
     return terminal.columns, max(_SHALLOWEST, min(terminal.lines - 3, _DEEPEST))
+
+
+def _distinct_names(followers: list[RunFollower]) -> list[str]:
+    """Return the names of runs, and the paths of those that are called the same."""
+    names = [follower.directory.name for follower in followers]
+    return [
+        str(follower.directory.path) if names.count(name) > 1 else name
+        for follower, name in zip(followers, names, strict=True)
+    ]
+
+
+def _axes_told(first: RunFollower, view: LossView) -> str:
+    """Return what the axes of a chart mean."""
+    from charrnn_tui.formatting import characters_of_loss
+
+    characters = characters_of_loss(first.settings)
+    unit = f"nats, sum over {characters:,} characters" if characters > 1 else "nats per character"
+    by = {"update": "update", "epoch": "epoch", "time": "seconds of training"}[view.abscissa]
+    return f"loss in {unit}, by {by}"
 
 
 _STYLES = {
@@ -189,22 +204,25 @@ def _draw_characters(
     from charrnn_tui.formatting import characters_of_loss
 
     first, *others = followers
-    overlays = {follower.directory.name: follower.history for follower in others}
+    names = _distinct_names(followers)
+    overlays = dict(zip(names[1:], (follower.history for follower in others), strict=True))
     width, height = cells
     file = io.StringIO()
     # Only what FORCE_COLOR asks for makes colours in a pipe.
     console = Console(file=file, force_terminal=is_rich(sys.stdout) or None, width=width, highlight=False)
     # Without colours a line is not told from what is between the extremes.
     view = replace(view, envelope=not others and console.color_system is not None and not console.no_color)
-    curves = named_curves(first.directory.name, first.history, first.settings, view, overlays)
+    curves = named_curves(names[0], first.history, first.settings, view, overlays)
     held_out = held_out_curve(first.history, view.abscissa, characters_of_loss(first.settings))
-    curves += [] if held_out is None else [held_out]
+    if held_out is not None:
+        curves.append(replace(held_out, name=f"held-out loss of {names[0]}" if others else "held-out loss"))
     lines = [[Span(title, "value")]] if title else []
     lines.append(list(legend_line(curves, None, width, glyphs)))
+    lines.append([Span(_axes_told(first, view), "label")])
     room = (width, height - len(lines))
     lines += chart_of(first.history, first.settings, view, room, glyphs, overlays).lines
     for line in lines:
-        text = Text(no_wrap=True, end="")
+        text = Text(no_wrap=True, overflow="crop")
         for span in line:
             text.append(harmless_line(span.text), _STYLES.get(span.role, ""))
         text.rstrip()

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from charrnn_core.errors import RunDirectoryError
 from charrnn_tui.cli.options import MovedCorpus, Quiet, Runs
 from charrnn_tui.cli.output import Output, OutputFormat, check_output, report_target
 from charrnn_tui.terminal import put, say
@@ -40,15 +39,12 @@ def command(
     """Write the report of a run."""
     streamed = output == "-"
     form = check_output(None if streamed else output, format)
-    from charrnn_core.runs.directory import find_run, newest_runs
+    from charrnn_core.runs.directory import find_run_or_newest
     from charrnn_tui.cli.progress import passing
     from charrnn_tui.report.findings import find
     from charrnn_tui.report.writing import report_html, report_markdown, write_report
 
-    newest = [] if run is not None else newest_runs(Path(runs))[:1]
-    if run is None and not newest:
-        raise RunDirectoryError(f"there is no run under {runs} to report on; charrnn train makes one")
-    directory = newest[0] if run is None else find_run(run, Path(runs))
+    directory = find_run_or_newest(run, Path(runs))
     with passing(quiet) as show:
 
         def looked_at(characters: int) -> None:

@@ -365,7 +365,11 @@ def test_another_learning_rate_is_recorded_and_replayed(tmp_path):
     assert [event["changed"] for event in resumed] == [
         {"learning_rate": 0.07}, {"learning_rate": 0.05}, {"learning_rate": 0.03}
     ]  # fmt: skip
-    replays(process.directory, tmp_path, "replay")
+    replay = replays(process.directory, tmp_path, "replay")
+    # What changed the network is in the record of both.
+    rates = [History.read(run.events_path).learning_rates() for run in (process.directory, replay.directory)]
+    assert rates[1] == rates[0]
+    replays(replay.directory, tmp_path, "again")
 
 
 def test_a_rate_that_was_changed_only_by_resume_comes_out_as_the_uninterrupted_one_would(tmp_path):

@@ -176,3 +176,13 @@ def test_files_of_a_run_and_devices_are_never_replaced(here: Path, capfd: Captur
         assert (here / "runs" / "tiny" / name).read_bytes() == before
     assert run(["report", "tiny", "-o", "/dev/null", "--format", "html"]) == 0
     assert Path("/dev/null").is_char_device()
+
+
+def test_runs_of_one_name_are_told_apart_by_their_paths(here: Path, capfd: Captured) -> None:
+    (here / "elsewhere").mkdir()
+    (here / "runs" / "older").rename(here / "elsewhere" / "tiny")
+    assert run(["plot", "tiny", "elsewhere/tiny", "--terminal", "--size", "200x12"]) == 0
+    legend, axes = capfd.readouterr().out.split("\n")[:2]
+    assert f"{here}/runs/tiny" in legend
+    assert f"1 {here}/elsewhere/tiny" in legend
+    assert axes == "loss in nats, sum over 10 characters, by update"

@@ -220,6 +220,22 @@ def find_run(text: str, runs: Path) -> RunDirectory:
     raise RunDirectoryError(f"{text or 'an empty name'}: no such run under {runs}; charrnn runs lists them")
 
 
+def find_run_or_newest(text: str | None, runs: Path) -> RunDirectory:
+    """Return the run that a user means, as `find_run`, or the newest one where none is named.
+
+    Raises
+    ------
+    RunDirectoryError
+        There is no such run, or none at all.
+    """
+    if text is not None:
+        return find_run(text, runs)
+    newest = newest_runs(runs)
+    if not newest:
+        raise RunDirectoryError(f"there is no run under {runs}; charrnn train makes one")
+    return newest[0]
+
+
 def find_run_or_text(text: str, runs: Path) -> RunDirectory | Source:
     """Return the run or the text that a user means where either can be given.
 

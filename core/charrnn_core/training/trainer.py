@@ -27,6 +27,7 @@ from charrnn_core.training.events import (
     EpochDone,
     Event,
     GradientsChecked,
+    Obeyed,
     Progress,
     Sample,
     Status,
@@ -327,7 +328,9 @@ class Trainer:
         while True:
             yield from self._do_duties()
             while self._rates and self._rates[-1][0] <= self.update:
-                self.set_learning_rate(self._rates.pop()[1])
+                rate = self._rates.pop()[1]
+                if rate != self.settings.learning_rate:
+                    yield self._replay_rate(rate)
             reason = self._stop_reason or self.reached
             if reason is not None:
                 break
@@ -342,6 +345,17 @@ class Trainer:
             smooth_loss=self.engine.smooth_loss,
             best_loss=self.best.loss if self.best else None,
             best_update=self.best.update if self.best else None,
+        )
+
+    def _replay_rate(self, learning_rate: float) -> Obeyed:
+        """Change the learning rate as the run did that is repeated, and record that here too."""
+        self.set_learning_rate(learning_rate)
+        return Obeyed(
+            update=self.update,
+            time=self.seconds,
+            command="replay",
+            name="set-learning-rate",
+            arguments={"learning_rate": learning_rate},
         )
 
     def _begin(self) -> Progress:
