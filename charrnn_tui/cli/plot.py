@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
 import sys
@@ -165,7 +166,7 @@ def _distinct_names(followers: list[RunFollower]) -> list[str]:
     """Return the names of runs, and the paths of those that are called the same."""
     names = [follower.directory.name for follower in followers]
     return [
-        str(follower.directory.path) if names.count(name) > 1 else name
+        os.path.relpath(follower.directory.path) if names.count(name) > 1 else name
         for follower, name in zip(followers, names, strict=True)
     ]
 
