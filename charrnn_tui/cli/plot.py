@@ -102,7 +102,10 @@ def command(
     from charrnn_tui.report.loss_figure import LossOf, draw_losses
 
     figure = draw_losses(
-        [LossOf(follower.directory.name, follower.history, follower.settings) for follower in followers],
+        [
+            LossOf(name, follower.history, follower.settings)
+            for name, follower in zip(_distinct_names(followers), followers, strict=True)
+        ],
         by=view.abscissa,
         log_x=log_x,
         log_y=log_y,
