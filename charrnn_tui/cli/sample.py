@@ -171,7 +171,7 @@ def _sampler(found: Checkpoint, seed: int, sample: int, start: str, settings: di
     from charrnn_core.rnn.sampler import Sampler, opening
 
     generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(sample,)))
-    sampler = Sampler(found.snapshot.parameters, generator, **settings)
+    sampler = Sampler(found.snapshot.parameters, generator, found.snapshot.h[0], **settings)
     vocabulary = found.vocabulary
     sampler.feed(vocabulary.encode(start).tolist() if start else opening(vocabulary))
     return sampler

@@ -55,8 +55,9 @@ class Writer:
         self._clock = clock
         self._vocabulary = checkpoint.vocabulary
         self._unread: Iterator[int] = iter(self._vocabulary.encode(prime).tolist())
+        snapshot = checkpoint.snapshot
         self._sampler = Sampler(
-            checkpoint.snapshot.parameters, np.random.default_rng(), temperature=temperature
+            snapshot.parameters, np.random.default_rng(), snapshot.h[0], temperature=temperature
         )
         self._codes = self._sampler.codes(length)  # begins at the first character, after the prime is read
 

@@ -53,6 +53,6 @@ def best_passage(directory: RunDirectory) -> Passage | None:
 def _written(checkpoint: Checkpoint) -> str:
     snapshot, vocabulary = checkpoint.snapshot, checkpoint.vocabulary
     stream = np.random.SeedSequence(snapshot.settings.seed, spawn_key=(PASSAGE_STREAM, snapshot.update))
-    sampler = Sampler(snapshot.parameters, np.random.default_rng(stream))
+    sampler = Sampler(snapshot.parameters, np.random.default_rng(stream), snapshot.h[0])
     sampler.feed(opening(vocabulary))
     return vocabulary.decode(list(sampler.codes(PASSAGE_LENGTH)))

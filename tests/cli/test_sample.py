@@ -73,7 +73,8 @@ def test_stdout_has_the_text_and_nothing_else(runs):
 def test_the_text_is_the_one_that_the_sampler_draws(runs):
     found = read_checkpoint(runs / "first" / "checkpoints" / "best.safetensors")
     generator = np.random.default_rng(np.random.SeedSequence(5, spawn_key=(0,)))
-    sampler = Sampler(found.snapshot.parameters, generator, temperature=0.8)
+    snapshot = found.snapshot
+    sampler = Sampler(snapshot.parameters, generator, snapshot.h[0], temperature=0.8)
     sampler.feed(opening(found.vocabulary))
     expected = found.vocabulary.decode(list(sampler.codes(50)))
     assert text_of(runs, "first", "-n", "50", "--seed", "5", "-t", "0.8") == expected
@@ -137,7 +138,8 @@ def test_json_gives_text_settings_and_log_probability(runs):
     assert facts["temperature"] == 0.5
     assert facts["seed"] == 6
     found = read_checkpoint(runs / "first" / "checkpoints" / "best.safetensors")
-    reader = Sampler(found.snapshot.parameters, np.random.default_rng(0), temperature=0.5)
+    snapshot = found.snapshot
+    reader = Sampler(snapshot.parameters, np.random.default_rng(0), snapshot.h[0], temperature=0.5)
     reader.feed(opening(found.vocabulary))
     total = 0.0
     for code in found.vocabulary.encode(facts["text"]):
@@ -310,9 +312,8 @@ def test_a_long_prime_is_read_whole(runs):
     prime = TEXT * 20
     text = text_of(runs, "first", "-n", "5", "--seed", "1", "--prime-file", "-", input=prime.encode())
     found = read_checkpoint(runs / "first" / "checkpoints" / "best.safetensors")
-    sampler = Sampler(
-        found.snapshot.parameters, np.random.default_rng(np.random.SeedSequence(1, spawn_key=(0,)))
-    )
+    generator = np.random.default_rng(np.random.SeedSequence(1, spawn_key=(0,)))
+    sampler = Sampler(found.snapshot.parameters, generator, found.snapshot.h[0])
     sampler.feed(found.vocabulary.encode(prime).tolist())
     assert text == found.vocabulary.decode(list(sampler.codes(5)))
 

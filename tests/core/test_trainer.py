@@ -10,11 +10,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from charrnn_core.errors import CorpusError, SettingsError
+from charrnn_core.rnn.sampler import Sampler, opening
 from charrnn_core.text.corpus import corpus_of
 from charrnn_core.training.events import Ended, EpochDone, Event, Progress, Sample, Status, Validated
 from charrnn_core.training.settings import Settings
 from charrnn_core.training.state import Bucket, bucket_width
-from charrnn_core.training.trainer import Trainer
+from charrnn_core.training.trainer import SAMPLE_STREAM, Trainer
 
 TEXT = "the tide rises, the tide falls; the clock above the market counts them both.\n" * 8
 
@@ -331,3 +332,19 @@ def test_it_learns():
     _, events = run(small(updates=3000, hidden=20, sample_every=None))
     losses = [event.loss_mean for event in events if isinstance(event, Progress)]
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_samples_begin_with_what_training_carries_and_do_not_touch_it():
+    trainer = Trainer(Settings.of(hidden=7, seq_length=4, updates=40, sample_every=40), corpus_of(TEXT))
+    events = list(trainer.run())
+    (sample,) = (event for event in events if isinstance(event, Sample) and event.update == 40)
+    h = trainer.engine.h[0].copy()
+    assert h.any()
+    stream = np.random.SeedSequence(trainer.settings.seed, spawn_key=(SAMPLE_STREAM, 40))
+    sampler = Sampler(trainer.engine.parameters, np.random.default_rng(stream), h)
+    sampler.feed(opening(trainer.corpus.vocabulary))
+    drawn = trainer.corpus.vocabulary.decode(list(sampler.codes(trainer.settings.sample_length)))
+    assert sample.text == drawn
+    assert (trainer.engine.h[0] == h).all()
+    asked = trainer.draw(np.random.default_rng(stream), length=200, temperature=1.0)
+    assert asked.text == drawn

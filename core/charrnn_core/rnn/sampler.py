@@ -67,13 +67,16 @@ class Sampler:
         Never changed, and not looked at again if they change.
     generator : numpy Generator
         One number is used a character.
+    h : array of shape (m,), optional
+        What it begins with; zeros by default. A network that has never begun with zeros while it was trained
+        may write nothing but noise from there: what training carries is what it knows.
     temperature, top_k, top_p
         As in `log_probabilities`.
 
     Attributes
     ----------
     h : array of shape (m,)
-        After the last character fed; zeros before the first.
+        After the last character fed.
     log_probability : float
         ln of the probability of all characters drawn so far, in the distributions that they were drawn from.
     """
@@ -82,6 +85,7 @@ class Sampler:
         self,
         parameters: Parameters,
         generator: np.random.Generator,
+        h: Floats | None = None,
         *,
         temperature: float = 1.0,
         top_k: int | None = None,
@@ -95,7 +99,7 @@ class Sampler:
         self._a: Floats = np.empty(m, parameters.dtype)
         self._o: Floats = np.empty(K, parameters.dtype)
         self._reached = np.empty(K, np.float64)
-        self.h: Floats = np.zeros(m, parameters.dtype)
+        self.h: Floats = np.zeros(m, parameters.dtype) if h is None else h.copy()
         self.log_probability = 0.0
 
     def feed(self, codes: Iterable[int]) -> None:

@@ -265,7 +265,7 @@ class Trainer:
         top_p: float | None = None,
         prime: str = "",
     ) -> Sample:
-        """Return a sample of the network as it is; training is not touched.
+        """Return a sample of the network as it is, from the h that training carries; it is not touched.
 
         Raises
         ------
@@ -273,7 +273,8 @@ class Trainer:
             The prime holds characters that the vocabulary does not have.
         """
         vocabulary = self.corpus.vocabulary
-        sampler = Sampler(self.engine.parameters, generator, temperature=temperature, top_p=top_p)
+        engine = self.engine
+        sampler = Sampler(engine.parameters, generator, engine.h[0], temperature=temperature, top_p=top_p)
         sampler.feed(vocabulary.encode(prime).tolist() if prime else opening(vocabulary))
         return self._sampled(list(sampler.codes(length)), temperature, prime)
 
@@ -582,9 +583,8 @@ class Trainer:
         """Return the scheduled sample, or None if a stop came first."""
         settings = self.settings
         stream = np.random.SeedSequence(settings.seed, spawn_key=(SAMPLE_STREAM, self.update))
-        sampler = Sampler(
-            self.engine.parameters, np.random.default_rng(stream), temperature=settings.temperature
-        )
+        engine, generator = self.engine, np.random.default_rng(stream)
+        sampler = Sampler(engine.parameters, generator, engine.h[0], temperature=settings.temperature)
         sampler.feed(opening(self.corpus.vocabulary))
         codes: list[int] = []
         for code in sampler.codes(settings.sample_length):
