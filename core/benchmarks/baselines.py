@@ -8,6 +8,8 @@ A row is the mean over seeds, with the smallest and the largest in brackets, of 
 
     charrnn train CORPUS --hidden M --preset P --seed S --held-out 0.1 --epochs 10 --sample-every none
 
+with a validation after each epoch.
+
 It can be stopped at any time: called again, it goes on where it stopped, and does again nothing that is done.
 The table is of what is done so far.
 """
@@ -69,7 +71,9 @@ def figures(path: Path, epoch: int) -> tuple[float, float] | None:
 
 
 def cell(values: list[float], decimals: int) -> str:
-    """Return mean, smallest and largest."""
+    """Return mean, smallest and largest; a dash where nothing is done yet."""
+    if not values:
+        return "–"
     low, mean, high = (
         f"{value:.{decimals}f}" for value in (min(values), statistics.mean(values), max(values))
     )
