@@ -25,8 +25,8 @@ HELP = (
     "Do the whole study of the course by one command: the gradient check, training for 100,000 updates with "
     "samples on the way, the best passage, and the report, whose path, alone, goes to stdout. --updates says "
     "how many updates at least; with --stop-below or --epochs training goes on from there until one of them "
-    "is reached. It computes in float64, as the study of 2019 did, unless --dtype says otherwise. However it "
-    "is interrupted, the same command goes on with it. Of a run it makes what is missing."
+    "is reached. It computes in float64, as NumPy does in the assignment, unless --dtype says otherwise. "
+    "However it is interrupted, the same command goes on with it. Of a run it makes what is missing."
 )
 
 
