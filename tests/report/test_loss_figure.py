@@ -333,12 +333,22 @@ def test_the_right_axis_shows_bits_per_character(
 
 
 def test_all_of_the_curves_and_extremes_is_visible() -> None:
-    history = happened(learnt(3000, spike=(2000, 200.0)), ("validated", 0, {"loss": 6.0}))
-    axes = left_axes(run_of(history))
-    low, high = axes.get_ylim()
-    assert (low, high) == pytest.approx((30 - 0.04 * 170, 200 + 0.04 * 170))
+    axes = left_axes(run_of(learnt(3000, spike=(2000, 200.0))))
+    assert axes.get_ylim() == pytest.approx((30 - 0.04 * 170, 200 + 0.04 * 170))
     assert axes.get_xlim() == pytest.approx((-0.008 * 3000, 1.008 * 3000))
     assert "largest" not in shown(axes)
+
+
+def test_all_of_the_held_out_loss_is_visible() -> None:
+    for losses, low, high in (
+        ((8.0, 1.0), 25.0, 200.0),
+        ((8.0, 3.0), 30.0, 200.0),
+        ((4.0, 1.0), 25.0, 112.0),
+    ):
+        scores = [("validated", at, {"loss": loss}) for at, loss in enumerate(losses)]
+        margin = 0.04 * (high - low)
+        axes = left_axes(run_of(happened(learnt(3000), *scores)))
+        assert axes.get_ylim() == pytest.approx((low - margin, high + margin))
 
 
 def test_a_ceiling_keeps_a_single_loss_from_flattening_all() -> None:
