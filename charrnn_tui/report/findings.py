@@ -111,6 +111,16 @@ class Findings:
         return None if ended is None or self.state in ("training", "paused") else str(ended.get("reason"))
 
     @property
+    def rate_changes(self) -> list[tuple[int, float]]:
+        """After which updates the learning rate became another one, and which."""
+        changes, before = [], self.begun_with.learning_rate
+        for update, rate in dict(self.history.learning_rates()).items():
+            if rate != before:
+                changes.append((update, rate))
+            before = rate
+        return changes
+
+    @property
     def first_loss(self) -> float | None:
         """The smooth loss before the first update."""
         return _end_of(self.history.column("smooth_loss")[:1])

@@ -8,7 +8,8 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -100,6 +101,33 @@ def draw_losses(
 ) -> bytes:
     """Return the figure of the loss of one or several runs as the bytes of a file.
 
+    Parameters
+    ----------
+    runs, by, log_x, log_y, size, look, title
+        As of `figure_of`.
+    format : "svg", "png" or "pdf"
+        The same figure is the same bytes.
+    """
+    with _styled(look):
+        figure = figure_of(runs, by=by, log_x=log_x, log_y=log_y, size=size, look=look, title=title)
+        file = io.BytesIO()
+        date = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[format]
+        figure.savefig(file, format=format, metadata=date)
+    return file.getvalue()
+
+
+def figure_of(
+    runs: Sequence[LossOf],
+    *,
+    by: Abscissa = "update",
+    log_x: bool = False,
+    log_y: bool = False,
+    size: tuple[float, float] = (7.0, 4.0),
+    look: Look = Look(),
+    title: str = "",
+) -> Figure:
+    """Return the figure of the loss of one or several runs.
+
     Of one run: smooth loss over the smallest and the largest loss of each bucket of updates, held-out loss,
     and marks for epochs, changes of the learning rate, the best state and divergence. Of several: smooth loss
     and held-out loss of each; in nats per character where their losses have different units.
@@ -113,10 +141,17 @@ def draw_losses(
     size : (float, float)
         Width and height in inches.
     look : Look
-    format : "svg", "png" or "pdf"
-        The same figure is the same bytes.
     title : str
     """
+    with _styled(look):
+        figure = Figure(figsize=size, layout="constrained", facecolor=look.paper)
+        _Drawing(figure, runs, harmless_line(title), by, log_x, log_y, look).draw()
+    return figure
+
+
+@contextmanager
+def _styled(look: Look) -> Iterator[None]:
+    """Make figures look alike on every machine: not in the user's own style."""
     style = {
         "axes.edgecolor": look.muted,
         "axes.labelcolor": look.ink,
@@ -137,16 +172,10 @@ def draw_losses(
         "ytick.color": look.muted,
         "ytick.labelcolor": look.ink,
     }
-    # Not the user's own style: a figure is the same on every machine.
     with matplotlib.style.context(["default", style]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # of a name in another script
         warnings.filterwarnings("ignore", "constrained_layout not applied")  # as small as it was asked for
-        figure = Figure(figsize=size, layout="constrained", facecolor=look.paper)
-        _Drawing(figure, runs, harmless_line(title), by, log_x, log_y, look).draw()
-        file = io.BytesIO()
-        date = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[format]
-        figure.savefig(file, format=format, metadata=date)
-    return file.getvalue()
+        yield
 
 
 class _Drawing:

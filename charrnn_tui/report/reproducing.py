@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
+from charrnn_core.errors import SettingsError
 from charrnn_core.training.settings import DEFAULT_PRESET, NO_STOPS, PRESETS, Settings, Value, option_name
 from charrnn_tui.report.findings import Findings
 
@@ -71,13 +72,19 @@ def _options(settings: Settings, updates: Mapping[str, Value]) -> list[str]:
 
 def _given(settings: Settings, preset: str) -> dict[str, Value]:
     """Return what has to be given beside a preset; not what follows from the rest."""
-    usual = Settings.of(preset).to_json()
-    given = {name: value for name, value in settings.to_json().items() if value != usual[name]}
+    given = settings.to_json()
     for name in list(given):
         rest = {other: value for other, value in given.items() if other != name}
-        if Settings.of(preset, **rest) == settings:
+        if _make(settings, preset, rest):
             given = rest
     return given
+
+
+def _make(settings: Settings, preset: str, given: Mapping[str, Value]) -> bool:
+    try:
+        return Settings.of(preset, **given) == settings
+    except SettingsError:
+        return False  # what is given does not go together with the preset's own values
 
 
 def setting_told(value: Value) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from charrnn_core import __version__
 from charrnn_core.errors import CorpusError, RunDirectoryError
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.starting import start
@@ -20,7 +21,7 @@ from charrnn_tui.report.markdown import markdown
 from charrnn_tui.report.telling import document_of
 from charrnn_tui.report.writing import report_html, report_markdown, write_report
 
-from .conftest import GOLDEN, Events, recorded_events
+from .conftest import GOLDEN, Events, recorded, recorded_events
 
 Altered = Callable[..., RunDirectory]
 
@@ -43,9 +44,21 @@ def test_the_report_of_the_recorded_run_is_the_recorded_report(tmp_path: Path) -
     assert (tmp_path / "tiny.md").read_bytes() == (GOLDEN / "tiny.md").read_bytes()
 
 
+def test_the_report_of_a_killed_run_is_the_recorded_report(tmp_path: Path) -> None:
+    write_report(RunDirectory(GOLDEN / "other"), tmp_path / "other.md", "md")
+    assert (tmp_path / "other.md").read_bytes() == (GOLDEN / "other.md").read_bytes()
+
+
+def test_the_page_of_the_recorded_run_is_the_recorded_page_apart_from_its_figures(tmp_path: Path) -> None:
+    assert write_report(RunDirectory(GOLDEN / "tiny"), tmp_path / "a.html", "html") == [tmp_path / "a.html"]
+    page = (tmp_path / "a.html").read_text()
+    page = re.sub("<svg.*?</svg>\n", "<svg></svg>", page, flags=re.DOTALL)
+    page = page.replace(f'content="charrnn {__version__}"', 'content="charrnn VERSION"')
+    assert page.encode() == (GOLDEN / "tiny.html").read_bytes()
+
+
 def test_the_same_run_gives_the_same_html_twice() -> None:
-    found = find(RunDirectory(GOLDEN / "tiny"))
-    assert report_html(found) == report_html(found)
+    assert report_html(recorded()) == report_html(recorded())
 
 
 # -- states that a run can be in ---------------------------------------------------------------------------

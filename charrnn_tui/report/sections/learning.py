@@ -33,7 +33,7 @@ def loss(found: Findings) -> Iterator[Block]:
     shown = ["The smooth loss over the smallest and the largest loss of each stretch of updates"]
     shown += ["the held-out loss"] * bool(history.validations)
     shown += ["the ends of epochs"] * bool(history.epochs) + ["the best state"] * (history.best is not None)
-    shown += ["changes of the learning rate"] * (len(set(dict(history.learning_rates()).values())) > 1)
+    shown += ["changes of the learning rate"] * bool(found.rate_changes)
     shown += ["the divergence"] * found.diverged
     yield LossFigure(
         description=(

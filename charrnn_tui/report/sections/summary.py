@@ -92,7 +92,7 @@ def _facts(found: Findings) -> Iterator[tuple[str, str]]:
         f"m = {m:,}, T = {settings.seq_length:,}, B = {settings.batch_size:,}: "
         f"{2 * m * K + m * m + m + K:,} parameters in {settings.dtype}",
     )
-    rates = "".join(f", {rate:g} from update {update + 1:,}" for update, rate in _rate_changes(found))
+    rates = "".join(f", {rate:g} from update {update + 1:,}" for update, rate in found.rate_changes)
     yield "Optimizer", f"{settings.optimizer}, learning rate {settings.learning_rate:g}{rates}, {clip}"
     seconds = history.progress[-1]["time"] if history.progress else 0.0
     rate = f", {found.update / seconds:,.0f} updates a second" if seconds and found.update else ""
@@ -114,15 +114,6 @@ def _facts(found: Findings) -> Iterator[tuple[str, str]]:
     yield "Gradient check", verdict(found)
     if found.ended_by is not None:
         yield "End", ending_of(found.ended_by)
-
-
-def _rate_changes(found: Findings) -> Iterator[tuple[int, float]]:
-    """Yield after which updates the learning rate became another one, and which."""
-    before = found.begun_with.learning_rate
-    for update, rate in dict(found.history.learning_rates()).items():
-        if rate != before:
-            yield update, rate
-        before = rate
 
 
 def _best_told(found: Findings) -> str:
