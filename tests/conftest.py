@@ -21,6 +21,7 @@ for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGTSTP):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--thorough", action="store_true", help="Run the fault tests in their long forms.")
+    parser.addoption("--record", action="store_true", help="Record the reports of recorded runs anew.")
 
 
 @pytest.fixture

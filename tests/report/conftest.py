@@ -58,6 +58,18 @@ def event(type: str, update: int, time: float = 1.0, **fields: Any) -> dict[str,
 
 
 @pytest.fixture
+def is_recorded(request: pytest.FixtureRequest) -> Callable[[bytes, str], bool]:
+    """Give a function that says whether data are those of a recorded file; with --record they become them."""
+
+    def compare(data: bytes, name: str) -> bool:
+        if request.config.getoption("--record"):
+            (GOLDEN / name).write_bytes(data)
+        return data == (GOLDEN / name).read_bytes()
+
+    return compare
+
+
+@pytest.fixture
 def altered(tmp_path: Path) -> Callable[..., RunDirectory]:
     """Give a function that copies the recorded run, with other events and another configuration."""
 
