@@ -1,19 +1,16 @@
 """The figure of the loss of one or several runs, for paper and screen.
 
-Matplotlib is imported here and nowhere else, and this module only when a figure is made.
+It is imported only when a figure is made: Matplotlib takes half a second.
 """
 
 from __future__ import annotations
 
 import io
 import math
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import matplotlib.style
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import Formatter, LogLocator, MaxNLocator, NullFormatter
@@ -24,6 +21,7 @@ from charrnn_tui.dashboard.renderables.columns import reduced
 from charrnn_tui.dashboard.renderables.curves import Marker
 from charrnn_tui.dashboard.renderables.ticks import Axis, FloatArray, labels
 from charrnn_tui.formatting import characters_of_loss, loss_of, number_of
+from charrnn_tui.report.look import DASHES, DPI, PAPER, Look, styled
 from charrnn_tui.terminal import harmless_line
 
 FileFormat = Literal["svg", "png", "pdf"]
@@ -31,40 +29,6 @@ FileFormat = Literal["svg", "png", "pdf"]
 _MOST_EPOCHS = 40  # marks that are still told from one another
 _CEILING = 3.0  # times the first loss
 _MARGIN = 0.008  # share of the width beside the curves, so that nothing at an end of them is cut
-_DPI = 200  # dots an inch of a PNG
-
-
-@dataclass(frozen=True)
-class Look:
-    """The colours of a figure, as Matplotlib takes them, and how text is written into an SVG.
-
-    Attributes
-    ----------
-    ink, muted, grid, paper : str
-        Of text; of axes and what is beside the point; of the grid; of the ground, "none" for none.
-    lines : tuple of str
-        Of the runs, one after the other.
-    held_out, envelope, good, bad : str
-        Of one run's held-out loss, its minimum and maximum, its best state, its divergence.
-    text_as_text : bool
-        Whether an SVG holds its text as text, in the font of the page around it, or as outlines.
-    """
-
-    ink: str = "#1b1b1b"
-    muted: str = "#5f6670"
-    grid: str = "#e3e5e8"
-    paper: str = "white"
-    # Okabe and Ito's, without their yellow: told apart with every kind of colour vision, and on paper by
-    # their lightness and the dashes.
-    lines: tuple[str, ...] = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-    held_out: str = "#d55e00"
-    envelope: str = "#c5dcea"
-    good: str = "#007a59"
-    bad: str = "#c1121f"
-    text_as_text: bool = False
-
-
-_DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1, 1.4)), (0, (6, 1.5, 1, 1.5)), (0, (9, 3)))
 
 
 @dataclass(frozen=True)
@@ -95,7 +59,7 @@ def draw_losses(
     log_x: bool = False,
     log_y: bool = False,
     size: tuple[float, float] = (7.0, 4.0),
-    look: Look = Look(),
+    look: Look = PAPER,
     format: FileFormat = "svg",
     title: str = "",
 ) -> bytes:
@@ -108,7 +72,7 @@ def draw_losses(
     format : "svg", "png" or "pdf"
         The same figure is the same bytes.
     """
-    with _styled(look):
+    with styled(look):
         figure = figure_of(runs, by=by, log_x=log_x, log_y=log_y, size=size, look=look, title=title)
         file = io.BytesIO()
         date = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[format]
@@ -123,7 +87,7 @@ def figure_of(
     log_x: bool = False,
     log_y: bool = False,
     size: tuple[float, float] = (7.0, 4.0),
-    look: Look = Look(),
+    look: Look = PAPER,
     title: str = "",
 ) -> Figure:
     """Return the figure of the loss of one or several runs.
@@ -143,39 +107,10 @@ def figure_of(
     look : Look
     title : str
     """
-    with _styled(look):
+    with styled(look):
         figure = Figure(figsize=size, layout="constrained", facecolor=look.paper)
         _Drawing(figure, runs, harmless_line(title), by, log_x, log_y, look).draw()
     return figure
-
-
-@contextmanager
-def _styled(look: Look) -> Iterator[None]:
-    """Make figures look alike on every machine: not in the user's own style."""
-    style = {
-        "axes.edgecolor": look.muted,
-        "axes.labelcolor": look.ink,
-        "axes.spines.top": False,
-        "axes.titlelocation": "left",
-        "font.size": 9,
-        "legend.fontsize": 8.5,
-        "pdf.fonttype": 42,  # publishers refuse the other kind
-        "lines.linewidth": 1.6,
-        "lines.solid_capstyle": "round",
-        "savefig.dpi": _DPI,
-        "svg.fonttype": "none" if look.text_as_text else "path",
-        "svg.hashsalt": "charrnn",
-        "text.color": look.ink,
-        "text.parse_math": False,  # a run may have a dollar sign in its name
-        "xtick.color": look.muted,
-        "xtick.labelcolor": look.ink,
-        "ytick.color": look.muted,
-        "ytick.labelcolor": look.ink,
-    }
-    with matplotlib.style.context(["default", style]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # of a name in another script
-        warnings.filterwarnings("ignore", "constrained_layout not applied")  # as small as it was asked for
-        yield
 
 
 class _Drawing:
@@ -255,7 +190,7 @@ class _Drawing:
         look, scale = self._look, self._scale(run)
         alone = len(self._runs) == 1
         color = look.lines[number % len(look.lines)]
-        dashes = _DASHES[number % len(_DASHES)]
+        dashes = DASHES[number % len(DASHES)]
         x, y = self._on_axis(self._x_of(run)), _finite(run.history.column("smooth_loss") * scale)
         self._reach(y)
         self._axes.plot(
@@ -287,7 +222,7 @@ class _Drawing:
         if len(x) < 2:
             return
         first, last = float(x[0]), float(x[-1])
-        count = int(self._figure.get_figwidth() * _DPI)
+        count = int(self._figure.get_figwidth() * DPI)
         axis = Axis.over(first, last, self._log_x)
         if len(x) > count:
             columns = reduced(x, low, high, axis, count, self._log_y)

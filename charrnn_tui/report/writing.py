@@ -14,7 +14,8 @@ from charrnn_tui.files import is_stream, write_file
 from charrnn_tui.report.document import ReportFormat
 from charrnn_tui.report.findings import Findings, find
 from charrnn_tui.report.html import html
-from charrnn_tui.report.loss_figure import Look, LossOf, draw_losses
+from charrnn_tui.report.look import Look
+from charrnn_tui.report.loss_figure import LossOf, draw_losses
 from charrnn_tui.report.markdown import markdown
 from charrnn_tui.report.telling import document_of
 
