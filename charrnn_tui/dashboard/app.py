@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from rich.console import RenderableType
+from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import Input
 
@@ -103,6 +105,19 @@ class Dashboard(App[int]):
         self._signals: Signals | None = None
         self._is_ready = False
         self._known_theme = ""
+
+    @on(Resize)
+    def keep_to_the_terminal(self, event: Resize) -> None:
+        """Keep a size that is out of date from the toolkit, and tell it what is true now.
+
+        A signal that comes while another one is handled is told before that one.
+        """
+        if isinstance(self._driver, TerminalDriver):
+            size = self._driver.terminal_size
+            if event.size != size:
+                event.stop()
+                event.prevent_default()
+                self.post_message(Resize(size, size))
 
     def get_default_screen(self) -> Screen[None]:
         """Return the screen of a run."""

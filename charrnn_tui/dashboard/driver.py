@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from textual.drivers.linux_driver import LinuxDriver
+from textual.geometry import Size
 
 from charrnn_tui.ascii import to_ascii
 from charrnn_tui.dashboard.output import Output
@@ -129,6 +130,11 @@ class TerminalDriver(LinuxDriver):
         """Take keys until the terminal is gone."""
         with suppress(OSError):  # whoever listens to signals learns of it too
             super().run_input_thread()
+
+    @property
+    def terminal_size(self) -> Size:
+        """The size that the terminal has now."""
+        return Size(*self._get_terminal_size())
 
     def _get_terminal_size(self) -> tuple[int, int]:
         try:
