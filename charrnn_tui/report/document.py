@@ -148,4 +148,9 @@ class Document:
 
 def in_line(text: str) -> str:
     """Return text that is harmless in a document, in one line."""
-    return harmless_in_document(text).replace("\n", "\u240a").replace("\t", "\u2409")
+    return in_lines(text).replace("\n", "\u240a")
+
+
+def in_lines(text: str) -> str:
+    """Return text that is harmless in a document, in the lines that it has; a tab as its picture."""
+    return harmless_in_document(text).replace("\t", "\u2409")

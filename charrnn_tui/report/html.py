@@ -19,8 +19,8 @@ from charrnn_tui.report.document import (
     Table,
     Written,
     in_line,
+    in_lines,
 )
-from charrnn_tui.terminal import harmless_in_document
 
 _STYLE = Path(__file__).with_name("report.css")
 
@@ -127,4 +127,4 @@ def _line(text: str) -> str:
 
 def _text(text: str) -> str:
     """Return text in several lines, without what HTML or a terminal would obey; a tab as its picture."""
-    return escape(harmless_in_document(text).replace("\t", "␉"))
+    return escape(in_lines(text))

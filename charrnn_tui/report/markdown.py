@@ -16,8 +16,8 @@ from charrnn_tui.report.document import (
     Table,
     Written,
     in_line,
+    in_lines,
 )
-from charrnn_tui.terminal import harmless_in_document
 
 
 def markdown(document: Document, figure: str) -> str:
@@ -56,7 +56,7 @@ def _block(block: Block, figure: str) -> Iterator[str]:
             for name, text in pairs:
                 yield _row((_escaped(name), _escaped(text)))
         case Written(text):
-            text = harmless_in_document(text).replace("\t", "␉")
+            text = in_lines(text)
             fence = "`" * max(3, _longest_run("`", text) + 1)
             yield from (f"{fence}text", *text.split("\n"), fence)
         case Commands(commands):
