@@ -13,6 +13,9 @@ settings.load_profile("charrnn")
 # Where the user keeps runs is no business of the tests.
 os.environ.pop("CHARRNN_RUNS", None)
 
+# Hundreds of tests start a program: each would spend half a second on Numba. Tests of it say so.
+os.environ["CHARRNN_ENGINE"] = "numpy"
+
 # Whoever runs the suite in the background ignores these, and so would every program that the tests start.
 for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGTSTP):
     if signal.getsignal(number) == signal.SIG_IGN:

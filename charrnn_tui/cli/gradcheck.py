@@ -103,10 +103,12 @@ def command(
     wanted = comparisons(**cast("dict[str, Any]", asked)) if asked else None
     found = bundled_sources()[DEFAULT_CORPUS] if subject is None else find_run_or_text(subject, Path(runs))
     if isinstance(found, RunDirectory):
-        own = [option_name(name) for name in given if name != "seed"] + ["--preset"] * (preset is not None)
+        own = [option_name(name) for name in given if name not in ("seed", "engine")] + ["--preset"] * (
+            preset is not None
+        )
         if own:
             raise UsageError(f"the network is the run's own; {own[0]} cannot change it")
-        checked = _check_run(found, asked, wanted, given.get("seed"), moved, wait)
+        checked = _check_run(found, asked, wanted, given.get("seed"), given.get("engine"), moved, wait)
     else:
         if moved is not None:
             raise UsageError("--corpus goes with a run; give the text itself: charrnn gradcheck FILE")
@@ -138,10 +140,11 @@ def _check_text(
     settings.check_memory()  # before anything large is read
     with reading(quiet=False) as progress:
         text = read_corpus(source, progress)
-    limit_blas_threads(settings.threads)
     trainer = Trainer(settings, text)
+    limit_blas_threads(trainer.engine.threads)
     described = _described(settings.to_json(), len(text.vocabulary), settings.seed)
-    return {"corpus": text.name, "update": 0, **described, "rows": _rows(trainer, wanted, settings.seed)}
+    rows = _rows(trainer, wanted, settings.seed)
+    return {"corpus": text.name, "engine": trainer.engine.name, "update": 0, **described, "rows": rows}
 
 
 def _check_run(
@@ -149,10 +152,11 @@ def _check_run(
     asked: dict[str, Any],
     wanted: tuple[Comparison, ...] | None,
     seed: Value,
+    engine: Value,
     moved: str | None,
     wait: float,
 ) -> dict[str, Any]:
-    """Check a run as it is now: by itself if it trains, else its newest checkpoint."""
+    """Check a run as it is now: by itself if it trains; else, or with an engine, its newest checkpoint."""
     from charrnn_core.runs.asking import ask
     from charrnn_core.runs.commands import Command
     from charrnn_core.runs.starting import load
@@ -163,7 +167,7 @@ def _check_run(
         "run": directory.name,
         **_described(config["settings"], config["corpus"].get("vocabulary_size"), seed),
     }
-    if directory.is_locked():
+    if directory.is_locked() and engine is None:
         command = Command.make("check", **asked, seed=seed)
         try:
             for event in ask(directory, command, wait):
@@ -173,10 +177,11 @@ def _check_run(
             if directory.is_locked():
                 raise
             say(f"charrnn: {harmless_line(directory.name)} ended before it answered\n", sys.stderr)
-    trainer, problems = load(directory, corpus=moved)
+    trainer, problems = load(directory, corpus=moved, choice=None if engine is None else str(engine))
     for problem in problems:
         say(f"charrnn: {harmless_line(problem)}; checked is update {trainer.update:,}\n", sys.stderr)
-    return {**described, "update": trainer.update, "rows": _rows(trainer, wanted, cast("int", seed))}
+    rows = _rows(trainer, wanted, cast("int", seed))
+    return {**described, "engine": trainer.engine.name, "update": trainer.update, "rows": rows}
 
 
 def _described(settings: dict[str, Any], characters: Any, seed: Value) -> dict[str, Any]:
@@ -185,11 +190,14 @@ def _described(settings: dict[str, Any], characters: Any, seed: Value) -> dict[s
 
 
 def _rows(trainer: Trainer, wanted: tuple[Comparison, ...] | None, seed: int) -> list[dict[str, Any]]:
-    from charrnn_core.rnn.gradcheck.check import CheckRow
+    from charrnn_core.rnn.gradcheck.check import CHECKED_TYPE, CheckRow
     from charrnn_tui.cli.progress import passing
 
     rows = []
     with passing(quiet=False) as show:
+        if not trainer.engine.is_ready(CHECKED_TYPE):
+            show("compiling the engine")
+            trainer.engine.prepare(CHECKED_TYPE)
         for item in trainer.checking(wanted, seed):
             if isinstance(item, CheckRow):
                 rows.append(item.to_json())
@@ -218,5 +226,6 @@ def _write(checked: dict[str, Any], *, json: bool, as_csv: bool) -> None:
             f"{checked['loss']} loss",
             f"update {checked['update']:,}",
             f"seed {checked['seed']}",
+            *([checked["engine"]] if "engine" in checked else []),
         ]
         show_check(rows, " · ".join(words))

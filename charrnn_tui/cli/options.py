@@ -30,7 +30,13 @@ if TYPE_CHECKING:
 
 DEFAULT_CORPUS = "tales"
 
-_NETWORK = ("hidden", "seq_length", "batch_size", "init", "init_std", "dtype", "seed", "clip", "loss")
+_NETWORK = (
+    "hidden", "seq_length", "batch_size", "init", "init_std", "dtype", "seed", "clip", "loss", "engine",
+)  # fmt: skip
+
+_SIZES = (
+    "hidden", "seq_length", "batch_size", "optimizer", "clip", "loss", "chunks", "engine", "threads",
+)  # fmt: skip
 
 Runs = Annotated[
     str, typer.Option("--runs", metavar="DIR", envvar="CHARRNN_RUNS", help="Directory that holds the runs.")
@@ -89,6 +95,11 @@ def with_settings(command: Callable[..., Any]) -> Callable[..., Any]:
 def with_network(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that make a network and its loss to a command, and `--preset`, as `with_settings`."""
     return _with_options(command, _NETWORK, extra=[_preset_parameter()])
+
+
+def with_sizes(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that the speed of training depends on to a command, and `--preset`."""
+    return _with_options(command, _SIZES, extra=[_preset_parameter()])
 
 
 def with_changes(command: Callable[..., Any]) -> Callable[..., Any]:

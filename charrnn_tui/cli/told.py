@@ -35,6 +35,7 @@ def told(event: Event, settings: Settings, run: str | None = None) -> Iterator[s
     match event:
         case Started():
             corpus = event.corpus
+            threads = "" if event.threads == 1 else f", {event.threads} threads"
             clip = "" if settings.clip is None else f" · clip ±{settings.clip:g}"
             yield (
                 f"{harmless_line(corpus['name'])} · {corpus['characters']:,} characters · "
@@ -43,7 +44,7 @@ def told(event: Event, settings: Settings, run: str | None = None) -> Iterator[s
             yield (
                 f"m = {settings.hidden:,} · T = {settings.seq_length:,} · B = {settings.batch_size:,} · "
                 f"{settings.optimizer} {settings.learning_rate:g}{clip} · {settings.dtype} · "
-                f"seed {settings.seed}"
+                f"{harmless_line(event.engine)}{threads} · seed {settings.seed}"
             )
             if corpus["newlines_replaced"]:
                 yield f"{corpus['newlines_replaced']:,} CR LF or CR newlines became LF"
@@ -107,7 +108,7 @@ def place_of(status: Status) -> list[str]:
     """Return where a run is, and how long it still takes or what it does meanwhile."""
     words = [f"update {status.update:,}", f"epoch {status.epoch:.2f}"]
     if status.phase != "training":
-        words.append(status.phase)
+        words.append("compiling the engine" if status.phase == "compiling" else status.phase)
     elif status.seconds_left is not None and status.update:
         words.append(f"{clock(status.seconds_left)} left")
     return words
@@ -115,6 +116,8 @@ def place_of(status: Status) -> list[str]:
 
 def figures_of(status: Status, settings: Settings) -> list[str]:
     """Return how well a run does, and how fast."""
+    if not math.isfinite(status.smooth_loss):
+        return ["nothing to show yet"]
     return [
         f"smooth loss {_units(status.smooth_loss, settings)}",
         f"{status.updates_per_second:,.0f} updates/s",

@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import Any
 
 from charrnn_core.errors import SettingsError
+from charrnn_core.rnn.threads import is_large
 from charrnn_core.training.settings import DEFAULT_PRESET, NO_STOPS, PRESETS, Settings, Value, option_name
 from charrnn_tui.report.findings import Findings
 
@@ -20,7 +21,29 @@ def command_line(found: Findings) -> str:
         return f"charrnn train --replay {_quoted(found.name)}"
     by_itself = found.ended_by in _OWN_ENDS and not _stops_changed(found)
     updates = {} if by_itself or not found.update else {"updates": found.update}
-    return " ".join(["charrnn train", _text(found.corpus), *_options(found.begun_with, updates)])
+    return " ".join(["charrnn train", _text(found.corpus), *_options(_as_computed(found), updates)])
+
+
+def _as_computed(found: Findings) -> Settings:
+    """Return the settings with the engine that trained, and how many threads where another number may follow.
+
+    Another engine gives other last bits; so does another number of threads in NumPy.
+    """
+    settings = found.begun_with
+    opening = found.history.openings[-1] if found.history.openings else {}
+    engine, threads = opening.get("engine"), opening.get("threads")
+    changes: dict[str, Any] = {}
+    if settings.engine == "auto" and engine in ("numpy", "numba"):
+        changes["engine"] = engine
+    sizes = settings.hidden, found.vocabulary_size, settings.batch_size
+    if (
+        settings.threads is None
+        and engine == "numpy"
+        and isinstance(threads, int)
+        and is_large(engine, *sizes)
+    ):
+        changes["threads"] = threads
+    return dataclasses.replace(settings, **changes)
 
 
 def was_changed(found: Findings) -> bool:

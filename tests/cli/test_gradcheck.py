@@ -46,7 +46,7 @@ def rows_of(finished):
 def test_default_check_of_the_bundled_text(charrnn):
     finished = charrnn("gradcheck", *SMALL)
     assert (finished.code, finished.err) == (0, "")
-    assert finished.out.startswith("tales · K = 63 · m = 8 · sum loss · update 0 · seed 0\n")
+    assert finished.out.startswith("tales · K = 63 · m = 8 · sum loss · update 0 · seed 0 · numpy\n")
     assert finished.out.endswith("all 20 checks passed\n")
     assert finished.out.count("✓") == 21
     assert "stress window · T = 25 · B = 3 · 63 different characters" in finished.out

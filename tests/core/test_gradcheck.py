@@ -585,7 +585,7 @@ def test_a_wrong_gradient_is_a_warning(monkeypatch):
             super().backward()
             self.gradients.b *= 2
 
-    monkeypatch.setattr("charrnn_core.training.trainer.check", lambda *given: check(*given, network=Wrong))
+    monkeypatch.setattr("charrnn_core.rnn.numpy_engine.Network", Wrong)
     trainer = Trainer(Settings.of(hidden=8, updates=3), corpus_of(TEXT))
     events = [item for item in trainer.run() if not isinstance(item, Status)]
     (warned,) = [event for event in events if isinstance(event, Warned)]
@@ -599,7 +599,7 @@ def test_a_gradient_that_is_not_finite_is_a_warning_and_no_crash(value, monkeypa
             super().backward()
             self.gradients.V[0, 0] = value
 
-    monkeypatch.setattr("charrnn_core.training.trainer.check", lambda *given: check(*given, network=Wrong))
+    monkeypatch.setattr("charrnn_core.rnn.numpy_engine.Network", Wrong)
     settings = Settings.of(hidden=8, updates=3, sample_every=None)
     process = starting.start(settings, corpus_of(TEXT), runs=tmp_path, name="run")
     process.run(lambda item: None)

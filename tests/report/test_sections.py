@@ -533,11 +533,12 @@ def test_all_settings_are_told_with_what_they_were_at_first() -> None:
     told = dict(settings.pairs)
     assert list(told) == ["Network", "Learning", "Text", "Stopping", "Samples", "Saving and machine"]
     names = [part.split(" ")[0] for words in told.values() for part in words.split(" · ")]
-    assert sorted(names) == sorted(recorded().begun_with.to_json())
+    assert sorted([*names, "engine", "threads"]) == sorted(recorded().begun_with.to_json())
     assert "learning_rate 0.02 ·" in told["Learning"]
     assert "epochs none" in told["Stopping"]
     assert list(dict(facts.pairs)) == [
-        "digest of the text", "digest of the last state", "versions", "engine", "blas", "machine",
+        "digest of the text", "digest of the last state", "versions", "engine", "threads", "blas",
+        "machine",
     ]  # fmt: skip
     _, facts = (block for block in record.reproducing(findings_of([], corpus={})) if isinstance(block, Facts))
     assert facts.pairs == [("digest of the text", "–")]

@@ -16,6 +16,7 @@ STATES = {
     "diverged": ("✗", "bad"),
     "starting": ("○", "label"),
     "stopping": ("■", "warning"),
+    "compiling": ("○", "accent"),
     "checking": ("●", "accent"),
     "validating": ("●", "accent"),
     "sampling": ("●", "accent"),

@@ -86,9 +86,11 @@ def _facts(session: RunSession, now: float) -> Iterator[Fact]:
         "learning",
         f"{settings['optimizer']} {settings['learning_rate']:g} · clip {clip} · {settings['loss']}",
     )
+    threads = opening.get("threads", 1)
     yield _row(
         "engine",
-        f"{opening.get('engine', '–')} · {opening.get('threads', 1)} thread · seed {settings['seed']}",
+        f"{opening.get('engine', '–')} · {threads} thread{'' if threads == 1 else 's'} · "
+        f"seed {settings['seed']}",
     )
     rate, epoch = (session.status.get(name) for name in ("updates_per_second", "epoch"))
     if isinstance(rate, (int, float)) and isinstance(epoch, (int, float)):

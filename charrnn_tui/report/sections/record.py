@@ -72,7 +72,7 @@ def reproducing(found: Findings) -> Iterator[Block]:
         facts.append(("digest of the last state", ended["state_sha256"]))
     if isinstance(versions, dict):
         facts.append(("versions", ", ".join(f"{name} {version}" for name, version in versions.items())))
-    for name in ("engine", "blas", "machine"):
+    for name in ("engine", "threads", "blas", "machine"):
         if opening.get(name):
             facts.append((name, str(opening[name])))
     yield Facts(facts)
@@ -91,4 +91,6 @@ def _condition(found: Findings) -> str:
 def _settings_by_group(found: Findings) -> Iterator[tuple[str, str]]:
     settings = found.begun_with.to_json()
     for group, names in groupby(FIELDS, key=lambda name: FIELDS[name].group):
-        yield group, " · ".join(f"{name} {setting_told(settings[name])}" for name in names)
+        # What was chosen for this machine is told with the machine.
+        told = [name for name in names if name not in ("engine", "threads")]
+        yield group, " · ".join(f"{name} {setting_told(settings[name])}" for name in told)

@@ -1,20 +1,22 @@
-"""The engine: does a given number of updates at once, as fast as it can."""
+"""What every engine is: it does a given number of updates at once, as fast as it can."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+import abc
 from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn_core.rnn.gradcheck.windows import CheckedWindow
-from charrnn_core.rnn.network import Indices, Network, Reduction
-from charrnn_core.rnn.optimizers import Optimizer
-from charrnn_core.rnn.parameters import Floats, Parameters
+from charrnn_core.rnn.gradcheck.windows import CheckableNetwork, CheckedWindow
+from charrnn_core.rnn.network import Indices, Reduction
+from charrnn_core.rnn.optimizers import OptimizerSettings
+from charrnn_core.rnn.parameters import Floats, Parameters, parameter_count
 from charrnn_core.text.vocabulary import Codes
 from charrnn_core.text.windows import Windows
+
+EngineName = Literal["numpy", "numba"]
 
 SMOOTHING = 0.999
 """smooth loss <- 0.999 smooth loss + 0.001 L, after each update."""
@@ -41,70 +43,100 @@ class FirstWindow:
     clipped_share: float
 
 
-class NumpyEngine:
-    """Trains a network window by window in NumPy.
+class Engine(abc.ABC):
+    """Trains a network window by window.
 
     Everything that changes while it trains is an attribute, so that a checkpoint can hold it: `parameters`,
-    `optimizer.memory`, `h` and `smooth_loss`.
+    `memory`, `h` and `smooth_loss`.
 
     Parameters
     ----------
     parameters : Parameters
-        Changed in place.
-    optimizer : Optimizer
+        Where training begins.
+    optimizer : OptimizerSettings
     codes : array of shape (characters,)
         The training text.
     windows : Windows
         Which window each update takes.
     reduction : "sum" or "mean"
-    clip : float or None
-        The optimizer's limit; here only for reporting what share is clipped.
+    threads : int
+        How many threads may share the work.
 
     Attributes
     ----------
+    name : str
+        Part of what a checkpoint promises: only the same engine goes on to the last bit.
+    parameters : Parameters
+        As they are now.
+    memory : dict of str to Parameters
+        What the optimizer remembers.
+    learning_rate : float
+        May be changed between updates.
     smooth_loss : float
         Moving average of L; NaN until `begin`.
     """
 
-    name = "numpy"
+    name: ClassVar[EngineName]
+    parameters: Parameters
+    memory: dict[str, Parameters]
+    learning_rate: float
+    smooth_loss: float
 
     def __init__(
         self,
         parameters: Parameters,
-        optimizer: Optimizer,
+        optimizer: OptimizerSettings,
         codes: Codes,
         windows: Windows,
         *,
         reduction: Reduction,
-        clip: float | None,
+        threads: int = 1,
     ) -> None:
-        self.parameters = parameters
+        self.learning_rate = optimizer.learning_rate
+        self.smooth_loss = np.nan
         self.optimizer = optimizer
-        self.smooth_loss = math.nan
+        self.threads = threads
         self._codes = codes
         self._windows = windows
-        self._clip = clip
         self._reduction: Reduction = reduction
-        self._network = Network(parameters, windows.seq_length, windows.batch_size, reduction)
         streams = np.arange(windows.batch_size) * windows.part
-        self._places: Indices = np.arange(windows.seq_length + 1)[:, None] + streams
+        self._places: NDArray[np.intp] = np.arange(windows.seq_length + 1)[:, None] + streams
+
+    @staticmethod
+    @abc.abstractmethod
+    def network(
+        parameters: Parameters, seq_length: int, batch_size: int, reduction: Reduction
+    ) -> CheckableNetwork:
+        """Return the network in the parameters' type whose gradients a check holds against losses."""
 
     @property
+    def compiler(self) -> str | None:
+        """What has compiled it and for which processor, both of which the last bits depend on."""
+        return None
+
+    def is_ready(self, dtype: np.dtype[Any] | None = None) -> bool:
+        """Return whether it can compute in a type, by default its own, at once: if not, see `prepare`."""
+        return True
+
+    def prepare(self, dtype: np.dtype[Any] | None = None) -> None:
+        """Make ready what it needs for that, such as compiled code, which can take some seconds."""
+        return
+
+    @property
+    @abc.abstractmethod
     def h(self) -> Floats:
         """h_0 of the next window, shape (B, m), where it does not begin with zeros; a view."""
-        first: Floats = self._network.H[0]
-        return first
 
+    @property
+    @abc.abstractmethod
+    def gradients(self) -> Parameters:
+        """Of the last window, unclipped."""
+
+    @abc.abstractmethod
     def begin(self) -> FirstWindow:
         """Measure the first window on the parameters as they are; the smooth loss starts at its loss."""
-        ((inputs, targets, _),) = self._gather(0, 1)
-        self._network.H[0] = 0
-        with np.errstate(all="ignore"):
-            self.smooth_loss = loss = self._network.forward(inputs, targets)
-            self._network.backward()
-        self._network.H[0] = 0
-        return FirstWindow(loss, *self.gradient_figures())
 
+    @abc.abstractmethod
     def advance(self, first: int, updates: int, stop_below: float | None = None) -> NDArray[np.float64]:
         """Do updates, and return the loss of each that was done.
 
@@ -123,54 +155,42 @@ class NumpyEngine:
             L of each window. Fewer than `updates` when the smooth loss fell below `stop_below`, or when the
             last loss is not finite: that last update was then not applied.
         """
-        network, optimizer = self._network, self.optimizer
-        parameters, gradients = self.parameters.buffer, network.gradients.buffer
-        forward, backward, carry, step = network.forward, network.backward, network.carry, optimizer.step
-        h, smooth, limit = network.H[0], self.smooth_loss, -math.inf if stop_below is None else stop_below
-        losses: list[float] = []
-        update = first
-        # Divergence is found by its result; NumPy's warnings on the way there would only reach the screen.
-        with np.errstate(all="ignore"):
-            for inputs, targets, fresh in self._gather(first, updates):
-                if fresh:
-                    h.fill(0)
-                loss = forward(inputs, targets)
-                losses.append(loss)
-                if not -math.inf < loss < math.inf:
-                    break
-                backward()
-                update += 1
-                step(parameters, gradients, update)
-                carry()
-                smooth = SMOOTHING * smooth + (1 - SMOOTHING) * loss
-                if smooth < limit:
-                    break
-        self.smooth_loss = smooth
-        return np.array(losses)
 
     def window(self, update: int) -> CheckedWindow:
         """Return the window that the next update after this many would take, for a check of its gradients."""
-        ((inputs, targets, fresh),) = self._gather(update, 1)
-        h0 = np.zeros_like(self.h) if fresh else self.h.copy()
+        inputs, targets, fresh = self._gather(update, 1)
+        h0 = np.zeros_like(self.h) if fresh[0] else self.h.copy()
         return CheckedWindow(
-            self.parameters, inputs, targets, h0, self._windows.seq_length, self._reduction, self._clip
+            self.parameters,
+            inputs[0],
+            targets[0],
+            h0,
+            self._windows.seq_length,
+            self._reduction,
+            self.optimizer.clip,
         )
 
     def gradient_figures(self) -> tuple[float, float]:
         """Return norm and clipped share of the last window's gradient, before clipping."""
-        gradients = self._network.gradients.buffer
-        norm = float(np.linalg.norm(gradients.astype(np.float64)))  # the squares overflow float32 first
-        if self._clip is None:
+        gradients = self.gradients
+        buffer = gradients.buffer
+        norm = float(np.linalg.norm(buffer.astype(np.float64)))  # the squares overflow float32 first
+        if self.optimizer.clip is None:
             return norm, 0.0
-        return norm, float(np.count_nonzero(np.abs(gradients) > self._clip) / gradients.size)
+        count = parameter_count(gradients.hidden, gradients.characters)
+        return norm, float(np.count_nonzero(np.abs(buffer) > self.optimizer.clip) / count)
 
-    def _gather(self, first: int, updates: int) -> Iterator[tuple[Indices, Indices, bool]]:
-        """Yield inputs, targets and whether h begins with zeros, for each update."""
+    def _portions(self, updates: int) -> list[int]:
+        """Return how many updates' windows to gather at a time."""
         T, B = self._windows.seq_length, self._windows.batch_size
-        at_once = max(1, _GATHERED_CHARACTERS // (T * B))
-        for done in range(0, updates, at_once):
-            count = min(at_once, updates - done)
-            positions, fresh = self._windows.at(first + done, count)
-            codes = self._codes[positions[:, None, None] + self._places].astype(np.intp)
-            inputs, targets = codes[:, :-1].reshape(count, T * B), codes[:, 1:].reshape(count, T * B)
-            yield from zip(inputs, targets, fresh.tolist(), strict=True)
+        most = max(1, _GATHERED_CHARACTERS // (T * B))
+        return [min(most, updates - done) for done in range(0, updates, most)]
+
+    def _gather(self, first: int, updates: int) -> tuple[Indices, Indices, NDArray[np.bool_]]:
+        """Return inputs and targets, shape (updates, T * B), and whether h begins with zeros, for updates."""
+        positions, fresh = self._windows.at(first, updates)
+        codes = self._codes[positions[:, None, None] + self._places].astype(np.intp)
+        inputs, targets = (
+            np.ascontiguousarray(part).reshape(updates, -1) for part in (codes[:, :-1], codes[:, 1:])
+        )
+        return inputs, targets, fresh

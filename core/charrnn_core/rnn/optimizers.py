@@ -6,6 +6,7 @@ themselves stay as they are, for their norm and for checks), and changes the par
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
@@ -13,6 +14,33 @@ import numpy as np
 from charrnn_core.rnn.parameters import Floats
 
 OptimizerName = Literal["adagrad", "adam", "rmsprop"]
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """Which optimizer, and everything that it is told.
+
+    Attributes
+    ----------
+    name : "adagrad", "adam" or "rmsprop"
+    learning_rate : float
+        eta.
+    epsilon : float
+    clip : float or None
+        Limit of each entry of the gradient.
+    beta1, beta2 : float
+        Adam's.
+    decay : float
+        RMSProp's rho.
+    """
+
+    name: OptimizerName
+    learning_rate: float
+    epsilon: float = 1e-8
+    clip: float | None = None
+    beta1: float = 0.9
+    beta2: float = 0.999
+    decay: float = 0.9
 
 
 class Optimizer(Protocol):
@@ -193,3 +221,21 @@ class Adam:
         np.divide(mean, scratch, scratch)
         np.multiply(scratch, self.learning_rate / (1 - self._beta1**update), scratch)
         np.subtract(parameters, scratch, parameters)
+
+
+def optimizer_of(settings: OptimizerSettings, like: Floats) -> Optimizer:
+    """Return the optimizer of these settings for parameters of this size and type."""
+    rate, epsilon, clip = settings.learning_rate, settings.epsilon, settings.clip
+    match settings.name:
+        case "adagrad":
+            return AdaGrad(like, learning_rate=rate, epsilon=epsilon, clip=clip)
+        case "adam":
+            betas = {"beta1": settings.beta1, "beta2": settings.beta2}
+            return Adam(like, learning_rate=rate, epsilon=epsilon, clip=clip, **betas)
+        case "rmsprop":
+            return RMSProp(like, learning_rate=rate, epsilon=epsilon, clip=clip, decay=settings.decay)
+
+
+def memory_names(optimizer: OptimizerName) -> tuple[str, ...]:
+    """Return the names of what an optimizer remembers."""
+    return ("mean", "squares") if optimizer == "adam" else ("squares",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Literal
 
 import numpy as np
@@ -32,10 +33,14 @@ class Parameters:
     dtype : numpy dtype
     buffer : array of shape (size,), optional
         The memory to use; zeros by default.
+    lanes : int
+        Rows begin at multiples of so many numbers; see `padded_length`. Only the compiled engine has another
+        number than 1, so that a row is whole vectors.
 
     Attributes
     ----------
-    buffer : array of shape (2 m K + m m + m + K,)
+    buffer : array of shape (size,)
+        2 m K + m m + m + K numbers, and zeros between rows where `lanes` is not 1.
     U : array of shape (m, K)
         Input weights; column k belongs to character k. Stored column by column, since a window needs the
         columns of its characters.
@@ -47,6 +52,10 @@ class Parameters:
         Bias of the hidden units.
     c : array of shape (K,)
         Bias of the outputs.
+    row, row_K : int
+        Numbers from one row to the next in rows of m, and of K, numbers.
+    places : tuple of 6 int
+        Where U, W, V, b and c begin in the buffer, and where it ends.
 
     Examples
     --------
@@ -60,21 +69,24 @@ class Parameters:
         self,
         hidden: int,
         characters: int,
-        dtype: np.dtype[np.floating] | type[np.floating],
+        dtype: np.dtype[np.generic] | type[np.generic],
         buffer: Floats | None = None,
+        lanes: int = 1,
     ) -> None:
         m, K = hidden, characters
-        size = parameter_count(m, K)
-        self.hidden, self.characters = m, K
+        self.hidden, self.characters, self.lanes = m, K, lanes
+        self.row, self.row_K = padded_length(m, lanes), padded_length(K, lanes)
+        self.places = parameter_places(m, K, lanes)
+        size = self.places[-1]
         self.buffer: Floats = np.zeros(size, dtype) if buffer is None else buffer
         if self.buffer.shape != (size,):
             raise ValueError(f"m = {m} and K = {K} need a buffer of {size} numbers, not {self.buffer.shape}")
-        parts = np.split(self.buffer, np.cumsum([m * K, m * m, K * m, m]))
-        self.U: Floats = parts[0].reshape(K, m).T
-        self.W: Floats = parts[1].reshape(m, m)
-        self.V: Floats = parts[2].reshape(K, m)
-        self.b: Floats = parts[3]
-        self.c: Floats = parts[4]
+        U, W, V, b, c = (self.buffer[first:last] for first, last in itertools.pairwise(self.places))
+        self.U: Floats = U.reshape(-1, self.row)[:K, :m].T
+        self.W: Floats = W.reshape(-1, self.row)[:m, :m]
+        self.V: Floats = V.reshape(-1, self.row)[:K, :m]
+        self.b: Floats = b[:m]
+        self.c: Floats = c[:K]
 
     @property
     def dtype(self) -> np.dtype[np.floating]:
@@ -82,8 +94,23 @@ class Parameters:
         return self.buffer.dtype
 
     def copy(self) -> Parameters:
-        """Return a copy that shares no memory with this one."""
-        return Parameters(self.hidden, self.characters, self.dtype, self.buffer.copy())
+        """Return a copy that shares no memory with this one, without zeros between rows."""
+        return self.astype(self.dtype)
+
+    def astype(self, dtype: np.dtype[np.generic] | type[np.generic]) -> Parameters:
+        """Return a copy in another type, without zeros between rows."""
+        copied = Parameters(self.hidden, self.characters, dtype)
+        copied.assign(self)
+        return copied
+
+    def assign(self, other: Parameters) -> None:
+        """Take over the numbers of another object of the same sizes."""
+        if (self.lanes, self.dtype) == (other.lanes, other.dtype):
+            self.buffer[:] = other.buffer
+            return
+        arrays = other.arrays()
+        for name, array in self.arrays().items():
+            array[...] = arrays[name]
 
     def arrays(self) -> dict[str, Floats]:
         """Return the five parameters by name, in the order U, W, V, b, c; views."""
@@ -92,6 +119,32 @@ class Parameters:
     def is_finite(self) -> bool:
         """Return whether no entry is NaN or infinite."""
         return bool(np.isfinite(self.buffer).all())
+
+
+def padded_length(length: int, lanes: int) -> int:
+    """Return how many numbers apart rows of a length begin: the length, or an odd number of whole vectors.
+
+    Odd, so that equal places of many rows do not compete for the same few lines of a cache.
+
+    Examples
+    --------
+    >>> padded_length(100, 1), padded_length(100, 8), padded_length(128, 8)
+    (100, 104, 136)
+    """
+    return length if lanes == 1 else (-(-length // lanes) | 1) * lanes
+
+
+def parameter_places(hidden: int, characters: int, lanes: int) -> tuple[int, ...]:
+    """Return where U, W, V, b and c begin in a buffer, and where it ends; rows are as many as lanes divide.
+
+    Examples
+    --------
+    >>> parameter_places(2, 3, 1)
+    (0, 6, 10, 16, 18, 21)
+    """
+    row, row_K = padded_length(hidden, lanes), padded_length(characters, lanes)
+    rows, rows_K = (-(-count // lanes) * lanes for count in (hidden, characters))
+    return tuple(itertools.accumulate((rows_K * row, rows * row, rows_K * row, row, row_K), initial=0))
 
 
 def parameter_count(hidden: int, characters: int) -> int:

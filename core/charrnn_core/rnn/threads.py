@@ -1,6 +1,30 @@
-"""How many threads the matrix products use, which the last bits of their results can depend on."""
+"""How many threads share the work, which the last bits of NumPy's results can depend on."""
 
 from __future__ import annotations
+
+import os
+
+from charrnn_core.rnn.engine import EngineName
+
+LARGE_STEP = {"numpy": 4_000_000, "numba": 1_000_000}
+"""From so many multiplications in a time step on, B m max(m, K), all cores are faster than one: measured."""
+
+
+def default_threads(engine: EngineName, hidden: int, characters: int, batch_size: int) -> int:
+    """Return how many threads an engine uses where nobody says it: one, or for a large network all cores."""
+    return available_cores() if is_large(engine, hidden, characters, batch_size) else 1
+
+
+def is_large(engine: EngineName, hidden: int, characters: int, batch_size: int) -> bool:
+    """Return whether several threads are faster than one."""
+    return batch_size * hidden * max(hidden, characters) >= LARGE_STEP[engine]
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def limit_blas_threads(threads: int) -> str:

@@ -28,6 +28,7 @@ import numpy as np
 import safetensors.numpy
 
 from charrnn_core.errors import CheckpointError, SettingsError
+from charrnn_core.rnn.optimizers import memory_names
 from charrnn_core.rnn.parameters import PARAMETER_NAMES, Floats
 from charrnn_core.runs.commands import COMMAND_NAMES
 from charrnn_core.runs.directory import RunDirectory
@@ -36,7 +37,7 @@ from charrnn_core.runs.log import EventLog
 from charrnn_core.text.source import Kind
 from charrnn_core.text.vocabulary import Vocabulary
 from charrnn_core.training.settings import FIELDS, Settings
-from charrnn_core.training.state import Snapshot, memory_names, shaping_duties
+from charrnn_core.training.state import Snapshot, shaping_duties
 
 FORMAT = 1
 """Version of the checkpoint format."""
@@ -338,7 +339,7 @@ def _expected_shapes(settings: Settings, characters: int) -> dict[str, tuple[int
     """Return the shape of every array that a checkpoint with these settings holds."""
     m, K = settings.hidden, characters
     shapes: dict[str, tuple[int, ...]] = {"U": (m, K), "W": (m, m), "V": (K, m), "b": (m,), "c": (K,)}
-    for memory in memory_names(settings):
+    for memory in memory_names(settings.optimizer):
         shapes.update({f"memory.{memory}.{name}": shapes[name] for name in PARAMETER_NAMES})
     return {**shapes, "h": (settings.batch_size, m)}
 

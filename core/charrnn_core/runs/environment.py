@@ -10,13 +10,13 @@ import charrnn_core
 from charrnn_core.text.corpus import Corpus
 
 
-def versions() -> dict[str, str]:
+def versions(engine: str = "numpy") -> dict[str, str]:
     """Return the versions of program, Python and the libraries that compute and save."""
+    libraries = ("numpy", "safetensors") if engine == "numpy" else ("numpy", engine, "safetensors")
     return {
         "charrnn": charrnn_core.__version__,
         "python": platform.python_version(),
-        "numpy": version("numpy"),
-        "safetensors": version("safetensors"),
+        **{library: version(library) for library in libraries},
     }
 
 

@@ -140,6 +140,9 @@ class TrainingProcess:
         for event in self._opening:
             self._record(event)
         self._refuse_old_commands()
+        if not trainer.engine.is_ready():
+            self._record(trainer.status("compiling"))
+            trainer.engine.prepare()
         for item in trainer.run():
             if isinstance(item, Ended):
                 ended = item

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from charrnn_core.errors import CheckpointError, CorpusError, RunDirectoryError, RunFailedError, SettingsError
-from charrnn_core.rnn.engine import NumpyEngine
+from charrnn_core.rnn.engine import EngineName
+from charrnn_core.rnn.engines import is_numba_broken, problem_with_numba, resolve_engine
 from charrnn_core.rnn.threads import limit_blas_threads
 from charrnn_core.runs.checkpoint import (
     Checkpoint,
@@ -57,8 +58,8 @@ def start(
         runs = runs.absolute()
     except OSError as error:
         raise RunDirectoryError(f"cannot make a run directory under {runs}: {error.strerror}") from None
-    blas = limit_blas_threads(settings.threads)
     trainer = Trainer(settings, corpus)
+    blas = limit_blas_threads(trainer.engine.threads)
     directory = create_run(runs, corpus.name, name)
     facts = run_facts(trainer, corpus, blas)
     try:
@@ -77,15 +78,20 @@ def start(
     except OSError as error:
         shutil.rmtree(directory.path, ignore_errors=True)  # made a moment ago, and not yet a run
         raise RunFailedError(f"cannot write {directory.path}: {error.strerror}") from None
-    opening = Started(
-        update=0,
-        time=0.0,
-        run=directory.name,
-        settings=settings.to_json(),
-        corpus=facts.corpus,
-        **facts.environment,
-    )
-    return TrainingProcess(directory, lock, log, trainer, facts, [opening], owned=owned)
+    opening: list[Event] = [
+        Started(
+            update=0,
+            time=0.0,
+            run=directory.name,
+            settings=settings.to_json(),
+            corpus=facts.corpus,
+            **facts.environment,
+        )
+    ]
+    if settings.engine == "auto" and is_numba_broken():
+        problem = f"the compiled engine is not used: {problem_with_numba()}"
+        opening.append(Warned(update=0, time=0.0, message=problem))
+    return TrainingProcess(directory, lock, log, trainer, facts, opening, owned=owned)
 
 
 def resume(
@@ -134,12 +140,11 @@ def resume(
         else:
             checkpoint, problems = newest_checkpoint(directory)
         settings = _changed(checkpoint.snapshot.settings, changes)
-        engine = checkpoint.metadata["engine"]
-        if engine != NumpyEngine.name:
-            raise RunDirectoryError(f"{directory.path} was trained by the engine {engine}, which is not here")
+        engine = _engine_of(directory, checkpoint, changes.get("engine"))
         text = _text_of_checkpoint(directory, checkpoint, corpus)
-        blas = limit_blas_threads(checkpoint.metadata["threads"])
-        trainer = Trainer(settings, text, snapshot=checkpoint.snapshot)
+        threads = checkpoint.metadata["threads"]
+        trainer = Trainer(settings, text, snapshot=checkpoint.snapshot, engine=engine, threads=threads)
+        blas = limit_blas_threads(threads)
         if trainer.finished:
             raise RunDirectoryError(
                 f"{directory.path} is at update {trainer.update:,} and so finished ({trainer.reached}); "
@@ -151,8 +156,10 @@ def resume(
         history = History.read(directory.events_path)
         facts = run_facts(trainer, text, blas)
         log = EventLog(directory.events_path)
-        before = checkpoint.snapshot.settings.to_json()
-        changed = {name: value for name, value in settings.to_json().items() if value != before[name]}
+        settings_before = checkpoint.snapshot.settings.to_json()
+        changed = {
+            name: value for name, value in settings.to_json().items() if value != settings_before[name]
+        }
         opening: list[Event] = [
             Resumed(
                 update=trainer.update,
@@ -167,10 +174,16 @@ def resume(
             )
         ]
         warnings = [f"{problem}; training goes on from {checkpoint.kind}" for problem in problems]
-        if blas != checkpoint.metadata["blas"]:
+        before, now = checkpoint.metadata, facts.environment
+        if engine != before["engine"]:
             warnings.append(
-                f"this machine multiplies with {blas}, and the run with {checkpoint.metadata['blas']}: its "
-                "last bits may differ from an uninterrupted run's"
+                f"the engine is {engine} now and was {before['engine']} before: the last bits differ from an "
+                "uninterrupted run's"
+            )
+        elif now["blas"] != before["blas"]:
+            warnings.append(
+                f"this machine multiplies with {now['blas']}, and the run with {before['blas']}: its last "
+                "bits may differ from an uninterrupted run's"
             )
         opening += [Warned(update=trainer.update, time=trainer.seconds, message=text) for text in warnings]
     except BaseException:
@@ -191,7 +204,9 @@ def resume(
     )
 
 
-def load(directory: RunDirectory, *, corpus: str | Corpus | None = None) -> tuple[Trainer, list[str]]:
+def load(
+    directory: RunDirectory, *, corpus: str | Corpus | None = None, choice: str | None = None
+) -> tuple[Trainer, list[str]]:
     """Return the trainer of a run as its newest checkpoint left it, and what is wrong with other checkpoints.
 
     To look at: the run is not touched.
@@ -201,6 +216,8 @@ def load(directory: RunDirectory, *, corpus: str | Corpus | None = None) -> tupl
     directory : RunDirectory
     corpus : str or Corpus, optional
         Where the text is now, if not where it was; or the text itself.
+    choice : "auto", "numpy" or "numba", optional
+        The engine; by default the run's.
 
     Raises
     ------
@@ -208,11 +225,32 @@ def load(directory: RunDirectory, *, corpus: str | Corpus | None = None) -> tupl
         No checkpoint is whole.
     CorpusError
         The text cannot be read, or is another one.
+    UsageError
+        The engine cannot be used here.
     """
     checkpoint, problems = newest_checkpoint(directory)
     text = _text_of_checkpoint(directory, checkpoint, corpus)
-    limit_blas_threads(checkpoint.metadata["threads"])
-    return Trainer(checkpoint.snapshot.settings, text, snapshot=checkpoint.snapshot), problems
+    engine = resolve_engine(choice) if choice else _engine_of(directory, checkpoint, None)
+    threads = checkpoint.metadata["threads"]
+    limit_blas_threads(threads)
+    snapshot = checkpoint.snapshot
+    return Trainer(snapshot.settings, text, snapshot=snapshot, engine=engine, threads=threads), problems
+
+
+def _engine_of(directory: RunDirectory, checkpoint: Checkpoint, choice: Value) -> EngineName:
+    """Return the engine that goes on with a run: its own, or the one that is asked for."""
+    recorded = checkpoint.metadata["engine"]
+    if choice in ("numpy", "numba"):
+        return resolve_engine(str(choice))
+    if recorded == "numpy":
+        return "numpy"
+    problem = problem_with_numba() if recorded == "numba" else "this version does not have it"
+    if problem is None:
+        return "numba"
+    raise RunDirectoryError(
+        f"{directory.path} was trained by the engine {recorded}, which cannot be used: {problem}, and "
+        "the last bits then differ from an uninterrupted run's"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -265,9 +303,9 @@ def run_facts(trainer: Trainer, corpus: Corpus, blas: str) -> RunFacts:
     """Return what checkpoints say of a run on this machine, whose matrix products are named `blas`."""
     environment = {
         "engine": trainer.engine.name,
-        "threads": trainer.settings.threads,
-        "blas": blas,
-        "versions": versions(),
+        "threads": trainer.engine.threads,
+        "blas": blas if trainer.engine.compiler is None else f"{blas}, {trainer.engine.compiler}",
+        "versions": versions(trainer.engine.name),
         "machine": machine(),
     }
     return RunFacts(corpus.vocabulary.characters, describe_corpus(corpus), environment)

@@ -346,7 +346,7 @@ class Status:
     Attributes
     ----------
     phase : str
-        "training", "validating", "checking", "sampling" or "paused".
+        "compiling", "training", "validating", "checking", "sampling" or "paused".
     update : int
     epoch : float
     loss : float

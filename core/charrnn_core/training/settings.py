@@ -310,8 +310,23 @@ class Settings:
         maximum=1e6,
         shapes_training=False,
     )
-    threads: int = _setting(
-        1, _SAVING, int, "threads of the matrix products", minimum=1, maximum=1024, shapes_training=False
+    engine: Literal["auto", "numpy", "numba"] = _setting(
+        "auto",
+        _SAVING,
+        str,
+        "what computes: NumPy, code compiled by Numba, or that where it is installed",
+        choices=("auto", "numpy", "numba"),
+        shapes_training=False,
+    )
+    threads: int | None = _setting(
+        None,
+        _SAVING,
+        int,
+        "threads that share the work on an update",
+        minimum=1,
+        maximum=1024,
+        none="one for a small network, all cores for a large one",
+        shapes_training=False,
     )
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from charrnn_core.rnn.optimizers import memory_names
 from charrnn_core.rnn.parameters import PARAMETER_NAMES, Floats, Parameters
 from charrnn_core.training.settings import Settings
 
@@ -189,7 +190,7 @@ class Snapshot:
         return cls(
             settings=settings,
             parameters=whole(""),
-            memory={name: whole(f"memory.{name}.") for name in memory_names(settings)},
+            memory={name: whole(f"memory.{name}.") for name in memory_names(settings.optimizer)},
             h=arrays["h"].copy(),
             update=_natural(state["update"]),
             epoch=epoch,
@@ -202,11 +203,6 @@ class Snapshot:
             clipped_share=_finite(state["clipped_share"]),
             seconds=seconds,
         )
-
-
-def memory_names(settings: Settings) -> tuple[str, ...]:
-    """Return the names of what the optimizer of these settings remembers."""
-    return ("mean", "squares") if settings.optimizer == "adam" else ("squares",)
 
 
 def _natural(value: object) -> int:

@@ -13,13 +13,15 @@ from typing import Any, Literal
 import numpy as np
 
 from charrnn_core.errors import CorpusError
-from charrnn_core.rnn.engine import NumpyEngine
-from charrnn_core.rnn.gradcheck.check import Checking, CheckRow, check
+from charrnn_core.rnn.engine import EngineName
+from charrnn_core.rnn.engines import engine_class, resolve_engine
+from charrnn_core.rnn.gradcheck.check import CHECKED_TYPE, Checking, CheckRow, check
 from charrnn_core.rnn.gradcheck.comparisons import Comparison
-from charrnn_core.rnn.optimizers import AdaGrad, Adam, Optimizer, RMSProp
-from charrnn_core.rnn.parameters import Floats, Parameters, initial_parameters
+from charrnn_core.rnn.optimizers import OptimizerSettings
+from charrnn_core.rnn.parameters import initial_parameters
 from charrnn_core.rnn.sampler import Sampler, opening
 from charrnn_core.rnn.scoring import Scorer
+from charrnn_core.rnn.threads import default_threads
 from charrnn_core.text.corpus import Corpus
 from charrnn_core.text.windows import Windows
 from charrnn_core.training.events import (
@@ -51,7 +53,7 @@ _SAMPLED_A_PULSE = 250  # characters of a sample
 _SCORED_A_PULSE = 4096  # characters of held-out text
 _RATE_SECONDS = 1.0  # the time over which the rate shown now is measured
 
-Phase = Literal["training", "validating", "checking", "sampling", "paused"]
+Phase = Literal["compiling", "training", "validating", "checking", "sampling", "paused"]
 
 
 class Trainer:
@@ -67,6 +69,10 @@ class Trainer:
     corpus : Corpus
     snapshot : Snapshot, optional
         The state to go on from; from the start by default.
+    engine : str, optional
+        The engine of the run that is gone on with; by default what the settings mean here.
+    threads : int, optional
+        Of that run.
     clock : callable
         Seconds, monotonic.
 
@@ -97,6 +103,8 @@ class Trainer:
         corpus: Corpus,
         *,
         snapshot: Snapshot | None = None,
+        engine: EngineName | None = None,
+        threads: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if len(corpus.vocabulary) < 2:
@@ -128,13 +136,16 @@ class Trainer:
             scheme=settings.init,
             standard_deviation=settings.init_std,
         )
-        self.engine = NumpyEngine(
+        name = engine or resolve_engine(settings.engine)
+        self.engine = engine_class(name)(
             parameters,
-            _optimizer(settings, parameters.buffer),
+            _optimizer_settings(settings),
             training,
             self.windows,
             reduction=settings.loss,
-            clip=settings.clip,
+            threads=threads
+            or settings.threads
+            or default_threads(name, settings.hidden, len(corpus.vocabulary), settings.batch_size),
         )
         self.update = 0
         self.best: Best | None = None
@@ -208,7 +219,7 @@ class Trainer:
             It is not an allowed one.
         """
         self.settings = replace(self.settings, learning_rate=learning_rate)
-        self.engine.optimizer.learning_rate = learning_rate
+        self.engine.learning_rate = learning_rate
 
     def schedule_learning_rates(self, changes: list[tuple[int, float]]) -> None:
         """Change the learning rate after given updates: pairs of update and rate, in order."""
@@ -240,13 +251,16 @@ class Trainer:
         """
         seed = self.settings.seed if seed is None else seed
         stream = np.random.SeedSequence(seed, spawn_key=(CHECK_STREAM, self.update))
-        return check(self.engine.window(self.update), stream, asked)
+        return check(self.engine.window(self.update), stream, asked, network=self.engine.network)
 
     def check_gradients(
         self, asked: Sequence[Comparison] | None = None, seed: int | None = None
     ) -> Generator[Status, None, GradientsChecked | None]:
         """Return the check that `checking` makes as an event, or None if a stop came first."""
         rows: list[dict[str, Any]] = []
+        if not self.engine.is_ready(CHECKED_TYPE):
+            yield self.status("compiling")
+            self.engine.prepare(CHECKED_TYPE)
         for item in self.checking(asked, seed):
             if isinstance(item, CheckRow):
                 rows.append(item.to_json())
@@ -282,14 +296,10 @@ class Trainer:
         """Return a copy of the whole state."""
         engine = self.engine
         norm, clipped_share = self._gradient_figures()
-        m, K = self.settings.hidden, len(self.corpus.vocabulary)
         return Snapshot(
             settings=self.settings,
             parameters=engine.parameters.copy(),
-            memory={
-                name: Parameters(m, K, memory.dtype, memory.copy())
-                for name, memory in engine.optimizer.memory.items()
-            },
+            memory={name: memory.copy() for name, memory in engine.memory.items()},
             h=engine.h.copy(),
             update=self.update,
             epoch=self.epoch,
@@ -304,9 +314,9 @@ class Trainer:
 
     def _go_on_from(self, snapshot: Snapshot) -> None:
         engine = self.engine
-        engine.parameters.buffer[:] = snapshot.parameters.buffer
+        engine.parameters.assign(snapshot.parameters)
         for name, memory in snapshot.memory.items():
-            engine.optimizer.memory[name][:] = memory.buffer
+            engine.memory[name].assign(memory)
         engine.h[...] = snapshot.h
         engine.smooth_loss = snapshot.smooth_loss
         self.update = snapshot.update
@@ -640,16 +650,13 @@ def _next(update: int, every: int) -> int:
     return (update // every + 1) * every
 
 
-def _optimizer(settings: Settings, like: Floats) -> Optimizer:
-    common: dict[str, Any] = {
-        "learning_rate": settings.learning_rate,
-        "epsilon": settings.epsilon,
-        "clip": settings.clip,
-    }
-    match settings.optimizer:
-        case "adagrad":
-            return AdaGrad(like, **common)
-        case "adam":
-            return Adam(like, beta1=settings.beta1, beta2=settings.beta2, **common)
-        case "rmsprop":
-            return RMSProp(like, decay=settings.decay, **common)
+def _optimizer_settings(settings: Settings) -> OptimizerSettings:
+    return OptimizerSettings(
+        settings.optimizer,
+        settings.learning_rate,
+        epsilon=settings.epsilon,
+        clip=settings.clip,
+        beta1=settings.beta1,
+        beta2=settings.beta2,
+        decay=settings.decay,
+    )

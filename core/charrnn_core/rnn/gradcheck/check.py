@@ -24,6 +24,9 @@ from charrnn_core.rnn.gradcheck.windows import CheckedWindow, NetworkMaker, affo
 from charrnn_core.rnn.network import Network
 from charrnn_core.rnn.parameters import Floats
 
+CHECKED_TYPE = np.dtype(np.float64)
+"""The type of all that is checked, whatever training's is."""
+
 KEPT_ENTRIES = 20
 """A row keeps this many of its comparisons, the worst first; a view can show them."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -13,7 +13,21 @@ from charrnn_core.rnn.gradcheck.lines import Line
 from charrnn_core.rnn.network import Indices, Network, Reduction
 from charrnn_core.rnn.parameters import Floats, Parameters
 
-NetworkMaker = Callable[[Parameters, int, int, Reduction], Network]
+
+class CheckableNetwork(Protocol):
+    """What a check needs of a network; see `Network`."""
+
+    H: Floats
+    gradients: Parameters
+
+    def forward(self, inputs: Indices, targets: Indices) -> float:
+        """Return L of a window for H[0] as it stands, and fill in H[1:]."""
+
+    def backward(self) -> None:
+        """Fill in `gradients` for the window that `forward` has seen last."""
+
+
+NetworkMaker = Callable[[Parameters, int, int, Reduction], CheckableNetwork]
 
 STRESS_STREAMS = 3
 """B of the stress window."""
@@ -79,9 +93,8 @@ class CheckedNetwork:
     """
 
     def __init__(self, window: CheckedWindow, h0: Floats, maker: NetworkMaker, dtype: Any) -> None:
-        m, K = window.parameters.hidden, window.parameters.characters
         self._window = window
-        self._parameters = Parameters(m, K, dtype, window.parameters.buffer.astype(dtype))
+        self._parameters = window.parameters.astype(dtype)
         self._network = maker(self._parameters, window.seq_length, window.batch_size, window.reduction)
         self._h0 = h0
 
@@ -143,7 +156,7 @@ def stress_window(
     m, K, B = window.parameters.hidden, window.parameters.characters, STRESS_STREAMS
     T = min(max(25, -(-K // B)), max(5, WORK // _work(window.parameters)), 100)
     inputs, targets = (_permutations(K, T * B, generator) for _ in range(2))
-    parameters = Parameters(m, K, np.float64, window.parameters.buffer.astype(np.float64))
+    parameters = window.parameters.astype(np.float64)
     for weights, size in ((parameters.U, 0.5), (parameters.W, m**-0.5), (parameters.V, m**-0.5)):
         root_mean_square = math.sqrt(float(np.square(weights).mean()))
         if root_mean_square > 0:
@@ -196,7 +209,7 @@ def _work(parameters: Parameters) -> int:
 def _amplification(window: CheckedWindow, maker: NetworkMaker) -> float:
     """Return how many times larger a relative change of the weights is in the gradients."""
     m, K = window.parameters.hidden, window.parameters.characters
-    buffer = window.parameters.buffer.astype(np.float64)
+    buffer = window.parameters.astype(np.float64).buffer
     signs = np.where(np.arange(buffer.size) % 2, 1.0, -1.0)
     changed = replace(window, parameters=Parameters(m, K, np.float64, buffer * (1 + _CHANGE * signs)))
     before, after = (each.network(window.h0, maker).gradients().buffer for each in (window, changed))

@@ -1,0 +1,138 @@
+"""Many updates at once: the function by which compiled training is called, compiled once and kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from numba import njit
+
+from charrnn_core.rnn.compiled.barrier import wait_for_others
+from charrnn_core.rnn.compiled.machine import at, compiled, pointer, share
+from charrnn_core.rnn.compiled.steps import ADAGRAD, Step, take_step
+from charrnn_core.rnn.compiled.window import (
+    Memory,
+    Sizes,
+    backward,
+    clear,
+    copy,
+    forward,
+    refresh_transposed,
+)
+
+
+@compiled(once=True)
+def _learn(
+    memory: Memory, sizes: Sizes, step: Step, rate: Any, correction: Any, me: int, threads: int
+) -> None:
+    """Take the step of an update, and make ready what the next window needs; a share of it."""
+    lanes, start = sizes.lanes, sizes.U
+    if step.optimizer == ADAGRAD:  # where a gradient is zero, nothing changes
+        start = sizes.W
+        first, last = share(sizes.row // lanes, me, threads)
+        for place in range(memory.used[0]):
+            row = sizes.U + memory.used[1 + place] * sizes.row
+            take_step(step, memory, rate, correction, row + first * lanes, row + last * lanes)
+    first, last = share((sizes.end - start) // lanes, me, threads)
+    take_step(step, memory, rate, correction, start + first * lanes, start + last * lanes)
+    wait_for_others(memory.barrier, threads)
+    refresh_transposed(memory, sizes, me, threads)
+    H, carried = memory.H, sizes.B * sizes.row
+    first, last = share(carried // lanes, me, threads)
+    copy(at(H, first * lanes), at(H, sizes.T * carried + first * lanes), (last - first) * lanes)
+    wait_for_others(memory.barrier, threads)
+
+
+def _digest() -> str:
+    """Return a digest of all that is compiled."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _made(source: str) -> Callable[..., int]:
+    """Return the function, compiled for the types that it is called with.
+
+    Code that was kept on disk is used again where `source` is the same: by itself Numba would look for
+    changes in this file alone.
+    """
+
+    def advance(
+        arrays: Memory, sizes: Sizes, step: Step, inputs: Any, targets: Any, fresh: Any, rates: Any,
+        corrections: Any, scale: Any, losses: Any, smooth: Any, smoothing: float, limit: float,
+        learns: bool, me: int, threads: int,
+    ) -> int:  # fmt: skip
+        source  # noqa: B018 - part of what the kept code is found by
+        memory = Memory(
+            pointer(arrays.theta), pointer(arrays.gradient), pointer(arrays.squares), pointer(arrays.mean),
+            pointer(arrays.W_transposed), pointer(arrays.V_transposed), pointer(arrays.H), pointer(arrays.A),
+            pointer(arrays.O), pointer(arrays.losses), pointer(arrays.used), pointer(arrays.seen),
+            pointer(arrays.barrier),
+        )  # fmt: skip
+        average = smooth[0]
+        refresh_transposed(memory, sizes, me, threads)
+        wait_for_others(memory.barrier, threads)
+        done = 0
+        for n in range(len(fresh)):
+            offset = n * sizes.T * sizes.B
+            x, y = at(pointer(inputs), offset), at(pointer(targets), offset)
+            if fresh[n]:
+                if me == 0:
+                    clear(memory.H, sizes.B * sizes.row)
+                wait_for_others(memory.barrier, threads)
+            loss = forward(memory, sizes, x, y, scale, me, threads)
+            losses[n] = loss
+            done += 1
+            if not -math.inf < loss < math.inf:
+                break
+            backward(memory, sizes, x, me, threads)
+            if not learns:
+                break
+            _learn(memory, sizes, step, rates[n], corrections[n], me, threads)
+            average = smoothing * average + (1.0 - smoothing) * loss
+            if average < limit:
+                break
+        wait_for_others(memory.barrier, threads)
+        if me == 0:
+            smooth[0] = average
+        return done
+
+    options: dict[str, Any] = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
+    compiled_function: Callable[..., int] = njit(fastmath={"contract"}, cache=True, **options)(advance)
+    return compiled_function
+
+
+advance = _made(_digest())
+"""Do updates, and return how many losses were computed, the last perhaps not finite and then not applied.
+
+Parameters
+----------
+arrays : Memory
+    Arrays.
+sizes : Sizes
+step : Step
+inputs, targets : intp arrays of shape (updates, T * B)
+    Time first.
+fresh : bool array of shape (updates,)
+    Whether h begins with zeros.
+rates, corrections : arrays of shape (updates,)
+    As of `take_step`, for each update.
+scale : real
+    1 / B, or 1 / (B T) for the mean over characters.
+losses : float64 array of shape (updates,)
+    Filled in.
+smooth : float64 array of shape (1,)
+    The smooth loss, before and after.
+smoothing : float
+    Of the smooth loss.
+limit : float
+    Stop after an update that leaves the smooth loss below this.
+learns : bool
+    False: only loss and gradient of the first window.
+me, threads : int
+    All threads call it with the same arguments but `me`.
+"""

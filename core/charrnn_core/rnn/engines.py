@@ -1,0 +1,69 @@
+"""Which engines there are, and which of them trains."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+
+from charrnn_core.errors import SettingsError
+from charrnn_core.rnn.engine import Engine, EngineName
+
+ENGINE_VARIABLE = "CHARRNN_ENGINE"
+"""The environment variable that says which engine `auto` is."""
+
+
+def resolve_engine(choice: str = "auto") -> EngineName:
+    """Return the engine that is meant; `auto` is the compiled one where it can be used.
+
+    Parameters
+    ----------
+    choice : "auto", "numpy" or "numba"
+
+    Raises
+    ------
+    SettingsError
+        It cannot be used here, or the environment variable names none.
+    """
+    wanted: str = choice
+    if choice == "auto":
+        wanted = os.environ.get(ENGINE_VARIABLE, "auto")
+        if wanted not in ("auto", "numpy", "numba"):
+            raise SettingsError(f"{ENGINE_VARIABLE} is {wanted!r}; possible is auto, numpy or numba")
+    if wanted == "numpy":
+        return "numpy"
+    problem = problem_with_numba()
+    if problem is None:
+        return "numba"
+    if wanted == "auto":
+        return "numpy"
+    raise SettingsError(f"--engine numba is not possible: {problem}")
+
+
+@functools.cache
+def problem_with_numba() -> str | None:
+    """Return why the compiled engine cannot be used, and what to do, or None."""
+    if importlib.util.find_spec("numba") is None:
+        return "Numba is not installed; pip install 'charrnn-tui[fast]', or --engine numpy does without"
+    try:
+        import numba  # noqa: F401
+    except ImportError as error:  # NumPy is newer than it knows, for example
+        reason = str(error).splitlines()[0].rstrip(".") or "its import fails"
+        return f"Numba does not work here ({reason}); --engine numpy does without"
+    return None
+
+
+def is_numba_broken() -> bool:
+    """Return whether Numba is installed and does not work."""
+    return importlib.util.find_spec("numba") is not None and problem_with_numba() is not None
+
+
+def engine_class(name: EngineName) -> type[Engine]:
+    """Return the class of an engine that can be used."""
+    if name == "numba":
+        from charrnn_core.rnn.compiled.engine import NumbaEngine
+
+        return NumbaEngine
+    from charrnn_core.rnn.numpy_engine import NumpyEngine
+
+    return NumpyEngine
