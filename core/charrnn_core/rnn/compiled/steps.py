@@ -38,7 +38,7 @@ class Step(NamedTuple):
     square_share: Any
 
 
-@compiled(sums=True)
+@compiled()
 def take_step(step: Step, memory: Any, rate: Any, correction: Any, first: int, last: int) -> None:
     """Change theta[first:last] and what the optimizer remembers of it.
 
@@ -48,7 +48,7 @@ def take_step(step: Step, memory: Any, rate: Any, correction: Any, first: int, l
     memory : Memory
         Pointers.
     rate, correction : real
-        eta, and 1; for Adam at update n: eta / (1 - beta1^n), and 1 / (1 - beta2^n).
+        eta, and anything; for Adam at update n: eta / (1 - beta1^n), and 1 / (1 - beta2^n).
     first, last : int
     """
     stay_apart()

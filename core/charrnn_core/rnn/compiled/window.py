@@ -88,13 +88,13 @@ class Memory(NamedTuple):
     barrier: Any
 
 
-@compiled(sums=True)
+@compiled()
 def _add(to: Any, other: Any, count: int) -> None:
     for i in range(count):
         to[i] += other[i]
 
 
-@compiled(sums=True)
+@compiled()
 def _add_two(to: Any, one: Any, other: Any, count: int) -> None:
     for i in range(count):
         to[i] = one[i] + other[i]
@@ -114,13 +114,13 @@ def clear(place: Any, count: int) -> None:
         place[i] = 0
 
 
-@compiled(sums=True)
+@compiled()
 def _squash(a: Any, count: int) -> None:
     for i in range(count):
         a[i] = tanh(a[i])
 
 
-@compiled(sums=True)
+@compiled()
 def _times_tanh_slope(a: Any, h: Any, count: int) -> None:
     for i in range(count):
         a[i] -= a[i] * (h[i] * h[i])
