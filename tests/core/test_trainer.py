@@ -218,7 +218,7 @@ def test_each_stop_ends_the_run_with_its_reason(given, reason):
         ({"minimum_updates": 1, "stop_below": 1e9}, "smooth loss", 1),
         ({"minimum_updates": 333, "stop_below": 1e9, "updates": 32}, "updates", 32),
         ({"minimum_updates": 333, "stop_below": 1e-9, "epochs": 0.1}, "epochs", 333),
-        ({"minimum_updates": 10**9, "epochs": 0.1, "seconds": 0.5}, "seconds", None),
+        ({"minimum_updates": 10**9, "epochs": 0.1, "seconds": 0.01}, "seconds", None),
     ],
 )
 def test_before_the_minimum_only_updates_and_seconds_end_the_run(given, reason, update, step):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -21,7 +22,7 @@ EngineName = Literal["numpy", "numba"]
 SMOOTHING = 0.999
 """smooth loss <- 0.999 smooth loss + 0.001 L, after each update."""
 
-_GATHERED_CHARACTERS = 1 << 16  # windows are gathered from the text for several updates at once, up to here
+_GATHERED_CHARACTERS = 1 << 16  # so many are gathered from the text at once
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,9 @@ class Engine(abc.ABC):
         self._windows = windows
         self._reduction: Reduction = reduction
         streams = np.arange(windows.batch_size) * windows.part
+        nothing = np.empty((0, 0), np.intp)
+        self._gathered: tuple[Indices, Indices, NDArray[np.bool_]] = nothing, nothing, np.empty(0, np.bool_)
+        self._first_gathered = 0
         self._places: NDArray[np.intp] = np.arange(windows.seq_length + 1)[:, None] + streams
 
     @staticmethod
@@ -170,27 +174,38 @@ class Engine(abc.ABC):
             self.optimizer.clip,
         )
 
+    def is_finite(self) -> bool:
+        """Return whether no parameter is NaN or infinite."""
+        return self.parameters.is_finite()
+
     def gradient_figures(self) -> tuple[float, float]:
         """Return norm and clipped share of the last window's gradient, before clipping."""
-        gradients = self.gradients
-        buffer = gradients.buffer
-        norm = float(np.linalg.norm(buffer.astype(np.float64)))  # the squares overflow float32 first
-        if self.optimizer.clip is None:
-            return norm, 0.0
-        count = parameter_count(gradients.hidden, gradients.characters)
-        return norm, float(np.count_nonzero(np.abs(buffer) > self.optimizer.clip) / count)
+        clip = self.optimizer.clip
+        norm, beyond = self._norm_and_count(math.inf if clip is None else clip)
+        return norm, beyond / parameter_count(self.gradients.hidden, self.gradients.characters)
 
-    def _portions(self, updates: int) -> list[int]:
-        """Return how many updates' windows to gather at a time."""
-        T, B = self._windows.seq_length, self._windows.batch_size
-        most = max(1, _GATHERED_CHARACTERS // (T * B))
-        return [min(most, updates - done) for done in range(0, updates, most)]
+    def _norm_and_count(self, limit: float) -> tuple[float, int]:
+        """Return the norm of the last window's gradient, and how many of its entries are beyond a limit."""
+        buffer = self.gradients.buffer
+        norm = float(np.linalg.norm(buffer.astype(np.float64)))  # the squares overflow float32 first
+        return norm, int(np.count_nonzero(np.abs(buffer) > limit))
 
     def _gather(self, first: int, updates: int) -> tuple[Indices, Indices, NDArray[np.bool_]]:
-        """Return inputs and targets, shape (updates, T * B), and whether h begins with zeros, for updates."""
-        positions, fresh = self._windows.at(first, updates)
-        codes = self._codes[positions[:, None, None] + self._places].astype(np.intp)
-        inputs, targets = (
-            np.ascontiguousarray(part).reshape(updates, -1) for part in (codes[:, :-1], codes[:, 1:])
-        )
-        return inputs, targets, fresh
+        """Return inputs and targets, shape (n, T * B), and whether h begins with zeros, for n updates.
+
+        They are gathered ahead, and n is how many of the wanted ones are at hand: at least one.
+        """
+        offset = first - self._first_gathered
+        if not 0 <= offset < len(self._gathered[2]):
+            offset, self._first_gathered = 0, first
+            T, B = self._windows.seq_length, self._windows.batch_size
+            count = max(1, _GATHERED_CHARACTERS // (T * B))
+            positions, fresh = self._windows.at(first, count)
+            codes = self._codes[positions[:, None, None] + self._places].astype(np.intp)
+            inputs, targets = (
+                np.ascontiguousarray(part).reshape(count, -1) for part in (codes[:, :-1], codes[:, 1:])
+            )
+            self._gathered = inputs, targets, fresh
+        wanted = slice(offset, offset + updates)
+        inputs, targets, fresh = self._gathered
+        return inputs[wanted], targets[wanted], fresh[wanted]

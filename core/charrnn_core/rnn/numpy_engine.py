@@ -77,18 +77,18 @@ class NumpyEngine(Engine):
         forward, backward, carry, step = network.forward, network.backward, network.carry, optimizer.step
         h, smooth, limit = network.H[0], self.smooth_loss, -math.inf if stop_below is None else stop_below
         losses: list[float] = []
-        update, ended = first, False
+        update, last = first, first + updates
         # Divergence is found by its result; NumPy's warnings on the way there would only reach the screen.
         with np.errstate(all="ignore"):
-            for count in self._portions(updates):
-                inputs, targets, fresh = self._gather(update, count)
+            while update < last:
+                inputs, targets, fresh = self._gather(update, last - update)
                 for x, y, begins in zip(inputs, targets, fresh.tolist(), strict=True):
                     if begins:
                         h.fill(0)
                     loss = forward(x, y)
                     losses.append(loss)
                     if not -math.inf < loss < math.inf:
-                        ended = True
+                        last = update
                         break
                     backward()
                     update += 1
@@ -96,9 +96,7 @@ class NumpyEngine(Engine):
                     carry()
                     smooth = SMOOTHING * smooth + (1 - SMOOTHING) * loss
                     if smooth < limit:
-                        ended = True
+                        last = update
                         break
-                if ended:
-                    break
         self.smooth_loss = smooth
         return np.array(losses)

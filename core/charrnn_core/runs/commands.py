@@ -151,7 +151,7 @@ class CommandReader:
     """
 
     def __init__(self, path: Path, offset: int = 0) -> None:
-        self._path = path
+        self._path = str(path)  # looked for hundreds of times a second
         self._descriptor: int | None = None
         self._skipping = False  # the rest of a line that is too long
         self.offset = offset

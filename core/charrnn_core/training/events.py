@@ -24,7 +24,7 @@ def encodable(text: str) -> str:
     >>> encodable('"caf\udce9"')
     '"caf\\udce9"'
     """
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,20 +48,30 @@ class Event:
 
         `partial` and `command` are there only where they say something.
         """
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        told = {name: _finite(value) for name, value in fields.items() if not _says_nothing(name, value)}
-        return {"type": self.type, **told}
+        told: dict[str, Any] = {"type": self.type}
+        for name in _names(self.__class__):
+            value = getattr(self, name)
+            if value or name not in _SILENT:
+                told[name] = _finite(value)
+        return told
 
     def to_line(self) -> str:
         """Return the event as one line of JSON, with its newline."""
-        return (
-            encodable(json.dumps(self.to_json(), ensure_ascii=False, allow_nan=False, separators=(",", ":")))
-            + "\n"
-        )
+        return encodable(_encode(self.to_json())) + "\n"
 
 
-def _says_nothing(name: str, value: Any) -> bool:
-    return not value and name in ("partial", "command", "offset")
+_SILENT = ("partial", "command", "offset")  # fields that are left out where they say nothing
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+_names_of: dict[Any, tuple[str, ...]] = {}
+
+
+def _names(kind: Any) -> tuple[str, ...]:
+    """Return the names of a dataclass's fields, found out once."""
+    if kind not in _names_of:
+        _names_of[kind] = tuple(field.name for field in dataclasses.fields(kind))
+    return _names_of[kind]
 
 
 def _finite(value: Any) -> Any:
@@ -371,4 +381,4 @@ class Status:
 
     def to_json(self) -> dict[str, Any]:
         """Return the status as a dictionary of JSON values; NaN becomes null."""
-        return {field.name: _finite(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        return {name: _finite(getattr(self, name)) for name in _names(self.__class__)}

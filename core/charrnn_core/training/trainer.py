@@ -397,7 +397,7 @@ class Trainer:
         if done and not math.isfinite(done[-1]):
             done.pop()
             self.diverged = True
-        elif not self.engine.parameters.is_finite():
+        elif not self.engine.is_finite():
             self.diverged = True
         self.update += len(done)
         if done:
@@ -408,7 +408,7 @@ class Trainer:
         self._pace.append((now, self.update))
         while len(self._pace) > 2 and now - self._pace[0][0] > _RATE_SECONDS:
             self._pace.popleft()
-        return self.status("training", sum(done) / len(done) if done else math.nan)
+        return self.status("training", sum(done) / len(done) if done else math.nan, now)
 
     def _updates_at_once(self) -> int:
         """Return how many updates to do now: about `_PULSE_SECONDS` of them, and never beyond a duty."""
@@ -624,15 +624,15 @@ class Trainer:
         (began, first), (now, last) = self._pace[0], self._pace[-1]
         return (last - first) / max(now - began, 1e-6)
 
-    def status(self, phase: Phase, loss: float = math.nan) -> Status:
+    def status(self, phase: Phase, loss: float = math.nan, seconds: float | None = None) -> Status:
         """Return what is happening now."""
-        rate = self._rate()
+        rate, seconds = self._rate(), self.seconds if seconds is None else seconds
         left = []
         limit = self._update_limit()
         if limit is not None and rate > 0:
             left.append((limit - self.update) / rate)
         if self.settings.seconds is not None:
-            left.append(max(0.0, self.settings.seconds - self.seconds))
+            left.append(max(0.0, self.settings.seconds - seconds))
         return Status(
             phase=phase,
             update=self.update,
@@ -641,7 +641,7 @@ class Trainer:
             smooth_loss=self.engine.smooth_loss,
             updates_per_second=rate,
             seconds_left=min(left, default=None),
-            time=self.seconds,
+            time=seconds,
         )
 
 

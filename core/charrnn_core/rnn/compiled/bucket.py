@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numba import njit
 
 from charrnn_core.rnn.compiled.barrier import wait_for_others
@@ -54,8 +55,8 @@ def _digest() -> str:
     return digest.hexdigest()
 
 
-def _made(source: str) -> Callable[..., int]:
-    """Return the function, compiled for the types that it is called with.
+def _made(source: str) -> tuple[Callable[..., Any], ...]:
+    """Return the functions, each compiled for the types that it is called with.
 
     Code that was kept on disk is used again where `source` is the same: by itself Numba would look for
     changes in this file alone.
@@ -101,13 +102,47 @@ def _made(source: str) -> Callable[..., int]:
             smooth[0] = average
         return done
 
+    def are_finite(numbers: Any) -> bool:
+        source  # noqa: B018
+        return bool(_total_of_zeros(pointer(numbers), len(numbers)) == 0)
+
+    def gradient_figures(gradient: Any, limit: Any) -> tuple[float, int]:
+        source  # noqa: B018
+        place, count = pointer(gradient), len(gradient)
+        return math.sqrt(_sum_of_squares(place, count)), _count_beyond(place, limit, count)
+
     options: dict[str, Any] = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
-    compiled_function: Callable[..., int] = njit(fastmath={"contract"}, cache=True, **options)(advance)
-    return compiled_function
+    decorator = njit(fastmath={"contract"}, cache=True, **options)
+    return decorator(advance), decorator(are_finite), decorator(gradient_figures)
 
 
-advance = _made(_digest())
-"""Do updates, and return how many losses were computed, the last perhaps not finite and then not applied.
+@compiled(sums=True)
+def _total_of_zeros(numbers: Any, count: int) -> float:
+    total = 0.0
+    for i in range(count):
+        total += numbers[i] * 0.0  # NaN for what is not finite
+    return total
+
+
+@compiled(sums=True)
+def _sum_of_squares(numbers: Any, count: int) -> float:
+    total = 0.0
+    for i in range(count):
+        number = np.float64(numbers[i])  # in float32 the squares overflow first
+        total += number * number
+    return total
+
+
+@compiled(sums=True)
+def _count_beyond(numbers: Any, limit: Any, count: int) -> int:
+    beyond = 0
+    for i in range(count):
+        beyond += abs(numbers[i]) > limit
+    return beyond
+
+
+advance, are_finite, gradient_figures = _made(_digest())
+"""`advance`: do updates, and return how many losses there are; the last may not be finite, and not applied.
 
 Parameters
 ----------
@@ -135,4 +170,7 @@ learns : bool
     False: only loss and gradient of the first window.
 me, threads : int
     All threads call it with the same arguments but `me`.
+
+`are_finite` returns whether no number of a flat array is NaN or infinite; `gradient_figures` returns the norm
+of one, and how many of its numbers are beyond a limit.
 """

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn_core.rnn.compiled.barrier import BARRIER_SIZE
-from charrnn_core.rnn.compiled.bucket import advance
+from charrnn_core.rnn.compiled.bucket import advance, are_finite, gradient_figures
 from charrnn_core.rnn.compiled.machine import VECTOR_BYTES
 from charrnn_core.rnn.compiled.steps import ADAGRAD, ADAM, RMSPROP, Step
 from charrnn_core.rnn.compiled.window import Memory, Sizes
@@ -91,6 +91,7 @@ class Workspace:
         self._optimizer = optimizer
         self._step = _step_of(optimizer, dtype)
         self._scale = dtype.type(1 / (B * (T if reduction == "mean" else 1)))
+        self._constant: Floats = np.zeros(1, dtype)  # a learning rate
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
 
@@ -140,7 +141,9 @@ class Workspace:
         """Return rate and correction of each of the updates after so many, as `take_step` has them."""
         settings, dtype = self._optimizer, self.parameters.dtype
         if settings.name != "adam":
-            return np.full(count, learning_rate, dtype), np.ones(count, dtype)
+            if len(self._constant) < count or self._constant[0] != dtype.type(learning_rate):
+                self._constant = np.full(count, learning_rate, dtype)
+            return self._constant[:count], self._constant[:count]
         number = np.arange(update + 1, update + count + 1, dtype=np.float64)
         rates = learning_rate / (1 - settings.beta1**number)
         return rates.astype(dtype), (1 / (1 - settings.beta2**number)).astype(dtype)
@@ -205,6 +208,9 @@ class NumbaEngine(Engine):
         dtype = dtype or self.parameters.dtype
         smallest = CompiledNetwork(Parameters(1, 2, dtype), 1)
         smallest.forward(np.zeros(1, np.intp), np.zeros(1, np.intp))
+        if dtype == self.parameters.dtype:
+            self.is_finite()
+            self.gradient_figures()
         _ready.add(dtype)
 
     @property
@@ -218,6 +224,14 @@ class NumbaEngine(Engine):
         """Of the last window, unclipped."""
         return self._workspace.gradients
 
+    def is_finite(self) -> bool:
+        """Return whether no parameter is NaN or infinite."""
+        return bool(are_finite(self.parameters.buffer))
+
+    def _norm_and_count(self, limit: float) -> tuple[float, int]:
+        norm, count = gradient_figures(self.gradients.buffer, self.parameters.dtype.type(limit))
+        return float(norm), int(count)
+
     def begin(self) -> FirstWindow:
         """Measure the first window; see `Engine.begin`."""
         inputs, targets, fresh = self._gather(0, 1)
@@ -229,9 +243,12 @@ class NumbaEngine(Engine):
     def advance(self, first: int, updates: int, stop_below: float | None = None) -> NDArray[np.float64]:
         """Do updates; see `Engine.advance`."""
         parts, done = [], 0
-        for count in self._portions(updates):
+        while done < updates:
+            inputs, targets, fresh = self._gather(first + done, updates - done)
             losses, self.smooth_loss = self._workspace.advance(
-                *self._gather(first + done, count),
+                inputs,
+                targets,
+                fresh,
                 self.smooth_loss,
                 update=first + done,
                 learning_rate=self.learning_rate,
@@ -239,9 +256,9 @@ class NumbaEngine(Engine):
             )
             parts.append(losses)
             done += len(losses)
-            if len(losses) < count or not math.isfinite(losses[-1]):
+            if len(losses) < len(fresh) or not math.isfinite(losses[-1]):
                 break
-        return np.concatenate(parts)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 class CompiledNetwork:
