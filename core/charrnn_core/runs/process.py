@@ -151,7 +151,8 @@ class TrainingProcess:
             if not trainer.diverged:
                 if saver.due or saver.state_sha256 is None:
                     saver.save()
-                self._attend()
+                if not (trainer.pending and isinstance(item, Status) and item.phase == "training"):
+                    self._attend()  # else what is pending comes at once
         assert ended is not None, "a trainer's last event is Ended"
         saver.save()
         ended = dataclasses.replace(ended, time=trainer.seconds, state_sha256=saver.state_sha256)

@@ -94,6 +94,13 @@ class Windows:
         """Return how many epochs `update` updates are."""
         return update / self.per_epoch
 
+    def position(self, update: int) -> int:
+        """Return the offset of the first character of an update's window, from 0, in every stream's part."""
+        if self.order == "sequential":
+            return update % self.per_epoch * self.seq_length
+        positions, _ = self.at(update, 1)
+        return int(positions[0])
+
     def at(self, first: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return the windows of `count` updates, of which `first` (from 0) is the first.
 

@@ -548,13 +548,12 @@ class Trainer:
         elapsed = max(now - self._bucket_time, 1e-6)
         self._bucket_time = now
         norm, clipped_share = self._gradient_figures()
-        position, _ = self.windows.at(self.update - 1, 1)
         return Progress(
             update=self.update,
             time=now,
             first_update=bucket.first,
             epoch=self.epoch,
-            position=int(position[0]),
+            position=self.windows.position(self.update - 1),
             loss_mean=bucket.total / bucket.count,
             loss_min=bucket.low,
             loss_max=bucket.high,
