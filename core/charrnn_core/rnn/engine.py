@@ -175,18 +175,18 @@ class Engine(abc.ABC):
         )
 
     def is_finite(self) -> bool:
-        """Return whether no parameter is NaN or infinite."""
+        """Return whether no parameter was NaN or infinite at the end of the last `begin` or `advance`."""
         return self.parameters.is_finite()
 
     def gradient_figures(self) -> tuple[float, float]:
         """Return norm and clipped share of the last window's gradient, before clipping."""
-        clip = self.optimizer.clip
-        norm, beyond = self._norm_and_count(math.inf if clip is None else clip)
+        norm, beyond = self._norm_and_count()
         return norm, beyond / parameter_count(self.gradients.hidden, self.gradients.characters)
 
-    def _norm_and_count(self, limit: float) -> tuple[float, int]:
-        """Return the norm of the last window's gradient, and how many of its entries are beyond a limit."""
-        buffer = self.gradients.buffer
+    def _norm_and_count(self) -> tuple[float, float]:
+        """Return the norm of the last window's gradient, and how many entries clipping would change."""
+        buffer, clip = self.gradients.buffer, self.optimizer.clip
+        limit = math.inf if clip is None else clip
         norm = float(np.linalg.norm(buffer.astype(np.float64)))  # the squares overflow float32 first
         return norm, int(np.count_nonzero(np.abs(buffer) > limit))
 

@@ -159,6 +159,8 @@ class CommandReader:
     def read(self) -> list[tuple[Command | BadCommand, int]]:
         """Return the commands that are new, each with the offset after it."""
         if self._descriptor is None:
+            if not os.access(self._path, os.F_OK):  # cheaper than an exception
+                return []
             try:
                 self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             except FileNotFoundError:

@@ -55,8 +55,8 @@ def _digest() -> str:
     return digest.hexdigest()
 
 
-def _made(source: str) -> tuple[Callable[..., Any], ...]:
-    """Return the functions, each compiled for the types that it is called with.
+def _made(source: str) -> Callable[..., int]:
+    """Return the function, compiled for the types that it is called with.
 
     Code that was kept on disk is used again where `source` is the same: by itself Numba would look for
     changes in this file alone.
@@ -64,7 +64,7 @@ def _made(source: str) -> tuple[Callable[..., Any], ...]:
 
     def advance(
         arrays: Memory, sizes: Sizes, step: Step, inputs: Any, targets: Any, fresh: Any, rates: Any,
-        corrections: Any, scale: Any, losses: Any, smooth: Any, smoothing: float, limit: float,
+        corrections: Any, scale: Any, losses: Any, summary: Any, smoothing: float, limit: float,
         learns: bool, me: int, threads: int,
     ) -> int:  # fmt: skip
         source  # noqa: B018 - part of what the kept code is found by
@@ -74,7 +74,7 @@ def _made(source: str) -> tuple[Callable[..., Any], ...]:
             pointer(arrays.O), pointer(arrays.losses), pointer(arrays.used), pointer(arrays.seen),
             pointer(arrays.barrier),
         )  # fmt: skip
-        average = smooth[0]
+        average = summary[0]
         refresh_transposed(memory, sizes, me, threads)
         wait_for_others(memory.barrier, threads)
         done = 0
@@ -99,21 +99,15 @@ def _made(source: str) -> tuple[Callable[..., Any], ...]:
                 break
         wait_for_others(memory.barrier, threads)
         if me == 0:
-            smooth[0] = average
+            summary[0] = average
+            summary[1] = math.sqrt(_sum_of_squares(memory.gradient, sizes.end))
+            summary[2] = _count_beyond(memory.gradient, step.limit, sizes.end)
+            summary[3] = _total_of_zeros(memory.theta, sizes.end)
         return done
 
-    def are_finite(numbers: Any) -> bool:
-        source  # noqa: B018
-        return bool(_total_of_zeros(pointer(numbers), len(numbers)) == 0)
-
-    def gradient_figures(gradient: Any, limit: Any) -> tuple[float, int]:
-        source  # noqa: B018
-        place, count = pointer(gradient), len(gradient)
-        return math.sqrt(_sum_of_squares(place, count)), _count_beyond(place, limit, count)
-
     options: dict[str, Any] = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
-    decorator = njit(fastmath={"contract"}, cache=True, **options)
-    return decorator(advance), decorator(are_finite), decorator(gradient_figures)
+    compiled_function: Callable[..., int] = njit(fastmath={"contract"}, cache=True, **options)(advance)
+    return compiled_function
 
 
 @compiled(sums=True)
@@ -141,8 +135,8 @@ def _count_beyond(numbers: Any, limit: Any, count: int) -> int:
     return beyond
 
 
-advance, are_finite, gradient_figures = _made(_digest())
-"""`advance`: do updates, and return how many losses there are; the last may not be finite, and not applied.
+advance = _made(_digest())
+"""Do updates, and return how many losses there are; the last may not be finite, and is then not applied.
 
 Parameters
 ----------
@@ -160,8 +154,9 @@ scale : real
     1 / B, or 1 / (B T) for the mean over characters.
 losses : float64 array of shape (updates,)
     Filled in.
-smooth : float64 array of shape (1,)
-    The smooth loss, before and after.
+summary : float64 array of shape (4,)
+    The smooth loss, before and after. Filled in: the norm of the last window's gradient, how many entries of
+    that clipping would change, and zero if all parameters are finite, else NaN.
 smoothing : float
     Of the smooth loss.
 limit : float
@@ -170,7 +165,4 @@ learns : bool
     False: only loss and gradient of the first window.
 me, threads : int
     All threads call it with the same arguments but `me`.
-
-`are_finite` returns whether no number of a flat array is NaN or infinite; `gradient_figures` returns the norm
-of one, and how many of its numbers are beyond a limit.
 """

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn_core.rnn.compiled.barrier import BARRIER_SIZE
-from charrnn_core.rnn.compiled.bucket import advance, are_finite, gradient_figures
+from charrnn_core.rnn.compiled.bucket import advance
 from charrnn_core.rnn.compiled.machine import VECTOR_BYTES
 from charrnn_core.rnn.compiled.steps import ADAGRAD, ADAM, RMSPROP, Step
 from charrnn_core.rnn.compiled.window import Memory, Sizes
@@ -48,6 +48,9 @@ class Workspace:
     memory : dict of str to Parameters
     H : array of shape (T + 1, B, m)
         A view; H[0] is h_0.
+    summary : float64 array of shape (4,)
+        Of the last call: smooth loss, norm of the last window's gradient, how many of its entries clipping
+        would change, and NaN unless all parameters are finite.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class Workspace:
         self._optimizer = optimizer
         self._step = _step_of(optimizer, dtype)
         self._scale = dtype.type(1 / (B * (T if reduction == "mean" else 1)))
+        self.summary = np.zeros(4)
         self._constant: Floats = np.zeros(1, dtype)  # a learning rate
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
@@ -106,8 +110,8 @@ class Workspace:
         learning_rate: float = 0.0,
         stop_below: float | None = None,
         learns: bool = True,
-    ) -> tuple[NDArray[np.float64], float]:
-        """Do updates on these windows, or only measure the first; return losses and smooth loss.
+    ) -> NDArray[np.float64]:
+        """Do updates on these windows, or only measure the first; return the losses, and set `summary`.
 
         Parameters
         ----------
@@ -121,10 +125,11 @@ class Workspace:
         learns : bool
             False: only loss and gradient of the first window.
         """
-        losses, smooth = np.empty(len(fresh)), np.array([smooth_loss])
+        losses = np.empty(len(fresh))
+        self.summary[0] = smooth_loss
         arguments = (
             self._memory, self._sizes, self._step, inputs, targets, fresh,
-            *self._rates(learning_rate, update, len(fresh)), self._scale, losses, smooth, SMOOTHING,
+            *self._rates(learning_rate, update, len(fresh)), self._scale, losses, self.summary, SMOOTHING,
             -math.inf if stop_below is None else stop_below, learns,
         )  # fmt: skip
         if self._pool is None:
@@ -135,7 +140,7 @@ class Workspace:
             done = advance(*arguments, 0, threads)
             for other in others:
                 other.result()
-        return losses[:done], float(smooth[0])
+        return losses[:done]
 
     def _rates(self, learning_rate: float, update: int, count: int) -> tuple[Floats, Floats]:
         """Return rate and correction of each of the updates after so many, as `take_step` has them."""
@@ -208,9 +213,6 @@ class NumbaEngine(Engine):
         dtype = dtype or self.parameters.dtype
         smallest = CompiledNetwork(Parameters(1, 2, dtype), 1)
         smallest.forward(np.zeros(1, np.intp), np.zeros(1, np.intp))
-        if dtype == self.parameters.dtype:
-            self.is_finite()
-            self.gradient_figures()
         _ready.add(dtype)
 
     @property
@@ -226,16 +228,16 @@ class NumbaEngine(Engine):
 
     def is_finite(self) -> bool:
         """Return whether no parameter is NaN or infinite."""
-        return bool(are_finite(self.parameters.buffer))
+        return not math.isnan(self._workspace.summary[3])
 
-    def _norm_and_count(self, limit: float) -> tuple[float, int]:
-        norm, count = gradient_figures(self.gradients.buffer, self.parameters.dtype.type(limit))
-        return float(norm), int(count)
+    def _norm_and_count(self) -> tuple[float, float]:
+        _, norm, count, _ = self._workspace.summary.tolist()
+        return norm, count
 
     def begin(self) -> FirstWindow:
         """Measure the first window; see `Engine.begin`."""
         inputs, targets, fresh = self._gather(0, 1)
-        losses, _ = self._workspace.advance(inputs, targets, fresh, math.nan, learns=False)
+        losses = self._workspace.advance(inputs, targets, fresh, math.nan, learns=False)
         self.h[...] = 0
         self.smooth_loss = float(losses[0])
         return FirstWindow(self.smooth_loss, *self.gradient_figures())
@@ -245,7 +247,7 @@ class NumbaEngine(Engine):
         parts, done = [], 0
         while done < updates:
             inputs, targets, fresh = self._gather(first + done, updates - done)
-            losses, self.smooth_loss = self._workspace.advance(
+            losses = self._workspace.advance(
                 inputs,
                 targets,
                 fresh,
@@ -254,6 +256,7 @@ class NumbaEngine(Engine):
                 learning_rate=self.learning_rate,
                 stop_below=stop_below,
             )
+            self.smooth_loss = float(self._workspace.summary[0])
             parts.append(losses)
             done += len(losses)
             if len(losses) < len(fresh) or not math.isfinite(losses[-1]):
@@ -285,7 +288,7 @@ class CompiledNetwork:
     def forward(self, inputs: Indices, targets: Indices) -> float:
         """Return L of a window for H[0] as it stands; fills in H[1:] and the gradient of L."""
         self._workspace.parameters.assign(self.parameters)
-        losses, _ = self._workspace.advance(
+        losses = self._workspace.advance(
             inputs[None], targets[None], np.zeros(1, np.bool_), math.nan, learns=False
         )
         return float(losses[0])
