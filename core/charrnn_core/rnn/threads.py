@@ -6,7 +6,7 @@ import os
 
 from charrnn_core.rnn.engine import EngineName
 
-LARGE_STEP = {"numpy": 4_000_000, "numba": 1_000_000}
+LARGE_STEP = {"numpy": 300_000, "numba": 200_000}
 """From so many multiplications in a time step on, B m max(m, K), all cores are faster than one: measured."""
 
 
