@@ -80,8 +80,6 @@ def command(
 
 
 def _facts(settings: Settings, text: Corpus, blas: str, standings: list[Standing]) -> dict[str, Any]:
-    from charrnn_core.runs.environment import machine, versions
-
     return {
         "corpus": text.name,
         "hidden": settings.hidden,
@@ -89,9 +87,7 @@ def _facts(settings: Settings, text: Corpus, blas: str, standings: list[Standing
         "batch_size": settings.batch_size,
         "characters": len(text.vocabulary),
         "optimizer": settings.optimizer,
-        "machine": machine(),
-        "blas": blas,
-        "versions": versions(),
+        **_environment(blas, standings),
         "rows": [
             {
                 "engine": standing.contender.name,
@@ -109,13 +105,27 @@ def _facts(settings: Settings, text: Corpus, blas: str, standings: list[Standing
     }
 
 
-def _table(settings: Settings, text: Corpus, blas: str, standings: list[Standing]) -> list[str]:
-    from charrnn_core.runs.environment import machine
+def _environment(blas: str, standings: list[Standing]) -> dict[str, Any]:
+    from charrnn_core.runs.environment import machine, versions
 
+    compilers = [standing.contender.compiler for standing in standings if standing.contender.compiler]
+    return {
+        "machine": machine(),
+        "blas": blas,
+        "compiler": compilers[0] if compilers else None,
+        "versions": versions("numba" if compilers else "numpy"),
+    }
+
+
+def _table(settings: Settings, text: Corpus, blas: str, standings: list[Standing]) -> list[str]:
+    facts = _environment(blas, standings)
+    libraries = [f"NumPy {facts['versions']['numpy']}, {blas}"]
+    if facts["compiler"]:
+        libraries.append(f"Numba {facts['versions']['numba']}, {facts['compiler']}")
     lines = [
         f"{harmless_line(text.name)} · K = {len(text.vocabulary):,} · m = {settings.hidden:,} · "
         f"T = {settings.seq_length:,} · B = {settings.batch_size:,} · {settings.optimizer}",
-        f"{machine()} · {blas}",
+        f"{facts['machine']} · {' · '.join(libraries)}",
         "",
         f"{'engine':9} {'type':8} {'threads':>7} {'updates/s':>11} {'characters/s':>13} {'x textbook':>11}"
         "  range",

@@ -32,12 +32,15 @@ class Contender(Protocol):
     threads : int
     batch_size : int
         Streams whose characters an update learns from.
+    compiler : str or None
+        What has compiled it, and for which processor.
     """
 
     name: str
     dtype: str
     threads: int
     batch_size: int
+    compiler: str | None
 
     def prepare(self) -> None:
         """Make ready what takes time only once."""
@@ -62,6 +65,7 @@ class TrainedEngine:
         self.dtype: str = settings.dtype
         self.threads = self._engine.threads
         self.batch_size = settings.batch_size
+        self.compiler = self._engine.compiler
         self._done = 0
 
     def prepare(self) -> None:
@@ -79,6 +83,7 @@ class TextbookLoop:
     """The textbook loop, in float64 and on one stream, as it is written down."""
 
     name, dtype, threads, batch_size = "textbook", "float64", 1, 1
+    compiler: str | None = None
 
     def __init__(self, settings: Settings, corpus: Corpus) -> None:
         parameters = initial_parameters(

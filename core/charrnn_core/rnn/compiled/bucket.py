@@ -106,8 +106,25 @@ def _made(source: str) -> Callable[..., int]:
         return done
 
     options: dict[str, Any] = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
-    compiled_function: Callable[..., int] = njit(fastmath={"contract"}, cache=True, **options)(advance)
+    compiled_function: Callable[..., int]
+    try:
+        compiled_function = njit(fastmath={"contract"}, cache=True, **options)(advance)
+    except RuntimeError:  # there is no directory to keep code in, beside this file or in the user's home
+        compiled_function = njit(fastmath={"contract"}, **options)(advance)
     return compiled_function
+
+
+def forget_kept_code() -> None:
+    """Remove compiled code from the disk, which cannot be read; what is called next is compiled anew.
+
+    Raises
+    ------
+    OSError
+        It cannot be removed.
+    """
+    dispatcher: Any = advance
+    for path in Path(dispatcher.stats.cache_path).glob(f"{Path(__file__).stem}.*.nb[ci]"):
+        path.unlink(missing_ok=True)
 
 
 @compiled(sums=True)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn_core.rnn.compiled.barrier import BARRIER_SIZE
-from charrnn_core.rnn.compiled.bucket import advance
+from charrnn_core.rnn.compiled.bucket import advance, forget_kept_code
 from charrnn_core.rnn.compiled.machine import VECTOR_BYTES
 from charrnn_core.rnn.compiled.steps import ADAGRAD, ADAM, RMSPROP, Step
 from charrnn_core.rnn.compiled.window import Memory, Sizes
@@ -211,8 +211,15 @@ class NumbaEngine(Engine):
     def prepare(self, dtype: np.dtype[Any] | None = None) -> None:
         """Compile the code for a type, or read what was compiled before."""
         dtype = dtype or self.parameters.dtype
-        smallest = CompiledNetwork(Parameters(1, 2, dtype), 1)
-        smallest.forward(np.zeros(1, np.intp), np.zeros(1, np.intp))
+        smallest, character = CompiledNetwork(Parameters(1, 2, dtype), 1), np.zeros(1, np.intp)
+        try:
+            smallest.forward(character, character)
+        except OSError:
+            smallest.forward(character, character)  # compiled, only a full disk could not keep it
+        except Exception:  # noqa: BLE001
+            # Numba unpickles what it has kept, and damaged that raises anything; other faults come again.
+            forget_kept_code()
+            smallest.forward(character, character)
         _ready.add(dtype)
 
     @property
