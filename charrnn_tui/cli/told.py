@@ -116,6 +116,8 @@ def place_of(status: Status) -> list[str]:
 
 def figures_of(status: Status, settings: Settings) -> list[str]:
     """Return how well a run does, and how fast."""
+    if status.phase == "compiling":
+        return ["this takes some seconds, the first time only"]
     if not math.isfinite(status.smooth_loss):
         return ["nothing to show yet"]
     return [
