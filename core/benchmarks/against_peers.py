@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 """Updates per second beside other ways to train the same network, in turn, on one core and with one thread.
 
-    python core/benchmarks/against_peers.py CORPUS [--rounds 5] [--sizes 100x1 256x32] [--only NAME ...]
-        [--peers-python PYTHON] [--textbook SCRIPT] [--limit limit.c] [--json]
+    python core/benchmarks/against_peers.py CORPUS [--rounds 5] [--seconds 2] [--sizes 100x1 256x32]
+        [--only NAME ...] [--peers-python PYTHON] [--textbook SCRIPT] [--limit limit.c] [--json]
 
 Each contender is a process of its own. In each round all have their turn, so that a machine's drift meets all
 of them, and only ratios within a round count: the table gives their medians and ranges, as multiples of the
-textbook loop (compared by characters a second, since it has one stream). The last columns divide by JAX and
-PyTorch. `train` is the whole program with samples and checkpoints at their defaults, by the clock of the run;
-the others are bare loops. PYTHON is an interpreter that has PyTorch or JAX (default: this one). SCRIPT takes
-`CORPUS --updates N --hidden M` and prints a JSON line with `updates_per_s`; limit.c takes a file of uint16
-codes and a number of updates, and is compiled with `cc`. Whatever is missing is left out, and said.
+textbook loop (compared by characters a second, since it has one stream). The other columns divide by limit.c,
+JAX, PyTorch and, for `train`, by the bare loop of the same engine. `train` is the whole program with samples
+and checkpoints at their defaults, by the clock of the run; the others are bare loops. PYTHON is an
+interpreter that has PyTorch or JAX (default: this one). SCRIPT takes `CORPUS --updates N --hidden M` and
+prints a JSON line with `updates_per_s`; limit.c takes a file of uint16 codes and a number of updates, and is
+compiled with `cc`. Whatever is missing is left out, and said.
 """
 
 from __future__ import annotations
@@ -37,8 +38,6 @@ ONE_THREAD = {
     **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
 }
-SECONDS = 2.0
-"""About how long each contender trains in each round."""
 
 
 class Size(NamedTuple):
@@ -67,7 +66,9 @@ def measured(contender: Contender, size: Size, updates: int) -> float:
         done = subprocess.run(
             command, check=True, capture_output=True, text=True, env=ONE_THREAD, preexec_fn=on_one_core
         )
-    result = json.loads(done.stdout.splitlines()[-1])
+        logs = list(Path(runs).glob("*/events.jsonl"))
+        told = logs[0].read_text() if logs else done.stdout
+    result = json.loads(told.splitlines()[-1])
     rate: float = result["updates_per_s"] if "updates_per_s" in result else result["update"] / result["time"]
     return rate
 
@@ -83,18 +84,7 @@ def contenders(corpus: str, options: argparse.Namespace, work: Path) -> list[Con
         return lambda size, updates: [by, str(path), *sized(size, updates), *more]
 
     def program(engine: str, dtype: str) -> Callable[[Size, int], list[str]]:
-        words = [
-            "--quiet",
-            "--json",
-            "--runs",
-            "RUNS",
-            "--engine",
-            engine,
-            "--dtype",
-            dtype,
-            "--threads",
-            "1",
-        ]
+        words = ["--quiet", "--runs", "RUNS", "--engine", engine, "--dtype", dtype, "--threads", "1"]
         return lambda size, updates: [python, "-m", "charrnn_tui", "train", *sized(size, updates), *words]
 
     textbook = Path(options.textbook) if options.textbook else HERE / "peers" / "own_textbook.py"
@@ -151,16 +141,16 @@ def limits(source: Path, corpus: str, work: Path) -> list[Contender]:
     ]
 
 
-def race(entered: list[Contender], size: Size, rounds: int) -> dict[str, list[float]]:
+def race(entered: list[Contender], size: Size, rounds: int, seconds: float) -> dict[str, list[float]]:
     """Return windows per second (updates times streams) of each contender in each round."""
     entered = [each for each in entered if each.batches or size.batch_size == 1 or each.name == "textbook"]
     streams = {each.name: size.batch_size if each.batches else 1 for each in entered}
     updates = {}
     for each in entered:
         count = 20
-        while (rate := measured(each, size, count)) * SECONDS > 4 * count and count < 10_000:
+        while (rate := measured(each, size, count)) * seconds > 4 * count and count < 10_000:
             count *= 8
-        updates[each.name] = max(5, round(rate * SECONDS))
+        updates[each.name] = max(5, round(rate * seconds))
     rates: dict[str, list[float]] = {each.name: [] for each in entered}
     for _ in range(rounds):
         for each in entered:
@@ -182,6 +172,7 @@ def main() -> None:
     )
     parser.add_argument("corpus")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0, help="about how long each trains in each round")
     parser.add_argument(
         "--sizes", nargs="+", default=["100x1", "100x32", "256x1", "256x32", "512x1", "512x32"]
     )
@@ -196,16 +187,20 @@ def main() -> None:
         entered = contenders(corpus, options, Path(work))
         for words in options.sizes:
             size = Size(*(int(number) for number in words.split("x")))
-            rates = race(entered, size, options.rounds)
+            rates = race(entered, size, options.rounds, options.seconds)
             if options.json:
                 print(json.dumps({"hidden": size.hidden, "batch_size": size.batch_size, "rates": rates}))
                 continue
             print(f"\nm = {size.hidden}, B = {size.batch_size}: median of {options.rounds} rounds (range)")
-            print(f"{'':24} {'windows/s':>10}  {'x textbook':24} {'of limit.c':22} {'of JAX':22} of PyTorch")
+            peers = "".join(
+                f"{name:23}" for name in ("of limit.c", "of JAX", "of PyTorch", "of its bare loop")
+            )
+            print(f"{'':24} {'windows/s':>10}  {'x textbook':24} {peers}".rstrip())
             for name, values in rates.items():
                 dtype = name.rpartition(" ")[2]
                 columns = [told(ratios(rates, name, "textbook"))]
-                for peer in (f"limit.c {dtype}", f"jax_jit {dtype}", "pytorch float32"):
+                bare = name.removeprefix("train ") if name.startswith("train ") else ""
+                for peer in (f"limit.c {dtype}", f"jax_jit {dtype}", "pytorch float32", bare):
                     columns.append(told(ratios(rates, name, peer)) if peer in rates else "")
                 first, *others = columns
                 row = f"{first:24} " + " ".join(f"{column:22}" for column in others)
