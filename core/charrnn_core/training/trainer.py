@@ -260,6 +260,8 @@ class Trainer:
         rows: list[dict[str, Any]] = []
         if not self.engine.is_ready(CHECKED_TYPE):
             yield self.status("compiling")
+            if self._stop_reason is not None:
+                return None
             self.engine.prepare(CHECKED_TYPE)
         for item in self.checking(asked, seed):
             if isinstance(item, CheckRow):
