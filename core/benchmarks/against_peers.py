@@ -68,7 +68,8 @@ def measured(contender: Contender, size: Size, updates: int) -> float:
         )
         logs = list(Path(runs).glob("*/events.jsonl"))
         told = logs[0].read_text() if logs else done.stdout
-    result = json.loads(told.splitlines()[-1])
+    # C writes -nan, which is no JSON, for the loss of a network that has diverged.
+    result = json.loads(told.splitlines()[-1].replace("-nan", "NaN"))
     rate: float = result["updates_per_s"] if "updates_per_s" in result else result["update"] / result["time"]
     return rate
 

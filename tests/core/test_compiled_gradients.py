@@ -24,7 +24,7 @@ FAULTS = [
     "bias_over_wrong_axis", "bias_of_last_step", "no_target", "target_one_late", "mixed_streams",
     "one_stream_only", "mixed_streams_in_V", "clipped_through_time", "accumulating_V", "accumulating_W",
     "accumulating_c", "accumulating_b", "inputs_of_the_window_before", "row_of_U_next_to_it",
-    "V_transposed_of_no_use", "half_a_vector_of_W",
+    "V_transposed_of_no_use", "last_vector_of_W",
 ]  # fmt: skip
 NUMBER = {name: number for number, name in enumerate(FAULTS, start=1)}
 PIECES = [
@@ -98,7 +98,7 @@ PIECES = [
         "        rows, last - first, vectors, lanes, np.bool_(False),\n    )  # fmt: skip\n",
         "    skipped = B if wrong == {no_previous_state} or wrong == {index_minus_one} else 0\n"
         "    shift = B if wrong == {this_state_instead_of_previous} else 0\n"
-        "    width = vectors - 1 if wrong == {half_a_vector_of_W} else vectors\n"
+        "    width = (m - 1) // lanes if wrong == {last_vector_of_W} else vectors\n"
         "    multiply(\n        at(gradient, sizes.W + first * row), row, at(A, first + skipped * row), np.int64(1), row,\n"
         "        at(H, (skipped + shift) * row), row,\n"
         "        rows - skipped, last - first, width, lanes, wrong == {accumulating_W},\n    )\n"

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from charrnn_core.rnn.compiled.barrier import wait_for_others
-from charrnn_core.rnn.compiled.machine import at, compiled, pointer, share
+from charrnn_core.rnn.compiled.machine import VECTOR_BYTES, at, compiled, pointer, share
 from charrnn_core.rnn.compiled.steps import ADAGRAD, Step, take_step
 from charrnn_core.rnn.compiled.window import (
     Memory,
@@ -48,8 +48,8 @@ def _learn(
 
 
 def _digest() -> str:
-    """Return a digest of all that is compiled."""
-    digest = hashlib.sha256()
+    """Return a digest of all that is compiled, and for which vectors."""
+    digest = hashlib.sha256(str(VECTOR_BYTES).encode())
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
