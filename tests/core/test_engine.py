@@ -76,6 +76,23 @@ def test_stops_after_the_first_update_below_the_threshold(engine_of, name):
     assert len(again.advance(0, 60, stop_below=threshold)) == expected
 
 
+@pytest.mark.parametrize("first", [0, 7, 30])
+@pytest.mark.parametrize("every", [1, 10, 25])
+def test_stops_at_a_new_best_but_only_at_updates_that_are_looked_at(engine_of, name, first, every):
+    measured, again = engine_of(name), engine_of(name)
+    smooth = {0: measured.begin().loss}
+    for update in range(1, 101):
+        measured.advance(update - 1, 1)
+        smooth[update] = measured.smooth_loss
+    best = smooth[60]
+    lower = (update for update in range(first + 1, 100) if update % every == 0 and smooth[update] < best)
+    expected = next(lower, 100)
+    again.begin()
+    again.advance(0, first)
+    assert first + len(again.advance(first, 100 - first, best=best, best_every=every)) == expected
+    assert again.smooth_loss == smooth[expected]
+
+
 def test_a_loss_that_is_not_finite_is_returned_and_not_applied(engine_of, name):
     engine = engine_of(name)
     engine.begin()

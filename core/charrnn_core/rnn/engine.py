@@ -141,7 +141,15 @@ class Engine(abc.ABC):
         """Measure the first window on the parameters as they are; the smooth loss starts at its loss."""
 
     @abc.abstractmethod
-    def advance(self, first: int, updates: int, stop_below: float | None = None) -> NDArray[np.float64]:
+    def advance(
+        self,
+        first: int,
+        updates: int,
+        stop_below: float | None = None,
+        *,
+        best: float = -math.inf,
+        best_every: int = 1,
+    ) -> NDArray[np.float64]:
         """Do updates, and return the loss of each that was done.
 
         Parameters
@@ -152,11 +160,15 @@ class Engine(abc.ABC):
             How many to do.
         stop_below : float, optional
             Stop after the first update that leaves the smooth loss below this.
+        best : float
+        best_every : int
+            Stop also after an update whose number is a multiple of `best_every` and that leaves the smooth
+            loss below `best`.
 
         Returns
         -------
         losses : float64 array of shape (done,)
-            L of each window. Fewer than `updates` when the smooth loss fell below `stop_below`, or when the
+            L of each window. Fewer than `updates` when the smooth loss was low enough to stop, or when the
             last loss is not finite: that last update was then not applied.
         """
 

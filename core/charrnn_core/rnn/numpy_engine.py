@@ -69,7 +69,15 @@ class NumpyEngine(Engine):
         self._network.H[0] = 0
         return FirstWindow(loss, *self.gradient_figures())
 
-    def advance(self, first: int, updates: int, stop_below: float | None = None) -> NDArray[np.float64]:
+    def advance(
+        self,
+        first: int,
+        updates: int,
+        stop_below: float | None = None,
+        *,
+        best: float = -math.inf,
+        best_every: int = 1,
+    ) -> NDArray[np.float64]:
         """Do updates; see `Engine.advance`."""
         network, optimizer = self._network, self._optimizer
         optimizer.learning_rate = self.learning_rate
@@ -95,7 +103,7 @@ class NumpyEngine(Engine):
                     step(parameters, gradients, update)
                     carry()
                     smooth = SMOOTHING * smooth + (1 - SMOOTHING) * loss
-                    if smooth < limit:
+                    if smooth < limit or (smooth < best and update % best_every == 0):
                         last = update
                         break
         self.smooth_loss = smooth

@@ -394,7 +394,14 @@ class Trainer:
 
     def _advance(self) -> Status:
         count = self._updates_at_once()
-        losses = self.engine.advance(self.update, count, self._loss_limit())
+        best = math.inf if self.best is None else self.best.loss
+        losses = self.engine.advance(
+            self.update,
+            count,
+            self._loss_limit(),
+            best=-math.inf if len(self._held_out) else best,
+            best_every=BEST_EVERY,
+        )
         done = losses.tolist()
         if done and not math.isfinite(done[-1]):
             done.pop()
@@ -418,8 +425,6 @@ class Trainer:
         borders = [self._bucket.last, _next(update, self.windows.per_epoch)]
         if len(self._held_out):
             borders.append(_next(update, settings.validate_every))
-        else:
-            borders.append(_next(update, BEST_EVERY))
         if settings.sample_every is not None:
             borders.append(_next(update, settings.sample_every))
         limit = self._update_limit()

@@ -109,6 +109,8 @@ class Workspace:
         update: int = 0,
         learning_rate: float = 0.0,
         stop_below: float | None = None,
+        best: float = -math.inf,
+        best_every: int = 1,
         learns: bool = True,
     ) -> NDArray[np.float64]:
         """Do updates on these windows, or only measure the first; return the losses, and set `summary`.
@@ -122,6 +124,9 @@ class Workspace:
             How many updates were done before.
         learning_rate : float
         stop_below : float, optional
+        best : float
+        best_every : int
+            As of `Engine.advance`.
         learns : bool
             False: only loss and gradient of the first window.
         """
@@ -130,7 +135,8 @@ class Workspace:
         arguments = (
             self._memory, self._sizes, self._step, inputs, targets, fresh,
             *self._rates(learning_rate, update, len(fresh)), self._scale, losses, self.summary, SMOOTHING,
-            -math.inf if stop_below is None else stop_below, learns,
+            -math.inf if stop_below is None else stop_below, best, best_every - update % best_every,
+            best_every, learns,
         )  # fmt: skip
         if self._pool is None:
             done = advance(*arguments, 0, 1)
@@ -249,7 +255,15 @@ class NumbaEngine(Engine):
         self.smooth_loss = float(losses[0])
         return FirstWindow(self.smooth_loss, *self.gradient_figures())
 
-    def advance(self, first: int, updates: int, stop_below: float | None = None) -> NDArray[np.float64]:
+    def advance(
+        self,
+        first: int,
+        updates: int,
+        stop_below: float | None = None,
+        *,
+        best: float = -math.inf,
+        best_every: int = 1,
+    ) -> NDArray[np.float64]:
         """Do updates; see `Engine.advance`."""
         parts, done = [], 0
         while done < updates:
@@ -262,13 +276,15 @@ class NumbaEngine(Engine):
                 update=first + done,
                 learning_rate=self.learning_rate,
                 stop_below=stop_below,
+                best=best,
+                best_every=best_every,
             )
             self.smooth_loss = float(self._workspace.summary[0])
             parts.append(losses)
             done += len(losses)
             if len(losses) < len(fresh) or not math.isfinite(losses[-1]):
                 break
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return parts[0] if len(parts) == 1 else np.concatenate([*parts, np.empty(0)])
 
 
 class CompiledNetwork:
