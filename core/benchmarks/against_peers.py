@@ -19,6 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -68,10 +69,11 @@ def measured(contender: Contender, size: Size, updates: int) -> float:
         )
         logs = list(Path(runs).glob("*/events.jsonl"))
         told = logs[0].read_text() if logs else done.stdout
-    # C writes -nan, which is no JSON, for the loss of a network that has diverged.
-    result = json.loads(told.splitlines()[-1].replace("-nan", "NaN"))
-    rate: float = result["updates_per_s"] if "updates_per_s" in result else result["update"] / result["time"]
-    return rate
+    # Not by JSON: the loss of a network that has diverged is nan where C writes it.
+    figures = dict(re.findall(r'"(updates_per_s|update|time)": ?([0-9.e+]+)', told.splitlines()[-1]))
+    if "updates_per_s" in figures:
+        return float(figures["updates_per_s"])
+    return float(figures["update"]) / float(figures["time"])
 
 
 def contenders(corpus: str, options: argparse.Namespace, work: Path) -> list[Contender]:
