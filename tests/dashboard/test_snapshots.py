@@ -160,7 +160,7 @@ def shown(session, trainer=None, theme="tokyo-night"):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch, quick):
-    """The working directory."""
+    """The working directory, where the runs lie: how long its own path is would be seen in the pictures."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -168,7 +168,7 @@ def folder(tmp_path, monkeypatch, quick):
 @pytest.fixture
 def dashboard(folder):
     write(folder / "fable", *script())
-    return shown(RunSession.of(folder / "fable"))
+    return shown(RunSession.of(Path("fable")))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -231,7 +231,7 @@ def training(folder, state="training", *, owned=False, **given):
     settings |= given
     events[0]["settings"] = settings
     write(folder / "fable", settings, events[:-1])
-    directory = RunDirectory(folder / "fable")
+    directory = RunDirectory(Path("fable"))
     directory.lock()
     status = {"state": state, "phase": state, "update": 40_120, "epoch": 4.43, "smooth_loss": 41.9}
     status |= {"updates_per_second": 8012.0, "seconds_left": 7.5, "time": 5.0}
@@ -261,7 +261,7 @@ def still(folder, **ended):
     events[-1] |= ended
     best = {"type": "checkpoint", "kind": "best", "digest": "", "seconds": 0.002, "loss": 41.5}
     write(folder / "fable", settings, [*events[:-1], {**best, "update": 39_900, "time": 5.0}, events[-1]])
-    return shown(RunSession.of(folder / "fable"))
+    return shown(RunSession.of(Path("fable")))
 
 
 def diverged(folder, *, best=True):
@@ -280,7 +280,7 @@ def held_out(folder):
         for at in range(0, 40_001, 2_000)
     ]
     write(folder / "fable", settings, [*events[:-1], *scores, events[-1]])
-    return shown(RunSession.of(folder / "fable"))
+    return shown(RunSession.of(Path("fable")))
 
 
 def troubled(folder):
@@ -292,7 +292,7 @@ def troubled(folder):
         {"type": "warning", "message": "\x1b[31mred\x1b[0m of " + "long " * 60, **at},
     ]
     write(folder / "fable", settings, [*events[:-1], *more, events[-1]])
-    return shown(RunSession.of(folder / "fable"))
+    return shown(RunSession.of(Path("fable")))
 
 
 def with_files(folder):
@@ -309,7 +309,7 @@ def with_files(folder):
 def with_others(folder):
     others(folder)
     write(folder / "fable", *script())
-    return shown(RunSession.of(folder / "fable"))
+    return shown(RunSession.of(Path("fable")))
 
 
 async def at_its_end(pilot):
