@@ -2,7 +2,7 @@
 """Updates per second beside other ways to train the same network, in turn, on one core and with one thread.
 
     python core/benchmarks/against_peers.py CORPUS [--rounds 5] [--seconds 2] [--sizes 100x1 256x32]
-        [--only NAME ...] [--peers-python PYTHON] [--textbook SCRIPT] [--limit limit.c] [--json]
+        [--only NAME ...] [--peers-python PYTHON] [--textbook SCRIPT] [--limit limit.c] [--json] [--markdown]
 
 Each contender is a process of its own. In each round all have their turn, so that a machine's drift meets all
 of them, and only ratios within a round count: the table gives their medians and ranges, as multiples of the
@@ -11,7 +11,8 @@ JAX, PyTorch and, for `train`, by the bare loop of the same engine. `train` is t
 and checkpoints at their defaults, by the clock of the run; the others are bare loops. PYTHON is an
 interpreter that has PyTorch or JAX (default: this one). SCRIPT takes `CORPUS --updates N --hidden M` and
 prints a JSON line with `updates_per_s`; limit.c takes a file of uint16 codes and a number of updates, and is
-compiled with `cc`. Whatever is missing is left out, and said.
+compiled with `cc`. Whatever is missing is left out, and said. With --markdown a last table has a column for
+each size: windows per second, and how many times as fast as the textbook loop.
 """
 
 from __future__ import annotations
@@ -165,6 +166,20 @@ def ratios(rates: dict[str, list[float]], name: str, base: str) -> list[float]:
     return [one / other for one, other in zip(rates[name], rates[base], strict=True)]
 
 
+def markdown(results: dict[Size, dict[str, list[float]]]) -> None:
+    """Print the medians of all sizes as one table."""
+    heads = [f"m = {size.hidden}, B = {size.batch_size}" for size in results]
+    print("\n| | " + " | ".join(heads) + " |")
+    print("|---|" + "---:|" * len(heads))
+    names = dict.fromkeys(name for rates in results.values() for name in rates)
+    for name in names:
+        cells = []
+        for rates in results.values():
+            times = statistics.median(ratios(rates, name, "textbook")) if name in rates else 0.0
+            cells.append(f"{statistics.median(rates[name]):,.0f} ({times:.1f})" if name in rates else "")
+        print(f"| {name} | " + " | ".join(cells) + " |")
+
+
 def told(values: list[float]) -> str:
     return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
@@ -184,13 +199,15 @@ def main() -> None:
     parser.add_argument("--textbook", metavar="SCRIPT")
     parser.add_argument("--limit", metavar="limit.c")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--markdown", action="store_true")
     options = parser.parse_args()
     corpus = str(Path(options.corpus).resolve())
+    results: dict[Size, dict[str, list[float]]] = {}
     with tempfile.TemporaryDirectory() as work:
         entered = contenders(corpus, options, Path(work))
         for words in options.sizes:
             size = Size(*(int(number) for number in words.split("x")))
-            rates = race(entered, size, options.rounds, options.seconds)
+            results[size] = rates = race(entered, size, options.rounds, options.seconds)
             if options.json:
                 print(json.dumps({"hidden": size.hidden, "batch_size": size.batch_size, "rates": rates}))
                 continue
@@ -208,6 +225,8 @@ def main() -> None:
                 first, *others = columns
                 row = f"{first:24} " + " ".join(f"{column:22}" for column in others)
                 print(f"{name:24} {statistics.median(values):10,.0f}  {row}".rstrip(), flush=True)
+    if options.markdown:
+        markdown(results)
 
 
 if __name__ == "__main__":
