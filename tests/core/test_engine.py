@@ -62,7 +62,9 @@ def test_smooth_loss_is_the_moving_average_of_the_losses(engine_of, name):
     assert engine.smooth_loss == pytest.approx(smooth, rel=1e-14)
 
 
-def test_stops_after_the_first_update_below_the_threshold(engine_of, name):
+@pytest.mark.parametrize("piece", [1, 5, 1000])
+def test_stops_after_the_first_update_below_the_threshold(engine_of, name, piece, monkeypatch):
+    monkeypatch.setattr("charrnn_core.rnn.engine._GATHERED_CHARACTERS", 4 * piece)
     engine = engine_of(name)
     engine.begin()
     smooth = [engine.smooth_loss]
@@ -76,9 +78,13 @@ def test_stops_after_the_first_update_below_the_threshold(engine_of, name):
     assert len(again.advance(0, 60, stop_below=threshold)) == expected
 
 
+@pytest.mark.parametrize("piece", [1, 5, 1000])
 @pytest.mark.parametrize("first", [0, 7, 30])
 @pytest.mark.parametrize("every", [1, 10, 25])
-def test_stops_at_a_new_best_but_only_at_updates_that_are_looked_at(engine_of, name, first, every):
+def test_stops_at_a_new_best_but_only_at_updates_that_are_looked_at(
+    engine_of, name, first, every, piece, monkeypatch
+):
+    monkeypatch.setattr("charrnn_core.rnn.engine._GATHERED_CHARACTERS", 4 * piece)
     measured, again = engine_of(name), engine_of(name)
     smooth = {0: measured.begin().loss}
     for update in range(1, 101):

@@ -160,8 +160,7 @@ class Engine(abc.ABC):
             How many to do.
         stop_below : float, optional
             Stop after the first update that leaves the smooth loss below this.
-        best : float
-        best_every : int
+        best, best_every : float, int
             Stop also after an update whose number is a multiple of `best_every` and that leaves the smooth
             loss below `best`.
 
@@ -205,7 +204,8 @@ class Engine(abc.ABC):
     def _gather(self, first: int, updates: int) -> tuple[Indices, Indices, NDArray[np.bool_]]:
         """Return inputs and targets, shape (n, T * B), and whether h begins with zeros, for n updates.
 
-        They are gathered ahead, and n is how many of the wanted ones are at hand: at least one.
+        They are gathered ahead, and n is how many of the wanted ones are at hand: at least one. So what is
+        wanted comes in pieces, and a reason to stop can be met at the end of each.
         """
         offset = first - self._first_gathered
         if not 0 <= offset < len(self._gathered[2]):

@@ -77,7 +77,7 @@ def _made(source: str) -> Callable[..., int]:
         average = summary[0]
         refresh_transposed(memory, sizes, me, threads)
         wait_for_others(memory.barrier, threads)
-        done = 0
+        done, ended = 0, False
         for n in range(len(fresh)):
             offset = n * sizes.T * sizes.B
             x, y = at(pointer(inputs), offset), at(pointer(targets), offset)
@@ -89,6 +89,7 @@ def _made(source: str) -> Callable[..., int]:
             losses[n] = loss
             done += 1
             if not -math.inf < loss < math.inf:
+                ended = True
                 break
             backward(memory, sizes, x, me, threads)
             if not learns:
@@ -96,6 +97,7 @@ def _made(source: str) -> Callable[..., int]:
             _learn(memory, sizes, step, rates[n], corrections[n], me, threads)
             average = smoothing * average + (1.0 - smoothing) * loss
             if average < limit or (average < best and (done - best_after) % best_every == 0):
+                ended = True
                 break
         wait_for_others(memory.barrier, threads)
         if me == 0:
@@ -103,6 +105,7 @@ def _made(source: str) -> Callable[..., int]:
             summary[1] = math.sqrt(_sum_of_squares(memory.gradient, sizes.end))
             summary[2] = _count_beyond(memory.gradient, step.limit, sizes.end)
             summary[3] = _total_of_zeros(memory.theta, sizes.end)
+            summary[4] = ended
         return done
 
     options: dict[str, Any] = {"error_model": "numpy", "nogil": True, "no_cfunc_wrapper": True}
@@ -171,9 +174,10 @@ scale : real
     1 / B, or 1 / (B T) for the mean over characters.
 losses : float64 array of shape (updates,)
     Filled in.
-summary : float64 array of shape (4,)
+summary : float64 array of shape (5,)
     The smooth loss, before and after. Filled in: the norm of the last window's gradient, how many entries of
-    that clipping would change, and zero if all parameters are finite, else NaN.
+    that clipping would change, zero if all parameters are finite, else NaN, and 1 if training is to end or
+    to be looked at here, perhaps before the last of these updates, else 0.
 smoothing : float
     Of the smooth loss.
 limit : float

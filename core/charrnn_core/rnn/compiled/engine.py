@@ -48,9 +48,9 @@ class Workspace:
     memory : dict of str to Parameters
     H : array of shape (T + 1, B, m)
         A view; H[0] is h_0.
-    summary : float64 array of shape (4,)
+    summary : float64 array of shape (5,)
         Of the last call: smooth loss, norm of the last window's gradient, how many of its entries clipping
-        would change, and NaN unless all parameters are finite.
+        would change, NaN unless all parameters are finite, and whether one of the reasons to stop was met.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Workspace:
         self._optimizer = optimizer
         self._step = _step_of(optimizer, dtype)
         self._scale = dtype.type(1 / (B * (T if reduction == "mean" else 1)))
-        self.summary = np.zeros(4)
+        self.summary = np.zeros(5)
         self._constant: Floats = np.zeros(1, dtype)  # a learning rate
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
@@ -124,8 +124,7 @@ class Workspace:
             How many updates were done before.
         learning_rate : float
         stop_below : float, optional
-        best : float
-        best_every : int
+        best, best_every : float, int
             As of `Engine.advance`.
         learns : bool
             False: only loss and gradient of the first window.
@@ -244,7 +243,7 @@ class NumbaEngine(Engine):
         return not math.isnan(self._workspace.summary[3])
 
     def _norm_and_count(self) -> tuple[float, float]:
-        _, norm, count, _ = self._workspace.summary.tolist()
+        _, norm, count, *_ = self._workspace.summary.tolist()
         return norm, count
 
     def begin(self) -> FirstWindow:
@@ -282,7 +281,7 @@ class NumbaEngine(Engine):
             self.smooth_loss = float(self._workspace.summary[0])
             parts.append(losses)
             done += len(losses)
-            if len(losses) < len(fresh) or not math.isfinite(losses[-1]):
+            if self._workspace.summary[4]:
                 break
         return parts[0] if len(parts) == 1 else np.concatenate([*parts, np.empty(0)])
 
