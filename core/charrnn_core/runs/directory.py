@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn_core.errors import RunDirectoryError, UsageError
-from charrnn_core.runs.files import read_small, replace_file, write_temporary
+from charrnn_core.runs.files import read_small, replace_file
 from charrnn_core.runs.lock import is_locked, take_lock
 from charrnn_core.text.source import Source, bundled_sources, find_source
 from charrnn_core.training.events import encodable
@@ -115,12 +115,7 @@ class RunDirectory:
 
     def write_status(self, status: dict[str, Any]) -> None:
         """Replace `status.json`; not durable, since it is stale within a tenth of a second."""
-        data = json.dumps(status, ensure_ascii=False).encode()
-        temporary = write_temporary(self.status_path, data, durable=False)
-        # Renamed over an old file, a new one is sent to the disk at once by some file systems: ten times a
-        # second. `read_status` knows of the moment in which there is none.
-        self.status_path.unlink(missing_ok=True)
-        temporary.rename(self.status_path)
+        replace_file(self.status_path, json.dumps(status, ensure_ascii=False).encode(), durable=False)
 
     def begin_study(self) -> None:
         """Note, durably, that this run is trained for a study, whose report is still to be written."""

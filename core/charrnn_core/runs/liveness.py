@@ -43,11 +43,7 @@ def was_interrupted(reason: str) -> bool:
 def read_status(directory: RunDirectory) -> dict[str, Any]:
     """Return what `status.json` says, {} where there is none; believe it only while the lock is held."""
     try:
-        try:
-            text = read_small(directory.status_path)
-        except FileNotFoundError:
-            text = read_small(directory.status_path)  # just being replaced
-        status = json.loads(text)
+        status = json.loads(read_small(directory.status_path))
     except (OSError, ValueError, RecursionError):
         return {}  # not written yet
     return status if isinstance(status, dict) else {}
