@@ -14,7 +14,7 @@ import statistics
 import time
 
 from charrnn_core.rnn.engine import Engine
-from charrnn_core.rnn.threads import available_cores, default_threads, limit_blas_threads
+from charrnn_core.rnn.threads import available_cores, limit_blas_threads, resolve_threads
 from charrnn_core.text.corpus import read_corpus
 from charrnn_core.training.settings import Settings
 from charrnn_core.training.trainer import Trainer
@@ -63,7 +63,7 @@ def main() -> None:
                 ratios = [many / one for one, many in zip(rates[1][1:], rates[cores][1:], strict=True)]
                 told = f"{statistics.median(ratios):5.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
                 size = B * m * max(m, K)
-                taken = default_threads(name, m, K, B)
+                taken = resolve_threads(name, None, m, K, B)
                 print(
                     f"{name} {dtype} {m:5} x {B:3} {size / 1e6:7.3f} M {statistics.median(rates[1]):10,.0f}  "
                     f"{told}  default {taken}",

@@ -1,6 +1,7 @@
 """The compiled engine computes what NumPy computes, whatever the sizes and however many threads."""
 
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -8,10 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
+from charrnn_core.errors import SettingsError
 from charrnn_core.rnn.compiled.functions import exp, tanh
 from charrnn_core.rnn.compiled.machine import pointer
 from charrnn_core.rnn.network import Network
 from charrnn_core.rnn.parameters import Parameters
+from charrnn_core.rnn.threads import resolve_threads
 
 
 def applied(function, x):
@@ -103,6 +106,54 @@ def test_the_number_of_threads_changes_no_bit(engine_of, assert_same_state, opti
     assert np.array_equal(alone.advance(0, 40), together.advance(0, 40))
     assert_same_state(alone, together)
     assert alone.gradient_figures() == together.gradient_figures()
+
+
+def test_threads_do_not_wait_for_one_that_never_comes(engine_of, monkeypatch):
+    from charrnn_core.rnn.compiled import engine as module
+
+    engine = engine_of("numba", threads=3, m=20)
+    engine.begin()
+    compiled = module.advance
+
+    def interrupted(*arguments):
+        *_, me, _ = arguments
+        if me == 0:
+            raise KeyboardInterrupt
+        return compiled(*arguments)
+
+    monkeypatch.setattr(module, "advance", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        engine.advance(0, 5)
+    pool = engine._workspace._pool
+    assert pool is not None
+    pool.submit(int).result(timeout=30)  # a thread is free again
+    pool.shutdown()
+
+
+def test_threads_that_cannot_be_started_are_a_sentence(engine_of, monkeypatch):
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(SettingsError, match="--threads 3 is not possible here: can't start new thread"):
+        engine_of("numba", threads=3)
+
+
+@pytest.mark.parametrize(
+    ("engine", "asked", "sizes", "threads"),
+    [
+        ("numpy", None, (100, 65, 1), 1),
+        ("numba", None, (100, 65, 1), 1),
+        ("numpy", None, (512, 65, 32), 4),
+        ("numba", None, (512, 65, 32), 4),
+        ("numpy", 64, (100, 65, 1), 64),  # its bits can depend on it
+        ("numba", 64, (100, 65, 1), 4),
+        ("numba", 3, (100, 65, 1), 3),
+    ],
+)
+def test_threads_are_as_asked_but_no_more_than_are_of_use(monkeypatch, engine, asked, sizes, threads):
+    monkeypatch.setattr("charrnn_core.rnn.threads.available_cores", lambda: 4)
+    assert resolve_threads(engine, asked, *sizes) == threads
 
 
 @pytest.mark.parametrize("threads", [1, 2])

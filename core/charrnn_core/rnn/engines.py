@@ -44,12 +44,14 @@ def resolve_engine(choice: str = "auto") -> EngineName:
 def problem_with_numba() -> str | None:
     """Return why the compiled engine cannot be used, and what to do, or None."""
     if importlib.util.find_spec("numba") is None:
-        return "Numba is not installed; pip install 'charrnn-tui[fast]', or --engine numpy does without"
+        return "Numba is not installed; pip install numba, or --engine numpy does without"
     try:
-        import numba  # noqa: F401
+        import numba
     except ImportError as error:  # NumPy is newer than it knows, for example
         reason = str(error).splitlines()[0].rstrip(".") or "its import fails"
         return f"Numba does not work here ({reason}); --engine numpy does without"
+    if numba.config.DISABLE_JIT:
+        return "Numba is told not to compile (NUMBA_DISABLE_JIT); --engine numpy does without"
     return None
 
 

@@ -10,9 +10,18 @@ LARGE_STEP = {"numpy": 300_000, "numba": 200_000}
 """From so many multiplications in a time step on, B m max(m, K), all cores are faster than one: measured."""
 
 
-def default_threads(engine: EngineName, hidden: int, characters: int, batch_size: int) -> int:
-    """Return how many threads an engine uses where nobody says it: one, or for a large network all cores."""
-    return available_cores() if is_large(engine, hidden, characters, batch_size) else 1
+def resolve_threads(
+    engine: EngineName, asked: int | None, hidden: int, characters: int, batch_size: int
+) -> int:
+    """Return how many threads an engine uses: as asked, else one, or for a large network all cores.
+
+    Never more than there are cores in compiled code, whose threads wait for each other many times an update,
+    and whose results do not depend on their number.
+    """
+    cores = available_cores()
+    if asked is None:
+        return cores if is_large(engine, hidden, characters, batch_size) else 1
+    return min(asked, cores) if engine == "numba" else asked
 
 
 def is_large(engine: EngineName, hidden: int, characters: int, batch_size: int) -> bool:

@@ -21,7 +21,7 @@ from charrnn_core.rnn.optimizers import OptimizerSettings
 from charrnn_core.rnn.parameters import initial_parameters
 from charrnn_core.rnn.sampler import Sampler, opening
 from charrnn_core.rnn.scoring import Scorer
-from charrnn_core.rnn.threads import default_threads
+from charrnn_core.rnn.threads import resolve_threads
 from charrnn_core.text.corpus import Corpus
 from charrnn_core.text.windows import Windows
 from charrnn_core.training.events import (
@@ -143,9 +143,13 @@ class Trainer:
             training,
             self.windows,
             reduction=settings.loss,
-            threads=threads
-            or settings.threads
-            or default_threads(name, settings.hidden, len(corpus.vocabulary), settings.batch_size),
+            threads=resolve_threads(
+                name,
+                threads or settings.threads,
+                settings.hidden,
+                len(corpus.vocabulary),
+                settings.batch_size,
+            ),
         )
         self.update = 0
         self.best: Best | None = None

@@ -9,8 +9,11 @@ from numba import types
 
 from charrnn_core.rnn.compiled.machine import in_llvm, internal_function
 
-BARRIER_SIZE = 16
-"""Integers of a barrier: how many have come, and, a line of the cache further, how often all have."""
+BARRIER_SIZE = 24
+"""Integers of a barrier: how many have come, how often all have, `GIVEN_UP`; each in a line of the cache."""
+
+GIVEN_UP = 16
+"""Where a barrier has a one when not all will come: then nobody waits any longer."""
 
 _SPINS = 2000  # looks at the others before the processor is offered to somebody else
 
@@ -19,8 +22,7 @@ _SPINS = 2000  # looks at the others before the processor is offered to somebody
 def wait_for_others(typing: Any, barrier: Any, threads: Any) -> Any:
     """Return when all threads have come here.
 
-    `barrier` points to 16 integers that are zeros before the first time: how many have come, and, a line of
-    the cache further, how often all have.
+    `barrier` points to `BARRIER_SIZE` integers that are zeros before the first time.
     """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -74,5 +76,6 @@ def _barrier_function(module: Any) -> Any:
     kind = ir.FunctionType(ir.IntType(32), [])
     offer_processor = module.globals.get("sched_yield") or ir.Function(module, kind, "sched_yield")
     builder.call(offer_processor, [])
-    builder.branch(look)
+    given_up = builder.load_atomic(builder.gep(barrier, [number(GIVEN_UP)]), "monotonic", 8)
+    builder.cbranch(builder.icmp_signed("==", given_up, number(0)), look, done)
     return function

@@ -117,8 +117,10 @@ def _made(source: str) -> Callable[..., int]:
     return compiled_function
 
 
-def forget_kept_code() -> None:
-    """Remove compiled code from the disk, which cannot be read; what is called next is compiled anew.
+def forget_kept_code() -> bool:
+    """Remove compiled code that cannot be read from the disk, and return whether there was any.
+
+    What is called next is compiled anew.
 
     Raises
     ------
@@ -126,8 +128,11 @@ def forget_kept_code() -> None:
         It cannot be removed.
     """
     dispatcher: Any = advance
-    for path in Path(dispatcher.stats.cache_path).glob(f"{Path(__file__).stem}.*.nb[ci]"):
+    folder = dispatcher.stats.cache_path
+    kept = [] if folder is None else list(Path(folder).glob(f"{Path(__file__).stem}.*.nb[ci]"))
+    for path in kept:
         path.unlink(missing_ok=True)
+    return bool(kept)
 
 
 @compiled(sums=True)

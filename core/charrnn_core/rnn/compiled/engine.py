@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
@@ -10,7 +11,8 @@ import llvmlite.binding
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn_core.rnn.compiled.barrier import BARRIER_SIZE
+from charrnn_core.errors import SettingsError
+from charrnn_core.rnn.compiled.barrier import BARRIER_SIZE, GIVEN_UP
 from charrnn_core.rnn.compiled.bucket import advance, forget_kept_code
 from charrnn_core.rnn.compiled.machine import VECTOR_BYTES
 from charrnn_core.rnn.compiled.steps import ADAGRAD, ADAM, RMSPROP, Step
@@ -97,7 +99,7 @@ class Workspace:
         self.summary = np.zeros(5)
         self._constant: Floats = np.zeros(1, dtype)  # a learning rate
         self._threads = threads
-        self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
+        self._pool = _pool_of(threads - 1) if threads > 1 else None
 
     def advance(
         self,
@@ -141,8 +143,12 @@ class Workspace:
             done = advance(*arguments, 0, 1)
         else:
             threads = self._threads
-            others = [self._pool.submit(advance, *arguments, me, threads) for me in range(1, threads)]
-            done = advance(*arguments, 0, threads)
+            try:
+                others = [self._pool.submit(advance, *arguments, me, threads) for me in range(1, threads)]
+                done = advance(*arguments, 0, threads)
+            except BaseException:  # a signal, for example: those that have begun would wait for ever
+                self._memory.barrier[GIVEN_UP] = 1
+                raise
             for other in others:
                 other.result()
         return losses[:done]
@@ -221,9 +227,10 @@ class NumbaEngine(Engine):
             smallest.forward(character, character)
         except OSError:
             smallest.forward(character, character)  # compiled, only a full disk could not keep it
-        except Exception:  # noqa: BLE001
+        except Exception:
             # Numba unpickles what it has kept, and damaged that raises anything; other faults come again.
-            forget_kept_code()
+            if not forget_kept_code():
+                raise
             smallest.forward(character, character)
         _ready.add(dtype)
 
@@ -318,6 +325,21 @@ class CompiledNetwork:
     def backward(self) -> None:
         """Fill in `gradients` for the window that `forward` has seen last."""
         self.gradients.assign(self._workspace.gradients)
+
+
+def _pool_of(threads: int) -> ThreadPoolExecutor:
+    """Return a pool whose threads have all been started: one that misses later would be waited for."""
+    pool, together = ThreadPoolExecutor(threads), threading.Barrier(threads + 1)
+    try:
+        for _ in range(threads):
+            pool.submit(together.wait)
+        together.wait()
+    except BaseException as error:
+        together.abort()
+        if isinstance(error, RuntimeError):
+            raise SettingsError(f"--threads {threads + 1} is not possible here: {error}") from None
+        raise
+    return pool
 
 
 def _padded(m: int, K: int, dtype: np.dtype[np.floating], lanes: int) -> Parameters:
