@@ -30,7 +30,7 @@ def _as_computed(found: Findings) -> Settings:
     Another engine gives other last bits; so does another number of threads in NumPy.
     """
     settings = found.begun_with
-    opening = found.history.openings[-1] if found.history.openings else {}
+    opening = found.history.openings[0] if found.history.openings else {}
     engine, threads = opening.get("engine"), opening.get("threads")
     changes: dict[str, Any] = {}
     if settings.engine == "auto" and engine in ("numpy", "numba"):

@@ -34,7 +34,14 @@ from charrnn_core.training.trainer import Trainer
 
 
 def start(
-    settings: Settings, corpus: Corpus, *, runs: Path, name: str | None = None, owned: bool = False
+    settings: Settings,
+    corpus: Corpus,
+    *,
+    runs: Path,
+    name: str | None = None,
+    engine: EngineName | None = None,
+    threads: int | None = None,
+    owned: bool = False,
 ) -> TrainingProcess:
     """Make a new run directory and return the process that trains into it.
 
@@ -46,6 +53,9 @@ def start(
         Where the run directory is made.
     name : str, optional
         Of the run.
+    engine : str, optional
+    threads : int, optional
+        Of the run that is repeated; by default what the settings mean here.
     owned : bool
         As of `TrainingProcess`.
 
@@ -58,7 +68,7 @@ def start(
         runs = runs.absolute()
     except OSError as error:
         raise RunDirectoryError(f"cannot make a run directory under {runs}: {error.strerror}") from None
-    trainer = Trainer(settings, corpus)
+    trainer = Trainer(settings, corpus, engine=engine, threads=threads)
     blas = limit_blas_threads(trainer.engine.threads)
     directory = create_run(runs, corpus.name, name)
     facts = run_facts(trainer, corpus, blas)
@@ -88,7 +98,7 @@ def start(
             **facts.environment,
         )
     ]
-    if settings.engine == "auto" and is_numba_broken():
+    if settings.engine == "auto" and engine is None and is_numba_broken():
         problem = f"the compiled engine is not used: {problem_with_numba()}"
         opening.append(Warned(update=0, time=0.0, message=problem))
     return TrainingProcess(directory, lock, log, trainer, facts, opening, owned=owned)
@@ -144,7 +154,7 @@ def resume(
         text = _text_of_checkpoint(directory, checkpoint, corpus)
         threads = checkpoint.metadata["threads"]
         trainer = Trainer(settings, text, snapshot=checkpoint.snapshot, engine=engine, threads=threads)
-        blas = limit_blas_threads(threads)
+        blas = limit_blas_threads(trainer.engine.threads)
         if trainer.finished:
             raise RunDirectoryError(
                 f"{directory.path} is at update {trainer.update:,} and so finished ({trainer.reached}); "
@@ -182,8 +192,8 @@ def resume(
             )
         elif now["blas"] != before["blas"]:
             warnings.append(
-                f"this machine multiplies with {now['blas']}, and the run with {before['blas']}: its last "
-                "bits may differ from an uninterrupted run's"
+                f"the run was computed by {before['blas']}, and is now by {now['blas']}: its last bits may "
+                "differ from an uninterrupted run's"
             )
         opening += [Warned(update=trainer.update, time=trainer.seconds, message=text) for text in warnings]
     except BaseException:
@@ -217,7 +227,7 @@ def load(
     corpus : str or Corpus, optional
         Where the text is now, if not where it was; or the text itself.
     choice : "auto", "numpy" or "numba", optional
-        The engine; by default the run's.
+        The engine; by default, and where it is `auto`, the run's.
 
     Raises
     ------
@@ -230,15 +240,15 @@ def load(
     """
     checkpoint, problems = newest_checkpoint(directory)
     text = _text_of_checkpoint(directory, checkpoint, corpus)
-    engine = resolve_engine(choice) if choice else _engine_of(directory, checkpoint, None)
-    threads = checkpoint.metadata["threads"]
-    limit_blas_threads(threads)
-    snapshot = checkpoint.snapshot
-    return Trainer(snapshot.settings, text, snapshot=snapshot, engine=engine, threads=threads), problems
+    engine = _engine_of(directory, checkpoint, choice)
+    snapshot, threads = checkpoint.snapshot, checkpoint.metadata["threads"]
+    trainer = Trainer(snapshot.settings, text, snapshot=snapshot, engine=engine, threads=threads)
+    limit_blas_threads(trainer.engine.threads)
+    return trainer, problems
 
 
 def _engine_of(directory: RunDirectory, checkpoint: Checkpoint, choice: Value) -> EngineName:
-    """Return the engine that goes on with a run: its own, or the one that is asked for."""
+    """Return the engine that goes on with a run: its own, or `numpy` or `numba` where that is asked for."""
     recorded = checkpoint.metadata["engine"]
     if choice in ("numpy", "numba"):
         return resolve_engine(str(choice))
@@ -291,9 +301,22 @@ def replay(
     without: dict[str, Any] = NO_STOPS
     settings = dataclasses.replace(recorded, **without)
     text = _text_of_checkpoint(directory, checkpoint, corpus)
-    process = start(settings, text, runs=runs, name=name)
-    snapshot = checkpoint.snapshot
     history = History.read(directory.events_path)
+    engines = list(dict.fromkeys(str(opening.get("engine")) for opening in history.openings))
+    if len(engines) > 1:
+        raise RunDirectoryError(
+            f"{directory.path} was trained by the engine {' and then by '.join(engines)}, and neither alone "
+            "gives the same last bits"
+        )
+    process = start(
+        settings,
+        text,
+        runs=runs,
+        name=name,
+        engine=_engine_of(directory, checkpoint, None),
+        threads=checkpoint.metadata["threads"],
+    )
+    snapshot = checkpoint.snapshot
     process.trainer.schedule_learning_rates(history.learning_rates(snapshot.update))
     process.trainer.end_at(snapshot.update, snapshot.pending)
     return process, Recording(settings, snapshot.update, checkpoint.state_sha256)
