@@ -65,11 +65,14 @@ def command(
     blas = limit_blas_threads(max(contender.threads for contender in entered))
     standings: list[Standing] = []
     with passing(quiet=False) as show:
-        for contender, standings in race(entered, settings.seq_length, rounds=rounds):
+        turns = race(entered, settings.seq_length, rounds=rounds)
+        for number, (contender, now) in enumerate(turns):
+            standings = now
             if contender is not None:
                 limit_blas_threads(contender.threads)
-                turn = len(standings[0].rates) + 1
-                show(f"measuring {contender.name} {contender.dtype}, round {min(turn, rounds)} of {rounds}")
+                turn = number // len(entered)
+                doing = f"round {turn} of {rounds}" if turn else "making ready"
+                show(f"{contender.name} {contender.dtype}: {doing}")
     if json:
         put(json_module.dumps(_facts(settings, text, blas, standings), allow_nan=False) + "\n")
         return 0

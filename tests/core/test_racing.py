@@ -2,7 +2,10 @@
 
 import pytest
 
-from charrnn_core.training.racing import BOUT_SECONDS, race
+from charrnn_core.errors import UsageError
+from charrnn_core.text.corpus import corpus_of
+from charrnn_core.training.racing import BOUT_SECONDS, TrainedEngine, race
+from charrnn_core.training.settings import Settings
 
 
 class Runner:
@@ -49,3 +52,12 @@ def test_a_turn_takes_about_as_long_for_everybody(rate):
         pass
     for updates, _ in runner.turns[-3:]:
         assert updates == max(1, round(rate * BOUT_SECONDS))
+
+
+def test_a_network_that_diverges_is_no_measure():
+    corpus = corpus_of("the cat sat on the mat. " * 40)
+    engine = TrainedEngine(Settings.of(hidden=5, seq_length=5, engine="numpy"), corpus)
+    engine.prepare()
+    engine._engine.parameters.b[0] = float("nan")
+    with pytest.raises(UsageError, match="diverges after 1 updates in float32"):
+        engine.train(10)

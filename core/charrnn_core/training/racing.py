@@ -10,6 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
+from charrnn_core.errors import UsageError
 from charrnn_core.rnn import textbook
 from charrnn_core.rnn.parameters import initial_parameters
 from charrnn_core.text.corpus import Corpus
@@ -74,9 +75,20 @@ class TrainedEngine:
         self._engine.begin()
 
     def train(self, updates: int) -> None:
-        """Do updates."""
-        self._engine.advance(self._done, updates)
-        self._done += updates
+        """Do updates.
+
+        Raises
+        ------
+        UsageError
+            The network has diverged.
+        """
+        done = len(self._engine.advance(self._done, updates))
+        self._done += done
+        if done < updates or not self._engine.is_finite():
+            raise UsageError(
+                f"the network diverges after {self._done:,} updates in {self.dtype}, and is then no measure; "
+                "choose another size, or a limit by --clip"
+            )
 
 
 class TextbookLoop:
@@ -156,7 +168,7 @@ def race(
 ) -> Iterator[tuple[Contender | None, list[Standing]]]:
     """Let contenders train in turn, the textbook loop first; yield whose turn is next, and how all stand.
 
-    The last value has no contender.
+    First each is made ready, in turns without a rate; the last value has no contender.
     """
     standings = [Standing(contender, seq_length) for contender in entered]
     updates: dict[int, int] = {}
