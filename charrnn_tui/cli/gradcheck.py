@@ -159,6 +159,7 @@ def _check_run(
     """Check a run as it is now: by itself if it trains; else, or with an engine, its newest checkpoint."""
     from charrnn_core.runs.asking import ask
     from charrnn_core.runs.commands import Command
+    from charrnn_core.runs.history import History
     from charrnn_core.runs.starting import load
 
     config = directory.config()
@@ -167,12 +168,15 @@ def _check_run(
         "run": directory.name,
         **_described(config["settings"], config["corpus"].get("vocabulary_size"), seed),
     }
+    engine = None if engine == "auto" else engine  # which is the run's own
     if directory.is_locked() and engine is None:
         command = Command.make("check", **asked, seed=seed)
         try:
             for event in ask(directory, command, wait):
                 if event["type"] == "gradients_checked":
-                    return {**described, "update": event["update"], "rows": event["rows"]}
+                    trained_by = History.read(directory.events_path).openings[-1].get("engine")
+                    told = {"update": event["update"], "rows": event["rows"]}
+                    return {**described, "engine": trained_by, **told}
         except CommandError:
             if directory.is_locked():
                 raise
@@ -196,7 +200,7 @@ def _rows(trainer: Trainer, wanted: tuple[Comparison, ...] | None, seed: int) ->
     rows = []
     with passing(quiet=False) as show:
         if not trainer.engine.is_ready(CHECKED_TYPE):
-            show("compiling the engine")
+            show("making the engine ready, which takes some seconds the first time")
             trainer.engine.prepare(CHECKED_TYPE)
         for item in trainer.checking(wanted, seed):
             if isinstance(item, CheckRow):

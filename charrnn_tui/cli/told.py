@@ -108,7 +108,7 @@ def place_of(status: Status) -> list[str]:
     """Return where a run is, and how long it still takes or what it does meanwhile."""
     words = [f"update {status.update:,}", f"epoch {status.epoch:.2f}"]
     if status.phase != "training":
-        words.append("compiling the engine" if status.phase == "compiling" else status.phase)
+        words.append("making the engine ready" if status.phase == "compiling" else status.phase)
     elif status.seconds_left is not None and status.update:
         words.append(f"{clock(status.seconds_left)} left")
     return words
@@ -117,7 +117,7 @@ def place_of(status: Status) -> list[str]:
 def figures_of(status: Status, settings: Settings) -> list[str]:
     """Return how well a run does, and how fast."""
     if status.phase == "compiling":
-        return ["this takes some seconds, the first time only"]
+        return ["the first time it is compiled, which takes some seconds"]
     if not math.isfinite(status.smooth_loss):
         return ["nothing to show yet"]
     return [

@@ -69,6 +69,34 @@ def test_a_run_goes_on_with_its_engine_whatever_auto_is_now(charrnn):
     assert resumed["engine"] == "numba"
 
 
+def test_a_replay_is_by_the_engine_of_the_run_whatever_auto_is_now(charrnn):
+    run = train(charrnn, "auto", CHARRNN_ENGINE="numba")
+    finished = charrnn("train", "--replay", str(run), "--runs", "runs", CHARRNN_ENGINE="numpy")
+    assert finished.code == 0, finished.err
+    [started] = events(Path(finished.out[:-1]), "started")
+    assert started["engine"] == "numba"
+
+
+def test_a_run_of_two_engines_cannot_be_replayed(charrnn):
+    run = train(charrnn, "numba")
+    assert charrnn("resume", str(run), "--updates", "40", "--engine", "numpy").code == 0
+    words = ("trained by the engine numba and then by numpy",)
+    charrnn.refuses(2, words, "train", "--replay", str(run), "--runs", "runs")
+
+
+def test_numba_that_is_told_not_to_compile_is_not_used(charrnn):
+    charrnn.refuses(2, ("NUMBA_DISABLE_JIT",), "train", *SMALL, "--engine", "numba", NUMBA_DISABLE_JIT="1")
+    finished = charrnn("train", "--updates", "5", *SMALL[:-1], CHARRNN_ENGINE="auto", NUMBA_DISABLE_JIT="1")
+    assert finished.code == 0 and "warning: the compiled engine is not used" in finished.err
+
+
+def test_the_engine_of_a_run_is_that_of_its_check(charrnn):
+    run = train(charrnn, "numba")
+    for choice, engine in ((), "numba"), (("--engine", "auto"), "numba"), (("--engine", "numpy"), "numpy"):
+        finished = charrnn("gradcheck", str(run), "--json", *choice)
+        assert finished.code == 0 and json.loads(finished.out)["engine"] == engine
+
+
 def test_an_engine_that_there_is_not_is_refused(charrnn):
     charrnn.refuses(2, ("--engine cuda", "auto, numpy, numba"), "train", *SMALL, "--engine", "cuda")
     charrnn.refuses(2, ("CHARRNN_ENGINE is 'cuda'",), "train", *SMALL, CHARRNN_ENGINE="cuda")
