@@ -78,7 +78,7 @@ def command(
         return 0
     put("".join(f"{line}\n" for line in _table(settings, text, blas, standings)))
     if absent is not None and settings.engine == "auto":
-        say(f"charrnn: without the compiled engine: {harmless_line(absent)}\n", sys.stderr)
+        say(f"charrnn: without the engine numba: {harmless_line(absent)}\n", sys.stderr)
     return 0
 
 

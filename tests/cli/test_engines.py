@@ -42,7 +42,7 @@ def test_the_compiled_engine_is_refused_where_it_cannot_work(charrnn, broken_num
 def test_auto_does_without_it_and_says_so(charrnn, broken_numba):
     finished = charrnn("train", "--updates", "5", *SMALL[:-1], CHARRNN_ENGINE="auto", **broken_numba)
     assert finished.code == 0
-    assert "warning: the compiled engine is not used: Numba does not work here" in finished.err
+    assert "warning: the engine numba is not used: Numba does not work here" in finished.err
     [started] = events(Path(finished.out[:-1]), "started")
     assert started["engine"] == "numpy"
 
@@ -87,7 +87,7 @@ def test_a_run_of_two_engines_cannot_be_replayed(charrnn):
 def test_numba_that_is_told_not_to_compile_is_not_used(charrnn):
     charrnn.refuses(2, ("NUMBA_DISABLE_JIT",), "train", *SMALL, "--engine", "numba", NUMBA_DISABLE_JIT="1")
     finished = charrnn("train", "--updates", "5", *SMALL[:-1], CHARRNN_ENGINE="auto", NUMBA_DISABLE_JIT="1")
-    assert finished.code == 0 and "warning: the compiled engine is not used" in finished.err
+    assert finished.code == 0 and "warning: the engine numba is not used" in finished.err
 
 
 def test_the_engine_of_a_run_is_that_of_its_check(charrnn):
@@ -168,7 +168,7 @@ def test_bench_measures_without_the_compiled_engine_where_that_is_broken(charrnn
     finished = charrnn("bench", "--hidden", "8", "--rounds", "1", CHARRNN_ENGINE="auto", **broken_numba)
     assert finished.code == 0
     assert "numba" not in finished.out
-    assert "charrnn: without the compiled engine: Numba does not work here" in finished.err
+    assert "charrnn: without the engine numba: Numba does not work here" in finished.err
 
 
 @pytest.mark.parametrize(

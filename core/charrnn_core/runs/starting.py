@@ -99,7 +99,7 @@ def start(
         )
     ]
     if settings.engine == "auto" and engine is None and is_numba_broken():
-        problem = f"the compiled engine is not used: {problem_with_numba()}"
+        problem = f"the engine numba is not used: {problem_with_numba()}"
         opening.append(Warned(update=0, time=0.0, message=problem))
     return TrainingProcess(directory, lock, log, trainer, facts, opening, owned=owned)
 

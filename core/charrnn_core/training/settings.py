@@ -314,7 +314,7 @@ class Settings:
         "auto",
         _SAVING,
         str,
-        "what computes: NumPy, code compiled by Numba, or that where it is installed",
+        "what computes: NumPy, or code compiled by Numba; auto: Numba where it is installed",
         choices=("auto", "numpy", "numba"),
         shapes_training=False,
     )

@@ -3,7 +3,8 @@
 The equations are in core/README.md, and `charrnn_core.rnn.network` has the same in NumPy. All matrices are
 stored in rows of whole vectors; what a row has beyond its numbers is zeros and stays zeros. Each thread does
 its share of rows or columns of everything, and waits for the others where it needs theirs; every number is
-computed by one thread in one order, so that results do not depend on how many threads there are.
+computed by one thread in one order, so that results do not depend on how many threads there are. Constants
+are `np.int64(1)` and the like where a literal would have the function that takes it compiled once more.
 """
 
 from __future__ import annotations
