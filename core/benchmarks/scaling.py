@@ -154,10 +154,11 @@ def table(name: str, curves: dict[str, list[Point]]) -> None:
 def draw(measured: dict[str, dict[str, list[Point]]], path: Path) -> None:
     """Draw all curves side by side, both axes logarithmic."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
     with styled(PAPER):
         figure = Figure(figsize=(10, 5.6), layout="constrained")
-        axes: Any = figure.subplots(2, 3).flat
+        axes: list[Any] = list(figure.subplots(2, 3).flat)
         for name, axis in zip(measured, axes, strict=False):
             for number, engine in enumerate(ENGINES):
                 points = measured[name][engine]
@@ -176,10 +177,18 @@ def draw(measured: dict[str, dict[str, list[Point]]], path: Path) -> None:
                 )
             axis.set_xscale("log")
             axis.set_yscale("log")
+            few = max(point.at for point in points) < 300
+            axis.xaxis.set_major_locator(LogLocator(subs=(1, 4) if few else (1,)))
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            for scale in (axis.xaxis, axis.yaxis):
+                scale.set_major_formatter(EngFormatter(sep=""))
+                scale.set_minor_locator(NullLocator())
             axis.grid(color=PAPER.grid, linewidth=0.6)
+            if name == "text":
+                axis.yaxis.set_major_formatter("{x:g}")
             axis.set_title("seconds to the first update" if name == "text" else "characters a second")
             axis.set_xlabel(TITLES[name])
-        for axis in list(axes)[len(measured) :]:
+        for axis in axes[len(measured) :]:
             axis.set_axis_off()
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper left", ncols=2, frameon=False)
