@@ -331,9 +331,20 @@ async def notified(pilot):
     pilot.app.screen.tell("sample: refused, the prime has characters that the text has not: ẞ", "warning")
 
 
+async def at_what_is_wrong(pilot):
+    """Scroll to the setting: the layouts of the two messages, beneath it and below the form, race."""
+    await settled(pilot)
+    for row in pilot.app.screen.query("SettingRow:focus-within"):
+        row.scroll_visible(animate=False, force=True)
+
+
 STATES = {
     "new run": (lambda folder: shown(None), [], None),
-    "new run wrong": (lambda folder: shown(None), ["tab", "tab", "tab", "tab", "tab", *"5x"], None),
+    "new run wrong": (
+        lambda folder: shown(None),
+        ["tab", "tab", "tab", "tab", "tab", *"5x"],
+        at_what_is_wrong,
+    ),
     "new run end": (lambda folder: shown(None), [], at_its_end),
     "files": (with_files, ["ctrl+o", "down", "down"], without_the_path),
     "open": (with_others, ["o", "down"], in_dates_that_stand_still),
