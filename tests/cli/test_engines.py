@@ -107,11 +107,10 @@ def test_kept_code_that_is_damaged_is_compiled_anew(charrnn, tmp_path):
     first = train(charrnn, "numba", **kept)
     files = [path for path in Path(kept["NUMBA_CACHE_DIR"]).rglob("*.nb[ci]")]
     assert {path.suffix for path in files} == {".nbc", ".nbi"}
-    whole = {path: path.stat().st_size for path in files}
     for path in files:
         path.write_bytes(b"no code")
     second = train(charrnn, "numba", **kept)
-    assert {path: path.stat().st_size for path in files} == whole
+    assert all(path.stat().st_size > 1000 for path in files)
     assert events(first, "ended")[0]["state_sha256"] == events(second, "ended")[0]["state_sha256"]
 
 
