@@ -65,7 +65,7 @@ def _made(source: str) -> Callable[..., int]:
     def advance(
         arrays: Memory, sizes: Sizes, step: Step, inputs: Any, targets: Any, fresh: Any, rates: Any,
         corrections: Any, scale: Any, losses: Any, summary: Any, smoothing: float, limit: float,
-        best: float, best_after: int, best_every: int, learns: bool, me: int, threads: int,
+        best: float, best_every: int, update: int, learns: bool, me: int, threads: int,
     ) -> int:  # fmt: skip
         source  # noqa: B018 - part of what the kept code is found by
         memory = Memory(
@@ -96,7 +96,7 @@ def _made(source: str) -> Callable[..., int]:
                 break
             _learn(memory, sizes, step, rates[n], corrections[n], me, threads)
             average = smoothing * average + (1.0 - smoothing) * loss
-            if average < limit or (average < best and (done - best_after) % best_every == 0):
+            if average < limit or (average < best and (update + done) % best_every == 0):
                 ended = True
                 break
         wait_for_others(memory.barrier, threads)
@@ -188,9 +188,9 @@ smoothing : float
 limit : float
     Stop after an update that leaves the smooth loss below this.
 best : float
-best_after, best_every : int
-    Stop also after `best_after` updates, or so many and a multiple of `best_every`, where the smooth loss is
-    below `best`.
+best_every, update : int
+    Stop also after an update whose number, counted on from `update`, is a multiple of `best_every`, where the
+    smooth loss is below `best`.
 learns : bool
     False: only loss and gradient of the first window.
 me, threads : int

@@ -136,8 +136,7 @@ class Workspace:
         arguments = (
             self._memory, self._sizes, self._step, inputs, targets, fresh,
             *self._rates(learning_rate, update, len(fresh)), self._scale, losses, self.summary, SMOOTHING,
-            -math.inf if stop_below is None else stop_below, best, best_every - update % best_every,
-            best_every, learns,
+            -math.inf if stop_below is None else stop_below, best, best_every, update, learns,
         )  # fmt: skip
         if self._pool is None:
             done = advance(*arguments, 0, 1)
