@@ -6,6 +6,9 @@ import signal
 import pytest
 from hypothesis import settings
 
+# Before they are imported, so that their assertions tell what was compared.
+pytest.register_assert_rewrite("tests.program", "tests.terminals", "tests.faults.promises")
+
 # The same examples every time: a test that fails today failed yesterday too.
 settings.register_profile("charrnn", derandomize=True, deadline=None)
 settings.load_profile("charrnn")
@@ -24,6 +27,7 @@ for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGTSTP):
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--thorough", action="store_true", help="Run the fault tests in their long forms.")
+    parser.addoption("--table", metavar="FILE", help="Write the table of the fault tests to this file.")
     parser.addoption("--record", action="store_true", help="Record the reports of recorded runs anew.")
 
 

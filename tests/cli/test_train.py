@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import math
-import os
-import pty
 import re
-import select
-import signal
 import subprocess
 import sys
-import termios
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from charrnn_core.runs.checkpoint import read_checkpoint
 from charrnn_tui.cli import COMMANDS
+from tests.program import (
+    Finished,
+    assert_saved,
+    charrnn,
+    cursor_is_shown,
+    environment,
+    events,
+    of_type,
+    on_terminal,
+    only_run,
+    run_path,
+    started,
+)
 
 PROGRAM = [sys.executable, "-m", "charrnn_tui"]
 TEXT = "the cat sat on the mat and the dog sat on the log.\n" * 60
@@ -39,190 +42,11 @@ PATIENCE = 20.0  # seconds until something that should have happened counts as h
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?:;\d+)*m")
 
 
-# -- helpers -----------------------------------------------------------------------------------------------
-
-
-def environment(**changes: str) -> dict[str, str]:
-    """Return the environment without what would change the program's output, and with `changes`."""
-    unwanted = {"NO_COLOR", "FORCE_COLOR", "CHARRNN_RUNS", "COLUMNS", "LINES", "PYTHONWARNINGS"}
-    kept = {name: value for name, value in os.environ.items() if name not in unwanted}
-    return {**kept, "TERM": "xterm", "OPENBLAS_NUM_THREADS": "1", **changes}
-
-
-def searched_first(folder: Path) -> str:
-    """Return a PYTHONPATH with this folder before what it has now."""
-    return os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
-
-
-@dataclass(frozen=True)
-class Finished:
-    code: int
-    out: str
-    err: str
-
-
-def charrnn(where: Path, *arguments: str, given: bytes = b"", **changes: str) -> Finished:
-    """Run the program to its end, with pipes for its three streams."""
-    process = subprocess.run(
-        [*PROGRAM, *arguments],
-        cwd=where,
-        env=environment(**changes),
-        input=given,
-        capture_output=True,
-        timeout=PATIENCE,
-    )
-    return Finished(process.returncode, process.stdout.decode(), process.stderr.decode())
-
-
-@contextmanager
-def started(where: Path, *arguments: str, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the program, and kill it at the end if it still runs."""
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, **options}
-    command = options.pop("command", PROGRAM)
-    with subprocess.Popen([*command, *arguments], cwd=where, env=environment(), **options) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def run_path(process: subprocess.Popen[bytes]) -> Path:
-    """Return the path that a process prints first."""
-    assert process.stdout is not None
-    return Path(process.stdout.readline().decode().rstrip("\n"))
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something to become true."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
-
-
-def events(run: Path) -> list[dict[str, Any]]:
-    """Return the events in whole lines of a run's log."""
-    log = run / "events.jsonl"
-    lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
-
-
-def of_type(run: Path, kind: str) -> list[dict[str, Any]]:
-    return [event for event in events(run) if event["type"] == kind]
-
-
-def only_run(where: Path) -> Path:
-    (run,) = (where / "runs").iterdir()
-    return run
-
-
-def updates_done(run: Path) -> int:
-    return max((int(event["update"]) for event in events(run)), default=0)
-
-
-def is_training(run: Path) -> bool:
-    return updates_done(run) > 0
-
-
-def assert_saved(run: Path) -> None:
-    """The last event is `ended`, and `last` is the state that it names."""
-    ended = events(run)[-1]
-    assert ended["type"] == "ended"
-    assert read_checkpoint(run / "checkpoints" / "last.safetensors").state_sha256 == ended["state_sha256"]
-
-
 def snapshot(folder: Path) -> dict[str, tuple[int, bytes]]:
     return {
         str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else b"")
         for path in sorted(folder.rglob("*"))
     }
-
-
-@dataclass
-class Terminal:
-    """A terminal of 24 lines and 80 columns with a program in it.
-
-    Its stderr, and where asked for its stdout, are the terminal; and so is its standard input.
-    """
-
-    master: int
-    process: subprocess.Popen[bytes]
-    seen: bytearray = field(default_factory=bytearray)
-    closed: bool = False
-
-    @property
-    def text(self) -> str:
-        return self.seen.decode(errors="replace")
-
-    def read_until(self, pattern: str | None, since: int = 0) -> None:
-        """Read until a pattern was seen after `since` bytes, or, without one, until the end."""
-        wanted = None if pattern is None else re.compile(pattern.encode())
-        deadline = time.monotonic() + PATIENCE
-        while wanted is None or not wanted.search(self.seen, since):
-            assert time.monotonic() < deadline, f"no {pattern!r} in {self.text[-500:]!r}"
-            if not select.select([self.master], [], [], 0.1)[0]:
-                continue
-            try:
-                block = os.read(self.master, 65536)
-            except OSError:  # Linux says EIO where others say end of file
-                block = b""
-            if not block:
-                assert pattern is None, f"ended without {pattern!r}: {self.text[-500:]!r}"
-                return
-            self.seen += block
-
-    def type(self, keys: bytes) -> None:
-        os.write(self.master, keys)
-
-    def close(self) -> None:
-        """Close the terminal's window."""
-        if not self.closed:
-            self.closed = True
-            os.close(self.master)
-
-    def finish(self) -> int:
-        """Read to the end and return the exit code."""
-        self.read_until(None)
-        return self.process.wait(PATIENCE)
-
-
-@contextmanager
-def on_terminal(
-    where: Path,
-    *arguments: str,
-    controlling: bool = True,
-    out_too: bool = False,
-    command: list[str] | None = None,
-    **changes: str,
-) -> Iterator[Terminal]:
-    """Run the program in a terminal of its own, killed at the end if it still runs."""
-    master, slave = pty.openpty()
-    termios.tcsetwinsize(slave, (24, 80))
-    process = subprocess.Popen(
-        [*(command or PROGRAM), *arguments],
-        cwd=where,
-        env=environment(**changes),
-        stdin=slave,
-        stdout=slave if out_too else subprocess.PIPE,
-        stderr=slave,
-        start_new_session=True,
-        # Ctrl+C and hanging up reach those whose controlling terminal it is.
-        preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if controlling else None,
-    )
-    os.close(slave)
-    terminal = Terminal(master, process)
-    try:
-        with process:
-            try:
-                yield terminal
-            finally:
-                process.kill()
-    finally:
-        terminal.close()
-
-
-def cursor_is_shown(text: str) -> bool:
-    return text.rfind("\x1b[?25h") >= text.rfind("\x1b[?25l")
 
 
 @pytest.fixture
@@ -595,95 +419,6 @@ def test_the_same_seed_gives_the_same_state(here: Path) -> None:
     assert one == two
 
 
-# -- signals -----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name
-)
-def test_a_signal_saves_and_is_recorded(here: Path, number: signal.Signals) -> None:
-    with started(here, "train", "book.txt", *ENDLESS) as process:
-        run = run_path(process)
-        until(lambda: is_training(run))
-        process.send_signal(number)
-        _, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 128 + number
-    assert b"Traceback" not in err
-    assert number.name in events(run)[-1]["reason"]
-    assert (run / "checkpoints" / "last.safetensors").exists()
-    assert_saved(run)
-
-
-def test_a_second_signal_ends_it_at_once(here: Path) -> None:
-    (here / "long.txt").write_text(TEXT * 4, encoding="utf-8")
-    # One update takes about half a second, so that the second signal finds the first one not yet obeyed.
-    slow = ["--hidden", "700", "--seq-length", "8000", "--sample-every", "none"]
-    with started(here, "train", "long.txt", *slow) as process:
-        run = run_path(process)
-        until((run / "checkpoints" / "last.safetensors").exists)
-        process.send_signal(signal.SIGTERM)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=PATIENCE)
-    assert process.returncode in (130, 143)
-    assert b"Traceback" not in err
-    assert events(run)[-1]["type"] != "ended"
-    read_checkpoint(run / "checkpoints" / "last.safetensors")
-
-
-def test_a_hang_up_that_the_caller_ignores_stays_ignored(here: Path) -> None:
-    nohup = ["/bin/sh", "-c", 'trap "" HUP; exec "$@"', "sh", *PROGRAM]
-    with started(here, "train", "book.txt", *ENDLESS, command=nohup) as process:
-        run = run_path(process)
-        until(lambda: is_training(run))
-        process.send_signal(signal.SIGHUP)
-        sent_at = updates_done(run)
-        until(lambda: updates_done(run) > sent_at + 1000 or process.poll() is not None)
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=PATIENCE)
-    assert events(run)[-1]["reason"] == "signal SIGTERM", "nohup does not protect the run"
-
-
-def test_a_run_whose_path_was_printed_records_how_it_ended(here: Path) -> None:
-    with on_terminal(here, "train", "book.txt", *ENDLESS) as terminal:
-        run = run_path(terminal.process)
-        terminal.process.send_signal(signal.SIGTERM)
-        code = terminal.finish()
-    assert code == 143
-    assert [event["type"] for event in events(run)[-1:]] == ["ended"]
-
-
-INTERRUPT = "__import__('os').kill(__import__('os').getpid(), __import__('signal').SIGINT)"
-IN_A_CLASS = f"class Name:\n    def __set_name__(self, *_): {INTERRUPT}; 1\nclass Library:\n    name = Name()"
-"""Where Python 3.11 turns KeyboardInterrupt into RuntimeError: NumPy has such classes."""
-
-
-@pytest.mark.parametrize(
-    ("module", "code"),
-    [("typer", INTERRUPT), ("numpy", INTERRUPT), ("threadpoolctl", INTERRUPT), ("numpy", IN_A_CLASS)],
-    ids=["typer", "numpy", "threadpoolctl", "inside NumPy"],
-)
-def test_ctrl_c_while_it_starts_is_no_traceback(here: Path, module: str, code: str) -> None:
-    stand_in = here / "path" / f"{module}.py"
-    stand_in.parent.mkdir()
-    stand_in.write_text(f"{code}\nraise ImportError('not interrupted')\n", encoding="utf-8")
-    finished = charrnn(here, "train", "book.txt", *SMALL, PYTHONPATH=searched_first(stand_in.parent))
-    assert finished.err == ""
-    assert finished.code in (130, -signal.SIGINT)
-
-
-def test_ctrl_c_while_it_reads_standard_input(here: Path) -> None:
-    with started(here, "train", "-", *SMALL, stdin=subprocess.PIPE) as process:
-        assert process.stdin is not None
-        process.stdin.write(TEXT.encode() * 300)  # more than a pipe holds: some is read when this returns
-        process.stdin.flush()
-        process.send_signal(signal.SIGINT)
-        code = process.wait(PATIENCE)
-        assert process.stderr is not None
-        assert process.stderr.read() == b""
-    assert code in (130, -signal.SIGINT)
-    assert not (here / "runs").exists()
-
-
 # -- at a terminal -----------------------------------------------------------------------------------------
 
 
@@ -699,18 +434,6 @@ def test_a_terminal_shows_a_bar_and_gets_its_cursor_back(here: Path) -> None:
     assert_saved(run)
 
 
-def test_ctrl_c_at_a_terminal_saves_and_gives_the_cursor_back(here: Path) -> None:
-    with on_terminal(here, "train", "book.txt", *ENDLESS) as terminal:
-        run = run_path(terminal.process)
-        terminal.read_until("updates/s")
-        terminal.type(b"\x03")
-        assert terminal.finish() == 130
-    assert "Traceback" not in terminal.text
-    assert cursor_is_shown(terminal.text)
-    assert events(run)[-1]["reason"] == "signal SIGINT"
-    assert_saved(run)
-
-
 def test_quiet_shows_nothing_at_a_terminal(here: Path) -> None:
     with on_terminal(here, "train", "book.txt", "--quiet", *SMALL) as terminal:
         assert terminal.finish() == 0
@@ -722,152 +445,6 @@ def test_no_color_at_a_terminal_gives_no_colours(here: Path) -> None:
         assert terminal.finish() == 0
     assert "updates/s" in terminal.text
     assert COLOUR.findall(terminal.text) == []
-    assert cursor_is_shown(terminal.text)
-
-
-def test_a_dumb_terminal_gets_no_escape_codes(here: Path) -> None:
-    with on_terminal(here, "train", "book.txt", *SMALL, out_too=True, TERM="dumb") as terminal:
-        assert terminal.finish() == 0
-    assert "\x1b" not in terminal.text
-    assert str(only_run(here)) in terminal.text.replace("\r\n", "")
-    assert "update 0" in terminal.text
-
-
-@pytest.mark.parametrize("size", [(1, 1), (0, 0)], ids=str)
-def test_a_terminal_of_any_size(here: Path, size: tuple[int, int]) -> None:
-    with on_terminal(here, "train", "book.txt", *ENDLESS) as terminal:
-        run = run_path(terminal.process)
-        terminal.read_until("updates/s")
-        termios.tcsetwinsize(terminal.master, size)
-        terminal.read_until(r"\x1b\[2K", since=len(terminal.seen))
-        terminal.type(b"\x03")
-        assert terminal.finish() == 130
-    assert "Traceback" not in terminal.text
-    assert cursor_is_shown(terminal.text)
-    assert_saved(run)
-
-
-def test_closing_the_terminal_is_a_hang_up(here: Path) -> None:
-    with on_terminal(here, "train", "book.txt", *ENDLESS) as terminal:
-        run = run_path(terminal.process)
-        terminal.read_until("updates/s")
-        terminal.close()
-        code = terminal.process.wait(PATIENCE)
-    assert events(run)[-1]["reason"] == "signal SIGHUP"
-    assert_saved(run)
-    assert code == 129
-
-
-def test_a_terminal_that_goes_away_does_not_stop_training(here: Path) -> None:
-    """As after `disown`: the terminal is gone, but nobody sends SIGHUP."""
-    with on_terminal(here, "train", "book.txt", *ENDLESS, controlling=False) as terminal:
-        run = run_path(terminal.process)
-        terminal.read_until("updates/s")
-        terminal.close()
-        gone_at = updates_done(run)
-        until(lambda: updates_done(run) > gone_at + 20_000 or terminal.process.poll() is not None)
-        terminal.process.send_signal(signal.SIGTERM)
-        code = terminal.process.wait(PATIENCE)
-    assert [event["type"] for event in events(run)[-1:]] == ["ended"], "a view that failed ended the run"
-    assert_saved(run)
-    assert code == 143
-
-
-SHELL = """
-import os, signal, subprocess, sys
-signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-if sys.argv[1] == "ignore":
-    signal.signal(signal.SIGTSTP, signal.SIG_IGN)
-job = subprocess.Popen(sys.argv[2:], process_group=0)
-os.tcsetpgrp(0, job.pid)
-_, status = os.waitpid(job.pid, os.WUNTRACED)
-if os.WIFSTOPPED(status):
-    os.write(1, b"[stopped]")
-    os.kill(job.pid, signal.SIGCONT)
-    _, status = os.waitpid(job.pid, 0)
-os.write(1, b"[code %d]" % os.waitstatus_to_exitcode(status))
-"""
-"""A shell with job control that does nothing but one `fg`."""
-
-
-def test_ctrl_z_and_fg(here: Path) -> None:
-    shell = [sys.executable, "-c", SHELL, "", *PROGRAM]
-    with on_terminal(here, "train", "book.txt", *ENDLESS, command=shell, out_too=True) as terminal:
-        terminal.read_until("updates/s")
-        terminal.type(b"\x1a")
-        terminal.read_until(r"\[stopped\]")
-        while_stopped = terminal.text.partition("[stopped]")[0]
-        terminal.read_until("updates/s", since=len(terminal.seen))
-        terminal.type(b"\x03")
-        terminal.read_until(r"\[code \d+\]")
-    assert "[code 130]" in terminal.text
-    assert_saved(only_run(here))
-    assert cursor_is_shown(terminal.text)
-    assert cursor_is_shown(while_stopped), "Ctrl+Z leaves the shell without a cursor"
-
-
-def test_ctrl_z_that_the_caller_ignores_stays_ignored(here: Path) -> None:
-    shell = [sys.executable, "-c", SHELL, "ignore", *PROGRAM]
-    with on_terminal(here, "train", "book.txt", *ENDLESS, command=shell, out_too=True) as terminal:
-        terminal.read_until("updates/s")
-        terminal.type(b"\x1a")
-        terminal.read_until("updates/s", since=len(terminal.seen))
-        terminal.type(b"\x03")
-        terminal.read_until(r"\[code \d+\]")
-    assert "[stopped]" not in terminal.text
-    assert "[code 130]" in terminal.text
-
-
-def test_a_stop_after_the_terminal_has_gone_does_not_end_training(here: Path) -> None:
-    with on_terminal(here, "train", "book.txt", *ENDLESS, controlling=False) as terminal:
-        run = run_path(terminal.process)
-        terminal.read_until("updates/s")
-        terminal.close()
-        for _ in range(3):  # at different moments
-            terminal.process.send_signal(signal.SIGTSTP)
-            sent_at = updates_done(run)
-            until(lambda before=sent_at: updates_done(run) > before or terminal.process.poll() is not None)
-        terminal.process.send_signal(signal.SIGTERM)
-        code = terminal.process.wait(PATIENCE)
-    assert [event["type"] for event in events(run)[-1:]] == ["ended"]
-    assert code == 143
-
-
-def test_ctrl_z_where_no_shell_could_continue_it(here: Path) -> None:
-    """As in `ssh -t host charrnn train`: the system itself then ignores Ctrl+Z, and so must the program."""
-    with on_terminal(here, "train", "book.txt", *ENDLESS) as terminal:
-        run = run_path(terminal.process)
-        terminal.read_until("updates/s")
-        terminal.type(b"\x1a")
-        pressed_at = len(terminal.seen)
-        terminal.read_until("(?s)updates/s.*updates/s", since=pressed_at)
-        terminal.type(b"\x03")
-        assert terminal.finish() == 130
-    assert_saved(run)
-
-
-INTERRUPTED_AT_THE_END = """
-import os, signal
-from pathlib import Path
-really = os.fsync
-def fsync(descriptor):
-    really(descriptor)
-    logs = list(Path("runs").glob("*/events.jsonl"))
-    if logs and '"type":"ended"' in logs[0].read_text(encoding="utf-8"):
-        os.kill(os.getpid(), signal.SIGINT)
-os.fsync = fsync
-"""
-
-
-def test_ctrl_c_when_the_run_has_just_ended_gives_the_cursor_back(here: Path) -> None:
-    """As with an impatient second Ctrl+C."""
-    (here / "path").mkdir()
-    (here / "path" / "sitecustomize.py").write_text(INTERRUPTED_AT_THE_END, encoding="utf-8")
-    with on_terminal(here, "train", "book.txt", *SMALL, PYTHONPATH=searched_first(here / "path")) as terminal:
-        run = run_path(terminal.process)
-        assert terminal.finish() in (0, 130, -signal.SIGINT)
-    assert "Traceback" not in terminal.text
-    assert_saved(run)
     assert cursor_is_shown(terminal.text)
 
 

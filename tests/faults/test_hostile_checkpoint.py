@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import pickle
@@ -23,75 +22,27 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from charrnn_core.errors import CharRNNError, CheckpointError, SettingsError
+from charrnn_core.errors import CharRNNError, CheckpointError
 from charrnn_core.runs.checkpoint import newest_checkpoint, read_checkpoint
-from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.files import to_json
 from charrnn_core.runs.starting import resume
 from charrnn_core.training.settings import FIELDS, Settings
 from charrnn_core.training.state import Best, Bucket
+from tests.faults.checkpoints import (
+    GOLDEN,
+    HEADER_END,
+    SETTINGS,
+    STATE,
+    WHOLE,
+    Arrays,
+    Metadata,
+    forged,
+    golden_run,
+    parts,
+    sealed,
+)
 
-GOLDEN = Path(__file__).with_name("golden") / "format-1.safetensors"
-TEXT = "banana bread and jam"
-STATE = "230d577babe2eda065cadbbb91ee24a30f481f613496702c05085a453323f3c0"
-SETTINGS: dict[str, Any] = {
-    "hidden": 3, "seq_length": 2, "batch_size": 1, "init": "normal", "init_std": 0.01, "dtype": "float32",
-    "seed": 0, "optimizer": "adagrad", "learning_rate": 0.1, "beta1": 0.9, "beta2": 0.999, "decay": 0.9,
-    "epsilon": 1e-8, "clip": 5.0, "loss": "sum", "chunks": "sequential", "chunk_length": 10000,
-    "held_out": 0.0, "validate_every": 10000, "updates": 401, "epochs": None, "seconds": None,
-    "stop_below": None, "sample_every": None, "sample_length": 200, "temperature": 1.0,
-    "checkpoint_every": 5.0, "threads": 1,
-}  # fmt: skip
-
-WHOLE = GOLDEN.read_bytes()
-HEADER_END = 8 + int(struct.unpack("<Q", WHOLE[:8])[0])
-ENTRY = rb"\"sha256\":\""
-"""What stands before the digest, in a JSON text inside a JSON text."""
-
-Metadata = dict[str, Any]
-Arrays = dict[str, Any]
-
-
-def parts() -> tuple[Metadata, Arrays]:
-    """Return what the golden checkpoint holds, to be changed."""
-    header = json.loads(WHOLE[8:HEADER_END])
-    return json.loads(header["__metadata__"]["charrnn"]), safetensors.numpy.load(WHOLE)
-
-
-def sealed(header: bytes, data: bytes) -> bytes:
-    """Return a file with a valid digest over a header, in which the digest's place holds 64 zeros."""
-    whole = struct.pack("<Q", len(header)) + header + data
-    digest = hashlib.sha256(whole).hexdigest().encode()
-    return whole.replace(ENTRY + b"0" * 64, ENTRY + digest, 1)
-
-
-def identity(metadata: Metadata, arrays: Arrays) -> str:
-    """Return the identity of a state as the module computes it."""
-    facts = {
-        "settings": Settings.from_json(metadata["settings"]).shaping(),
-        "vocabulary": metadata["vocabulary"],
-        "corpus": metadata["corpus"]["sha256"],
-        "state": metadata["state"],
-    }
-    digest = hashlib.sha256(to_json(facts).encode())
-    for name in sorted(arrays):
-        digest.update(to_json([name, arrays[name].dtype.str, list(arrays[name].shape)]).encode())
-        digest.update(arrays[name].tobytes())
-    return digest.hexdigest()
-
-
-def forged(metadata: Metadata, arrays: Arrays) -> bytes:
-    """Return a file that says of itself, rightly, that it is undamaged, whatever is in it."""
-    try:
-        metadata["state_sha256"] = identity(metadata, arrays)
-    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, SettingsError):
-        pass  # too strange to have an identity
-    metadata["sha256"] = "0" * 64
-    text = json.dumps(metadata, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    text = text.encode("utf-8", "backslashreplace").decode()
-    data = safetensors.numpy.save(arrays, {"charrnn": text})
-    end = 8 + struct.unpack("<Q", data[:8])[0]
-    return sealed(data[8:end], data[end:])
+pytestmark = pytest.mark.fault("checkpoint")
 
 
 @pytest.fixture
@@ -125,17 +76,6 @@ def test_the_golden_checkpoint_of_format_1_loads() -> None:
     assert snapshot.bucket == Bucket(first=401, last=402, count=1, total=loss, low=loss, high=loss)
     assert snapshot.smooth_loss == 3.67770799403192
     assert snapshot.arrays()["V"].shape == (9, 3)
-
-
-def golden_run(where: Path) -> RunDirectory:
-    """Return a run whose last and previous checkpoints are the golden one, with its text."""
-    directory = RunDirectory(where / "run")
-    directory.checkpoints.mkdir(parents=True)
-    directory.write_config({"settings": SETTINGS, "corpus": {}})
-    for kind in ("last", "previous"):
-        shutil.copy(GOLDEN, directory.checkpoint_path(kind))
-    (where / "golden.txt").write_text(TEXT, encoding="utf-8")
-    return directory
 
 
 def test_training_goes_on_from_the_golden_checkpoint(tmp_path: Path) -> None:

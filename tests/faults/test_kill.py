@@ -30,6 +30,8 @@ from charrnn_core.training.events import Event, Status
 from charrnn_core.training.settings import Settings
 from charrnn_core.training.state import Best
 
+pytestmark = pytest.mark.fault("kill")
+
 PROGRAM = [sys.executable, "-m", "charrnn_tui"]
 TEXT = "the tide rises, the tide falls; the clock above the market counts them both.\n" * 40
 SMALL = (

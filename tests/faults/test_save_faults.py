@@ -9,26 +9,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import textwrap
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from charrnn_core.runs.checkpoint import newest_checkpoint, read_checkpoint
+from charrnn_core.runs.checkpoint import read_checkpoint
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.log import EventLog
 from charrnn_core.training.events import Warned
+from tests.faults.checkpoints import half_made
+
+pytestmark = pytest.mark.fault("call")
 
 PATIENCE = 60.0  # seconds until something that should have happened counts as hanging
 
@@ -210,10 +209,6 @@ def digests(directory: RunDirectory) -> dict[str, str]:
     return {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
-def half_made(directory: RunDirectory) -> list[str]:
-    return [path.name for path in directory.checkpoints.iterdir() if path.name.startswith(".")]
-
-
 def said(directory: RunDirectory) -> str:
     path = directory.path / "traceback"
     return path.read_text() if path.exists() else "no traceback"
@@ -380,214 +375,3 @@ def test_a_limit_of_file_size_leaves_the_old_file(program: Program) -> None:
     found = digests(directory)
     assert found == {"best": first, "previous": first, "last": second}
     assert half_made(directory) == []
-
-
-# -- the program, on disks that refuse ---------------------------------------------------------------------
-
-SMALL = "--hidden 8 --seq-length 5 --sample-every none --checkpoint-every 0".split()
-TEXT = "the tide rises, the tide falls; the clock above the market counts them both.\n" * 40
-
-
-class Training:
-    """The program, as it trains into a directory that will refuse, and what it says meanwhile."""
-
-    def __init__(
-        self, where: Path, runs: Path, *, updates: int = 10**9, before: tuple[str, ...] = ()
-    ) -> None:
-        (where / "tide.txt").write_text(TEXT, encoding="utf-8")
-        self.directory = RunDirectory(runs / "it")
-        self._errors = where / "stderr.txt"
-        command = [sys.executable, "-m", "charrnn_tui", "train", str(where / "tide.txt"), *SMALL]
-        with self._errors.open("wb") as file:
-            self.process = subprocess.Popen(
-                [*before, *command, "--runs", str(runs), "--name", "it", "--updates", str(updates)],
-                cwd=where,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=file,
-            )
-
-    @property
-    def errors(self) -> str:
-        return self._errors.read_text()
-
-    @property
-    def saved(self) -> int:
-        """The update of the last checkpoint."""
-        return read_checkpoint(self.directory.checkpoint_path("last")).snapshot.update
-
-    def wait_until(self, done: Callable[[], bool]) -> None:
-        """Look again and again until something is so; the process may not end before that."""
-        deadline = time.monotonic() + PATIENCE
-        while not done():
-            assert self.process.poll() is None, self.errors
-            assert time.monotonic() < deadline, f"nothing happens; {self.errors}"
-            time.sleep(0.002)
-
-    def wait_for_saves(self) -> int:
-        """Wait for a save after the first ones, and return its update."""
-        path = self.directory.checkpoint_path("last")
-        self.wait_until(path.exists)
-        first = self.saved
-        self.wait_until(lambda: self.saved > first)
-        return self.saved
-
-    def end(self) -> int:
-        """Ask it to stop, and return its exit code."""
-        self.process.terminate()
-        return self.process.wait(PATIENCE)
-
-    def events(self) -> list[dict[str, Any]]:
-        lines = self.directory.events_path.read_text().splitlines(keepends=True)
-        assert all(line.endswith("\n") for line in lines)
-        return [json.loads(line) for line in lines]
-
-    def __enter__(self) -> Training:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.process.kill()
-        self.process.wait()
-
-
-@contextmanager
-def mounted(point: Path, *arguments: str) -> Iterator[None]:
-    """Mount a file system, and take it away again whatever happens."""
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("file systems cannot be mounted here")
-    point.mkdir()
-    done = subprocess.run(["mount", *arguments, str(point)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"file systems cannot be mounted here: {done.stderr.strip()}")
-    try:
-        yield
-    finally:
-        if subprocess.run(["umount", str(point)], capture_output=True, check=False).returncode:
-            subprocess.run(["umount", "--lazy", str(point)], capture_output=True, check=False)
-
-
-def fill(where: Path) -> None:
-    """Leave no byte of space."""
-    with (where / "filler").open("ab", buffering=0) as file:
-        for size in (65536, 4096, 1):
-            try:
-                while True:
-                    file.write(b"x" * size)
-            except OSError:
-                continue
-
-
-def use_up_inodes(where: Path) -> None:
-    (where / "many").mkdir()
-    try:
-        for number in range(10**6):
-            (where / "many" / str(number)).touch()
-    except OSError:
-        return
-
-
-def clear(where: Path) -> None:
-    (where / "filler").unlink(missing_ok=True)
-    shutil.rmtree(where / "many", ignore_errors=True)
-
-
-@pytest.mark.parametrize("use_up", [fill, use_up_inodes])
-@pytest.mark.parametrize("freed", [True, False])
-def test_training_goes_on_while_the_disk_is_full(
-    tmp_path: Path, use_up: Callable[[Path], None], freed: bool
-) -> None:
-    disk = tmp_path / "disk"
-    with (
-        mounted(disk, "-t", "tmpfs", "-o", "size=2m,nr_inodes=100", "tmpfs"),
-        Training(tmp_path, disk) as training,
-    ):
-        training.wait_for_saves()
-        use_up(disk)
-        training.wait_until(lambda: "cannot save the checkpoint" in training.errors)
-        assert "No space left on device" in training.errors
-        newest, problems = newest_checkpoint(training.directory)
-        assert problems == []
-        assert half_made(training.directory) == []
-        if not freed:
-            assert training.end() == 1
-            kept = read_checkpoint(training.directory.checkpoint_path("last"))
-            assert kept.snapshot.update >= newest.snapshot.update
-            assert "the last checkpoint could not be saved; the one before it is kept" in training.errors
-            assert "Traceback" not in training.errors
-            return
-        clear(disk)
-        training.wait_until(lambda: training.saved > newest.snapshot.update)
-        training.wait_until(lambda: any(event["type"] == "warning" for event in training.events()))
-        assert training.end() == 128 + signal.SIGTERM
-        assert "Traceback" not in training.errors
-        events = training.events()
-        assert events[-1]["type"] == "ended"
-        assert events[-1]["update"] == training.saved
-        progress = [event for event in events if event["type"] == "progress" and event["update"]]
-        # Nothing is missing from the log: what could not be written has waited.
-        ends = [event["update"] for event in progress[:-1]]
-        assert [event["first_update"] for event in progress] == [1, *(update + 1 for update in ends)]
-
-
-def test_a_disk_that_is_full_before_the_first_save_is_an_error_at_the_start(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    with mounted(disk, "-t", "tmpfs", "-o", "size=8k,nr_inodes=100", "tmpfs"):
-        with Training(tmp_path, disk) as training:
-            assert training.process.wait(PATIENCE) == 1
-        assert "No space left on device" in training.errors
-        assert "Traceback" not in training.errors
-
-
-def test_an_immutable_directory_is_a_warning_until_it_is_none(tmp_path: Path) -> None:
-    if os.geteuid() != 0 or shutil.which("chattr") is None:
-        pytest.skip("directories cannot be made immutable here")
-    with Training(tmp_path, tmp_path / "runs") as training:
-        training.wait_for_saves()
-        folder = str(training.directory.checkpoints)
-        done = subprocess.run(["chattr", "+i", folder], capture_output=True, text=True, check=False)
-        if done.returncode:
-            pytest.skip(f"directories cannot be made immutable here: {done.stderr.strip()}")
-        try:
-            training.wait_until(lambda: "cannot save the checkpoint" in training.errors)
-            assert "Operation not permitted" in training.errors
-            before = training.saved
-        finally:
-            subprocess.run(["chattr", "-i", folder], check=True)
-        training.wait_until(lambda: training.saved > before)
-        assert training.end() == 128 + signal.SIGTERM
-        assert training.events()[-1]["update"] == training.saved
-        assert half_made(training.directory) == []
-
-
-def test_a_disk_that_becomes_read_only_is_one_line_and_keeps_what_was_saved(tmp_path: Path) -> None:
-    """As ext4 does it after an error: remount,ro is refused while the log is open for writing."""
-    if shutil.which("mkfs.ext4") is None:
-        pytest.skip("mkfs.ext4 is not installed")
-    image, disk = tmp_path / "image", tmp_path / "disk"
-    with image.open("wb") as file:
-        file.truncate(16 << 20)
-    subprocess.run(["mkfs.ext4", "-q", "-F", str(image)], check=True)
-    with mounted(disk, "-o", "loop,errors=remount-ro", str(image)), Training(tmp_path, disk) as training:
-        training.wait_for_saves()
-        subprocess.run(["mount", "-o", "remount,abort", str(disk)], capture_output=True, check=False)
-        training.wait_until(lambda: "cannot" in training.errors)
-        before = training.saved
-        # Training goes on; at its end it says that the last save failed, and it does so in its own words.
-        training.wait_until(lambda: "cannot save the checkpoint" in training.errors)
-        assert training.process.poll() is None
-        assert training.end() == 1
-        assert "the last checkpoint could not be saved; the one before it is kept" in training.errors
-        assert "Traceback" not in training.errors
-        assert training.saved >= before
-
-
-def test_a_log_beyond_the_limit_of_file_size_is_a_warning_and_the_checkpoint_is_kept(tmp_path: Path) -> None:
-    if shutil.which("prlimit") is None:
-        pytest.skip("prlimit is not installed")
-    with Training(tmp_path, tmp_path / "runs", updates=3000, before=("prlimit", "--fsize=16384")) as training:
-        assert training.process.wait(PATIENCE) == 1
-    assert re.search(r"cannot write .*events\.jsonl: File too large", training.errors)
-    assert "Traceback" not in training.errors
-    assert training.saved == 3000
-    assert all(isinstance(event["update"], int) for event in training.events())

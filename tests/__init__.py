@@ -1,0 +1,1 @@
+"""What the tests share: the program in a shell, and in a terminal."""

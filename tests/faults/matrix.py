@@ -1,0 +1,78 @@
+"""The rows of the matrix: what can go wrong, how it is made to, and how often at least in a thorough run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """A kind of fault.
+
+    Attributes
+    ----------
+    fault : str
+        What happens, in words.
+    means : str
+        How it is made to happen.
+    least : int
+        Injections of a thorough run.
+    """
+
+    fault: str
+    means: str
+    least: int
+
+
+ROWS: dict[str, Row] = {
+    "kill": Row("a run is killed at a random instant", "SIGKILL, half of them on sight of a save", 2000),
+    "call": Row(
+        "a system call of a save, of `config.json` or of the log fails, or is the last one",
+        "strace at the k-th call, k = 1, 2, ... until the save completes; short writes",
+        300,
+    ),
+    "disk": Row(
+        "the disk is full, has no inodes, becomes read-only; a directory is immutable; a file may not grow; "
+        "there is no place for runs",
+        "tmpfs, ext4 image, chattr, ulimit",
+        25,
+    ),
+    "power": Row("a power cut", "an ext4 image copied while the run saves, and the copy mounted", 60),
+    "two": Row("two processes at one run; sampling from a run that trains", "processes", 200),
+    "signal": Row(
+        "SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGSTOP, Ctrl+C, a closed terminal; headless and dashboard",
+        "kill, pseudo-terminal",
+        60,
+    ),
+    "size": Row("the terminal changes its size, down to 1x1 and 0x0", "TIOCSWINSZ", 300),
+    "stream": Row(
+        "a stream is closed, full, or has no reader; poor terminals and encodings",
+        "shell, pseudo-terminal",
+        60,
+    ),
+    "checkpoint": Row(
+        "a checkpoint is cut off, damaged, foreign, or made to do harm",
+        "every length, every bit of the header, 5,000 bits of the data; hostile content with a right digest",
+        20_000,
+    ),
+    "corpus": Row(
+        "a text that is none, or is odd, or is hostile; and so its name", "files, pipes, devices", 40
+    ),
+    "option": Row(
+        "an option that makes no sense, or that no machine can meet",
+        "command line and form of the dashboard",
+        40,
+    ),
+    "prime": Row("a prime or an option of `sample` that makes no sense", "command line", 30),
+    "resume": Row("a run that cannot be gone on with, or is not what it was", "command line", 40),
+    "directory": Row(
+        "a run directory that somebody has edited, or made to do harm",
+        "hostile `config.json`, `events.jsonl`, `status.json`, `commands.jsonl`, `.lock`, names",
+        150,
+    ),
+    "bytes": Row(
+        "any bytes at all for what reads vocabulary, corpus, settings, log, commands and checkpoint",
+        "hypothesis, and what a coverage-guided fuzzer has found before",
+        20_000,
+    ),
+}

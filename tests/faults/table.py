@@ -1,0 +1,136 @@
+"""The table of reliability: for each row of the matrix what was injected, and what came of it."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.ledger import SLOW
+from tests.faults.matrix import ROWS
+
+PROBLEMS = ("violations", "tracebacks", "hangs", "escape codes")
+"""What can come of an injection that should not: of the invariant or another promise, or of one of these."""
+
+
+class Tally:
+    """The sums of what the tests have reported.
+
+    Attributes
+    ----------
+    rows : dict of Counter
+        By row: tests, skipped tests, injections, slow answers, and each of `PROBLEMS`.
+    longest : dict of float
+        By row: seconds of the longest answer.
+    skipped : set of str
+        Why tests were skipped.
+    """
+
+    def __init__(self) -> None:
+        self.rows: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self.longest: defaultdict[str, float] = defaultdict(float)
+        self.skipped: set[str] = set()
+
+    def add(self, report: pytest.TestReport) -> None:
+        """Add what a phase of a test has reported."""
+        told: dict[str, Any] = dict(report.user_properties)
+        row = told.get("row")
+        if row is None:
+            return
+        counts = self.rows[row]
+        if report.failed:
+            counts[told.get("problem", PROBLEMS[0])] += 1
+        if report.skipped:
+            counts["skipped"] += 1
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+            self.skipped.add(reason.removeprefix("Skipped: "))
+        elif report.when == "teardown":
+            counts["tests"] += 1
+            counts["injections"] += told.get("injections", 0)
+            counts["slow"] += told.get("slow", 0)
+            self.longest[row] = max(self.longest[row], told.get("longest", 0.0))
+
+    def results(self) -> Iterator[tuple[str, Counter[str], float]]:
+        """Yield name, counts and longest answer of each row, in the order of the matrix."""
+        for name in ROWS:
+            if name in self.rows:
+                yield name, self.rows[name], self.longest[name]
+
+    def text(self) -> str:
+        """Return the sums as lines for a terminal."""
+        lines = [f"{'row':<12}{'injections':>11}{'at least':>10}{'longest':>9}  problems"]
+        for name, counts, longest in self.results():
+            problems = ", ".join(f"{counts[problem]} {problem}" for problem in PROBLEMS if counts[problem])
+            few = " too few" if counts["injections"] < ROWS[name].least else ""
+            slow = f" {counts['slow']} over {SLOW:g} s" if counts["slow"] else ""
+            seconds = f"{longest:.2f} s" if longest else ""
+            figures = f"{counts['injections']:>11,}{ROWS[name].least:>10,}{seconds:>9}"
+            lines.append(f"{name:<12}{figures}  {problems or 'none'}{slow}{few}")
+        return "\n".join(lines)
+
+
+HEAD = """\
+# Reliability
+
+Every row below is a kind of fault that the tests inject for real: processes are killed, disks filled,
+system calls failed, power cut, files damaged, terminals closed. After each one, what the project promises
+must hold:
+
+- some checkpoint of the run is whole, and is a state that the run really had; the best one is never worse
+  than before; nothing half-written stands under a final name; the log loses at most its torn last line;
+- whatever is refused is refused in one sentence, with an exit code and without a traceback;
+- nothing hangs: what the program owes an answer to is answered within {slow:g} s;
+- nothing that a text, a model, a file or a name holds is obeyed by a terminal.
+"""
+
+
+FOOT = """\
+What the columns mean:
+
+- **injections**: how often the fault was made to happen; of a test that makes no count of its own, one.
+- **longest answer**: of what the program owes an answer to (a refusal from its start, an end from the signal
+  that asks for it), with two tests at a time on two cores. One over 2 s counts among the hangs.
+- **violations**: tests that failed for any other reason than a traceback, a hang, or codes for a terminal.
+
+Each of these tests was seen to fail where the program was made to be careless; the list of those sabotages,
+and the command that repeats them, are in `tests/faults/README.md`.
+"""
+
+
+def write_table(path: Path, tally: Tally, *, thorough: bool) -> None:
+    """Write the page with the table."""
+    option = " --thorough" if thorough else ""
+    lines = [HEAD.format(slow=SLOW)]
+    lines += [
+        f"This table is from {datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, "
+        f"{platform.system()}. It is made again by",
+        "",
+        f"    pytest tests/faults{option} --table docs/reliability.md",
+        "",
+        "| fault | how | injections | longest answer | violations | tracebacks | hangs | escape codes |",
+        "|---|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    sums: Counter[str] = Counter()
+    for name, counts, longest in tally.results():
+        sums.update(counts)
+        row = ROWS[name]
+        hangs = counts["hangs"] + counts["slow"]
+        problems = f"{counts['violations']} | {counts['tracebacks']} | {hangs} | {counts['escape codes']}"
+        seconds = f"{longest:.2f} s" if longest else ""
+        lines.append(f"| {row.fault} | {row.means} | {counts['injections']:,} | {seconds} | {problems} |")
+    hangs = sums["hangs"] + sums["slow"]
+    problems = f"{sums['violations']} | {sums['tracebacks']} | {hangs} | {sums['escape codes']}"
+    lines.append(f"| **all** | {sums['tests']:,} tests | {sums['injections']:,} | | {problems} |")
+    if tally.skipped:
+        lines += [
+            "",
+            "Left out where this was run:",
+            "",
+            *(f"- {reason}" for reason in sorted(tally.skipped)),
+        ]
+    path.write_text("\n".join([*lines, "", FOOT]), encoding="utf-8")

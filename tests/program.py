@@ -1,0 +1,263 @@
+"""The program as a user runs it: in a shell, with pipes, at a terminal."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import shutil
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charrnn_core.runs.checkpoint import read_checkpoint
+
+PROGRAM = [sys.executable, "-m", "charrnn_tui"]
+TEXT = "the cat sat on the mat and the dog sat on the log.\n" * 60
+SMALL = ["--updates", "30", "--hidden", "8", "--seq-length", "5", "--sample-length", "20"]
+ENDLESS = [*SMALL, "--updates", "none", "--seconds", "300"]
+PATIENCE = 20.0  # seconds until something that should have happened counts as hanging
+
+
+class TracebackError(AssertionError):
+    """The program has shown a traceback."""
+
+
+class EscapeError(AssertionError):
+    """Something that a terminal obeys has reached one, or a pipe, and is none of the program's own."""
+
+
+class HangError(AssertionError):
+    """What should have happened has not."""
+
+
+_UNWANTED = {"NO_COLOR", "FORCE_COLOR", "CHARRNN_RUNS", "COLUMNS", "LINES", "PYTHONWARNINGS"}
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """Return the environment without what would change the program's output, and with `changes`."""
+    kept = {name: value for name, value in os.environ.items() if name not in _UNWANTED}
+    return {**kept, "TERM": "xterm", "OPENBLAS_NUM_THREADS": "1", **changes}
+
+
+def searched_first(folder: Path) -> str:
+    """Return a PYTHONPATH with this folder before what it has now."""
+    return os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a command has done.
+
+    Attributes
+    ----------
+    code : int
+    out, err : str
+        What is not UTF-8 is in `out` as Python has it in file names, and escaped in `err`.
+    seconds : float
+        From its start to its end.
+    """
+
+    code: int
+    out: str
+    err: str
+    seconds: float
+
+
+def charrnn(where: Path, *arguments: str | bytes, given: bytes = b"", **changes: str) -> Finished:
+    """Run the program to its end, with pipes for its three streams."""
+    return finish([*PROGRAM, *arguments], where, given, **changes)
+
+
+def finish(command: list[str | bytes], where: Path, given: bytes = b"", **changes: str) -> Finished:
+    """Run a command to its end, with pipes for its three streams."""
+    began = time.monotonic()
+    process = subprocess.run(
+        command,
+        cwd=where,
+        env=environment(**changes),
+        input=given,
+        capture_output=True,
+        timeout=PATIENCE,
+    )
+    out = process.stdout.decode(errors="surrogateescape")
+    err = process.stderr.decode(errors="backslashreplace")
+    return Finished(process.returncode, out, err, time.monotonic() - began)
+
+
+def in_shell(line: str, where: Path, *arguments: str, **changes: str) -> Finished:
+    """Run a line of the shell, in which "$@" is the program with its arguments."""
+    return finish(["/bin/bash", "-c", line, "bash", *PROGRAM, *arguments], where, **changes)
+
+
+def without_privileges() -> list[str]:
+    """Return what to put before a command so that the permissions of files hold for it, even for root."""
+    if os.geteuid() != 0:
+        return []
+    if shutil.which("setpriv") is None:
+        pytest.skip("nothing is forbidden to root")
+    return ["setpriv", "--bounding-set", "-all"]
+
+
+@contextmanager
+def started(where: Path, *arguments: str, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the program, and kill it at the end if it still runs."""
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, **options}
+    command = options.pop("command", PROGRAM)
+    with subprocess.Popen([*command, *arguments], cwd=where, env=environment(), **options) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def run_path(process: subprocess.Popen[bytes]) -> Path:
+    """Return the path that a process prints first."""
+    assert process.stdout is not None
+    return Path(process.stdout.readline().decode().rstrip("\n"))
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait for something to become true."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise HangError("waited in vain")
+        time.sleep(0.01)
+
+
+def events(run: Path) -> list[dict[str, Any]]:
+    """Return the events in whole lines of a run's log."""
+    log = run / "events.jsonl"
+    lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def of_type(run: Path, kind: str) -> list[dict[str, Any]]:
+    return [event for event in events(run) if event["type"] == kind]
+
+
+def only_run(where: Path) -> Path:
+    (run,) = (where / "runs").iterdir()
+    return run
+
+
+def updates_done(run: Path) -> int:
+    return max((int(event["update"]) for event in events(run)), default=0)
+
+
+def is_training(run: Path) -> bool:
+    return updates_done(run) > 0
+
+
+def assert_saved(run: Path) -> None:
+    """The last event is `ended`, and `last` is the state that it names."""
+    ended = events(run)[-1]
+    assert ended["type"] == "ended"
+    assert read_checkpoint(run / "checkpoints" / "last.safetensors").state_sha256 == ended["state_sha256"]
+
+
+def assert_ended(run: Path) -> None:
+    """The log is whole lines of JSON, the last one says how the run ended, and there is a checkpoint."""
+    assert (run / "events.jsonl").read_bytes().endswith(b"\n")
+    assert events(run)[-1]["type"] == "ended"
+    assert (run / "checkpoints" / "last.safetensors").exists()
+
+
+@dataclass
+class Terminal:
+    """A terminal of 24 lines and 80 columns with a program in it.
+
+    Its stderr, and where asked for its stdout, are the terminal; and so is its standard input.
+    """
+
+    master: int
+    process: subprocess.Popen[bytes]
+    seen: bytearray = field(default_factory=bytearray)
+    closed: bool = False
+
+    @property
+    def text(self) -> str:
+        return self.seen.decode(errors="replace")
+
+    def read_until(self, pattern: str | None, since: int = 0) -> None:
+        """Read until a pattern was seen after `since` bytes, or, without one, until the end."""
+        wanted = None if pattern is None else re.compile(pattern.encode())
+        deadline = time.monotonic() + PATIENCE
+        while wanted is None or not wanted.search(self.seen, since):
+            if time.monotonic() > deadline:
+                raise HangError(f"no {pattern!r} in {self.text[-500:]!r}")
+            if not select.select([self.master], [], [], 0.1)[0]:
+                continue
+            try:
+                block = os.read(self.master, 65536)
+            except OSError:  # Linux says EIO where others say end of file
+                block = b""
+            if not block:
+                assert pattern is None, f"ended without {pattern!r}: {self.text[-500:]!r}"
+                return
+            self.seen += block
+
+    def type(self, keys: bytes) -> None:
+        os.write(self.master, keys)
+
+    def close(self) -> None:
+        """Close the terminal's window."""
+        if not self.closed:
+            self.closed = True
+            os.close(self.master)
+
+    def finish(self) -> int:
+        """Read to the end and return the exit code."""
+        self.read_until(None)
+        return self.process.wait(PATIENCE)
+
+
+@contextmanager
+def on_terminal(
+    where: Path,
+    *arguments: str,
+    controlling: bool = True,
+    out_too: bool = False,
+    command: list[str] | None = None,
+    **changes: str,
+) -> Iterator[Terminal]:
+    """Run the program in a terminal of its own, killed at the end if it still runs."""
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, 80))
+    process = subprocess.Popen(
+        [*(command or PROGRAM), *arguments],
+        cwd=where,
+        env=environment(**changes),
+        stdin=slave,
+        stdout=slave if out_too else subprocess.PIPE,
+        stderr=slave,
+        start_new_session=True,
+        # Ctrl+C and hanging up reach those whose controlling terminal it is.
+        preexec_fn=(lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0)) if controlling else None,
+    )
+    os.close(slave)
+    terminal = Terminal(master, process)
+    try:
+        with process:
+            try:
+                yield terminal
+            finally:
+                process.kill()
+    finally:
+        terminal.close()
+
+
+def cursor_is_shown(text: str) -> bool:
+    return text.rfind("\x1b[?25h") >= text.rfind("\x1b[?25l")
