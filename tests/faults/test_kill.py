@@ -1,7 +1,7 @@
 """SIGKILL at any instant of a run that saves as fast as it can: nothing is lost that was saved.
 
-The program is started and killed as a user's would be; nothing in it is patched. A dozen kills; with
-`--thorough` 200.
+The program is started and killed as a user's would be; nothing in it is patched. A dozen kills of
+one run; with `--thorough` 200 of each of ten.
 """
 
 from __future__ import annotations
@@ -29,15 +29,23 @@ from charrnn_core.text.corpus import corpus_of
 from charrnn_core.training.events import Event, Status
 from charrnn_core.training.settings import Settings
 from charrnn_core.training.state import Best
+from tests.faults.ledger import injected
 
 pytestmark = pytest.mark.fault("kill")
 
 PROGRAM = [sys.executable, "-m", "charrnn_tui"]
 TEXT = "the tide rises, the tide falls; the clock above the market counts them both.\n" * 40
-SMALL = (
-    "--hidden 8 --seq-length 5 --batch-size 2 --optimizer adam --chunks shuffled --chunk-length 200 "
-    "--held-out 0.1 --validate-every 250 --sample-every 400 --sample-length 12 --quiet"
-).split()
+SMALL = "--hidden 8 --seq-length 5 --sample-length 12 --quiet".split()
+KINDS_OF_RUNS = (
+    "--batch-size 2 --optimizer adam --chunks shuffled --chunk-length 200 --held-out 0.1 "
+    "--validate-every 250 --sample-every 400",
+    "--dtype float64 --chunks sequential --held-out 0.2 --validate-every 100 --sample-every 1000",
+    "--engine numba --optimizer rmsprop --chunks random --chunk-length 100 --sample-every 5000",
+    "--hidden 40 --init fan-in --sample-every none",
+    "--engine numba --batch-size 8 --optimizer adam --loss mean --clip none --held-out 0.1",
+)
+KILLS, FEW = 200, 12
+"""Of each run: in a thorough test, and otherwise."""
 PATIENCE = 60.0  # seconds until something that should have happened counts as hanging
 
 
@@ -151,22 +159,32 @@ def assert_equal_runs(one: RunDirectory, two: RunDirectory) -> None:
     histories = [History.read(run.events_path) for run in (one, two)]
     events, expected = (deterministic(history) for history in histories)
     assert events == expected
-    assert all(events)
+    progress, _, _, epochs = events
+    assert progress
+    assert epochs
     for history, run in zip(histories, (one, two), strict=True):
         assert history.ended is not None
         last = read_checkpoint(run.checkpoint_path("last"))
         assert history.ended["state_sha256"] == last.state_sha256
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "shard" in metafunc.fixturenames:
+        metafunc.parametrize("shard", range(10 if metafunc.config.getoption("--thorough") else 1))
+
+
 def test_a_run_that_is_killed_again_and_again_ends_as_if_it_never_had_been(
-    tmp_path: Path, thorough: bool, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, shard: int, thorough: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    kind = KINDS_OF_RUNS[shard % len(KINDS_OF_RUNS)].split()
+    if "numba" in kind:
+        pytest.importorskip("numba")
     (tmp_path / "tide.txt").write_text(TEXT, encoding="utf-8")
     directory = RunDirectory(tmp_path / "runs" / "killed")
-    generator = random.Random(3)
-    kills = 200 if thorough else 12
+    generator = random.Random(3 + shard)
+    kills = KILLS if thorough else FEW
     seen = Seen()
-    train = ["train", "tide.txt", *SMALL, "--name", "killed"]
+    train = ["train", "tide.txt", *SMALL, *kind, "--name", "killed"]
     process = spawn(tmp_path, *train, "--updates", "1000000000", "--checkpoint-every", "0")
     try:
         wait_until(process, tmp_path, directory.checkpoint_path("last").exists)
@@ -179,6 +197,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_it_never_had_been(
             before = seen.update
             seen.look(directory)
             seen.counts["kills"] += 1
+            injected()
             seen.counts["processes that got further"] += seen.update > before
             process = spawn(tmp_path, "resume", "runs/killed", "--quiet")
         wait_until(process, tmp_path, directory.is_locked)

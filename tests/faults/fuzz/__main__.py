@@ -9,46 +9,72 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import math
 import random
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-import atheris
-
-with atheris.instrument_imports(include=["charrnn_core", "json"]):
-    from tests.faults.fuzz.targets import TARGETS, seeds
-from tests.faults.fuzz.mutations import mutated
-
+CASES = Path(__file__).with_name("cases")
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+ROUND = 5.0
+"""Minutes of one process: the fuzzer's own memory grows with what it has tried."""
 
 
-def mutate(data: bytes, most: int, seed: int) -> bytes:
-    """Change data as JSON, or as bytes where it is none and every other time."""
-    generator = random.Random(seed)
-    changed = mutated(data, generator) if generator.random() < 0.6 else None
-    mutation = changed if changed is not None else atheris.Mutate(data, most)
-    return bytes(mutation[:most])
-
-
-def main() -> None:
+def main() -> int:
+    """Fuzz in processes that follow each other, until the time is over or one has found something."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.fuzz", description=__doc__)
-    parser.add_argument("reader", choices=TARGETS)
+    parser.add_argument("reader", choices=sorted(path.name for path in CASES.iterdir()))
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--inputs", type=Path, help="keep what reached something new here, and begin with it")
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
-    cases = Path(__file__).with_name("cases") / given.reader
-    target = TARGETS[given.reader]
-    with tempfile.TemporaryDirectory() as inputs, tempfile.TemporaryDirectory(dir=MEMORY) as where:
-        inputs = given.inputs or Path(inputs)
-        inputs.mkdir(parents=True, exist_ok=True)
-        for data in seeds(given.reader).values():
-            (inputs / hashlib.sha1(data).hexdigest()).write_bytes(data)
-        options = [f"-max_total_time={60 * given.minutes:.0f}", f"-artifact_prefix={cases}/", "-timeout=10"]
-        more = ["-max_len=20000", "-rss_limit_mb=4096", "-print_final_stats=1"]
-        arguments = [sys.argv[0], *options, *more, str(inputs)]
+    if given.here:
+        fuzz(given.reader, given.minutes, given.inputs)
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        inputs = given.inputs or Path(folder)
+        for number in range(math.ceil(given.minutes / ROUND)):
+            minutes = min(ROUND, given.minutes - number * ROUND)
+            command = [sys.executable, "-m", "tests.faults.fuzz", given.reader, "--here"]
+            done = subprocess.run([*command, "--minutes", str(minutes), "--inputs", str(inputs)], check=False)
+            if done.returncode:
+                return done.returncode
+    return 0
+
+
+def fuzz(reader: str, minutes: float, inputs: Path) -> None:
+    """Fuzz in this process, which ends with it."""
+    import atheris
+
+    with atheris.instrument_imports(include=["charrnn_core", "json"]):
+        from tests.faults.fuzz.mutations import mutated
+        from tests.faults.fuzz.targets import TARGETS, seeds
+
+    def mutate(data: bytes, most: int, seed: int) -> bytes:
+        """Change data as JSON, or as bytes where it is none and every other time."""
+        generator = random.Random(seed)
+        changed = mutated(data, generator) if generator.random() < 0.6 else None
+        mutation = changed if changed is not None else atheris.Mutate(data, most)
+        return bytes(mutation[:most])
+
+    inputs.mkdir(parents=True, exist_ok=True)
+    for data in seeds(reader).values():
+        (inputs / hashlib.sha1(data).hexdigest()).write_bytes(data)
+    with tempfile.TemporaryDirectory(dir=MEMORY) as where:
+        limits = [
+            f"-max_total_time={60 * minutes:.0f}",
+            "-timeout=10",
+            "-max_len=20000",
+            "-rss_limit_mb=8192",
+        ]
+        told = [f"-artifact_prefix={CASES / reader}/", "-print_final_stats=1"]
+        target = TARGETS[reader]
+        arguments = [sys.argv[0], *limits, *told, str(inputs)]
         atheris.Setup(arguments, lambda data: target(data, Path(where)), custom_mutator=mutate)
         atheris.Fuzz()
 
 
-main()
+if __name__ == "__main__":
+    sys.exit(main())
