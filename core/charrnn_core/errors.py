@@ -8,6 +8,7 @@
     │   ├── UnknownCharacterError   a character that the vocabulary does not have
     │   ├── SettingsError           an option outside its range, or a size that cannot fit
     │   ├── RunDirectoryError       a run that cannot be created, found or opened
+    │   │   └── RunTakenError       a run that another process trains
     │   └── CommandError            a command to a run that it cannot obey
     ├── CheckpointError             a checkpoint that cannot be written or read
     ├── OutputFileError             a file for the user that cannot be written
@@ -56,6 +57,10 @@ class SettingsError(UsageError):
 
 class RunDirectoryError(UsageError):
     """A run directory that cannot be created, found or opened."""
+
+
+class RunTakenError(RunDirectoryError):
+    """A run that another process trains."""
 
 
 class CommandError(UsageError):

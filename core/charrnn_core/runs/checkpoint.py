@@ -16,7 +16,6 @@ import json
 import math
 import os
 import re
-import stat
 import struct
 import time
 from collections.abc import Callable, Mapping
@@ -32,7 +31,7 @@ from charrnn_core.rnn.optimizers import memory_names
 from charrnn_core.rnn.parameters import PARAMETER_NAMES, Floats
 from charrnn_core.runs.commands import COMMAND_NAMES
 from charrnn_core.runs.directory import RunDirectory
-from charrnn_core.runs.files import sync_directory, temporary_name, to_json, write_temporary
+from charrnn_core.runs.files import open_regular, sync_directory, temporary_name, to_json, write_temporary
 from charrnn_core.runs.log import EventLog
 from charrnn_core.text.source import Kind
 from charrnn_core.text.vocabulary import Vocabulary
@@ -172,8 +171,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         There is none, or it is damaged, foreign, or of a newer format.
     """
     try:
-        # Without O_NONBLOCK the opening of a named pipe waits for a writer.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = open_regular(path)
     except OSError as error:
         raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}") from None
     try:
@@ -195,12 +193,10 @@ class _DamageError(Exception):
 
 
 def _read(kind: str, descriptor: int) -> Checkpoint:
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        raise _DamageError("it is not a regular file")
+    size_of_file = os.fstat(descriptor).st_size
     start = _read_exactly(descriptor, 8)
     (length,) = struct.unpack("<Q", start)
-    if not 0 < length <= min(_LARGEST_HEADER, status.st_size - 8):
+    if not 0 < length <= min(_LARGEST_HEADER, size_of_file - 8):
         raise _DamageError("its header has an impossible length")
     header_bytes = _read_exactly(descriptor, length)
     if header_bytes.count(b"{") + header_bytes.count(b"[") > _MOST_BRACKETS:
@@ -214,8 +210,8 @@ def _read(kind: str, descriptor: int) -> Checkpoint:
     shapes = _expected_shapes(settings, len(vocabulary))
     dtype = np.dtype(settings.dtype)
     size = sum(math.prod(shape) for shape in shapes.values()) * dtype.itemsize
-    if status.st_size != 8 + length + size:
-        raise _DamageError(f"it has {status.st_size:,} bytes, and should have {8 + length + size:,}")
+    if size_of_file != 8 + length + size:
+        raise _DamageError(f"it has {size_of_file:,} bytes, and should have {8 + length + size:,}")
     data = _read_exactly(descriptor, size)
     whole = hashlib.sha256(start)
     whole.update(header_bytes.replace(_digest_entry(metadata["sha256"]), _digest_entry(_NO_DIGEST), 1))

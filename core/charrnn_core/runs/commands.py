@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -11,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from charrnn_core.errors import CommandError, UsageError
 from charrnn_core.rnn.gradcheck.comparisons import Comparison, comparisons
-from charrnn_core.runs.files import to_json
+from charrnn_core.runs.files import open_regular, to_json
 from charrnn_core.training.settings import FIELDS
 
 CommandName = Literal[
@@ -22,6 +23,9 @@ COMMAND_NAMES: tuple[CommandName, ...] = get_args(CommandName)
 
 LARGEST_COMMAND = 64_000
 """Bytes of a command's line: a single write of them is appended whole."""
+
+_LARGEST_FILE = 1 << 28
+"""Bytes; a million commands take a third of it."""
 
 _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "sample": ("length", "temperature", "top_p", "prime"),
@@ -123,9 +127,17 @@ class BadCommand:
 
 
 def send(path: Path, command: Command) -> None:
-    """Append a command to a run's `commands.jsonl`."""
+    """Append a command to a run's `commands.jsonl`.
+
+    Raises
+    ------
+    CommandError
+        It is too long, or could not be written whole.
+    OSError
+        The file cannot be opened or written.
+    """
     line = command.to_line()
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+    descriptor = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         if os.write(descriptor, line) != len(line):
             # What was written has no end; with one it is a line that is refused, and the next one is whole.
@@ -157,15 +169,26 @@ class CommandReader:
         self.offset = offset
 
     def read(self) -> list[tuple[Command | BadCommand, int]]:
-        """Return the commands that are new, each with the offset after it."""
+        """Return the commands that are new, each with the offset after it.
+
+        Raises
+        ------
+        OSError
+            They cannot be read, or the file is none that commands were written to.
+        """
         if self._descriptor is None:
             if not os.access(self._path, os.F_OK):  # cheaper than an exception
                 return []
             try:
-                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+                descriptor = open_regular(Path(self._path))
             except FileNotFoundError:
                 return []
-            if os.fstat(self._descriptor).st_size < self.offset:
+            size = os.fstat(descriptor).st_size
+            if size > _LARGEST_FILE:
+                os.close(descriptor)
+                raise OSError(errno.EFBIG, f"it has more than {_LARGEST_FILE:,} bytes", self._path)
+            self._descriptor = descriptor
+            if size < self.offset:
                 self.offset = 0  # another file than the one that was read before
         found: list[tuple[Command | BadCommand, int]] = []
         while block := os.pread(self._descriptor, LARGEST_COMMAND, self.offset):

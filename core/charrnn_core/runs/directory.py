@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,11 @@ from charrnn_core.runs.files import read_small, replace_file
 from charrnn_core.runs.lock import is_locked, take_lock
 from charrnn_core.text.source import Source, bundled_sources, find_source
 from charrnn_core.training.events import encodable
+
+_TEMPORARY = re.compile(
+    r"\.(config\.json|status\.json|events\.jsonl|\.study|(last|previous|best)\.safetensors)\.[0-9a-f]{12}"
+)
+"""What `files.temporary_name` gives to the files of a run; whatever else is there is somebody's."""
 
 _LONGEST_NAME = 100  # bytes; file systems allow 255, and a name may still get a date before it
 
@@ -146,9 +152,9 @@ class RunDirectory:
 
     def remove_stale_files(self) -> None:
         """Remove what a killed process left half-written; only for the process that holds the lock."""
-        for folder, names in ((self.path, ("config.json", "status.json")), (self.checkpoints, ("",))):
-            for name in names:
-                for path in folder.glob(f".{name}*.????????????"):
+        for folder in (self.path, self.checkpoints):
+            for path in folder.iterdir():
+                if _TEMPORARY.fullmatch(path.name):
                     path.unlink(missing_ok=True)
 
 

@@ -74,6 +74,36 @@ def replace_file(path: Path, data: bytes, *, durable: bool = True) -> None:
         sync_directory(path.parent)
 
 
+def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
+    """Open a file of a run and return its descriptor, if it is a regular file.
+
+    Whatever else stands under the name could wait for ever (a pipe), never end (a device), or be somebody's
+    file: what is written to is never reached through a link.
+
+    Raises
+    ------
+    OSError
+        It cannot be opened, or is no regular file.
+    """
+    writes = flags & (os.O_WRONLY | os.O_RDWR)
+    # Without O_NONBLOCK the opening of a named pipe waits for its other end.
+    flags |= os.O_NONBLOCK | os.O_CLOEXEC | (os.O_NOFOLLOW if writes else 0)
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ENXIO, errno.EISDIR) or (writes and error.errno == errno.ELOOP):
+            raise _not_regular(path) from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _not_regular(path)
+    return descriptor
+
+
+def _not_regular(path: Path) -> OSError:
+    return OSError(errno.EINVAL, "it is not a regular file", str(path))
+
+
 def read_small(path: Path, most: int = 10_000_000) -> bytes:
     """Return the bytes of a regular file that should be small.
 
@@ -82,12 +112,10 @@ def read_small(path: Path, most: int = 10_000_000) -> bytes:
     OSError
         It cannot be read, is no regular file, or is too large.
     """
-    # Without O_NONBLOCK the opening of a named pipe waits for a writer.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = open_regular(path)
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > most:
-            raise OSError(errno.EINVAL, "no regular file of a run", str(path))
+        if os.fstat(descriptor).st_size > most:
+            raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(path))
         return os.read(descriptor, most)
     finally:
         os.close(descriptor)

@@ -13,7 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn_core.errors import RunDirectoryError
 from charrnn_core.runs.buckets import Buckets
+from charrnn_core.runs.files import open_regular
+from charrnn_core.runs.log import LONGEST_LINE
 
 EventFields = dict[str, Any]
 """An event as in its line: type, update, time, and what its class in `training.events` says."""
@@ -35,16 +38,25 @@ class EventTail:
         self._path = path
         self._descriptor: int | None = None
         self._offset = 0
+        self._is_log = True  # until there is what is longer than any line: nothing after it is of a log
 
     def read(self) -> Iterator[tuple[int, EventFields]]:
-        """Yield the events that are new, each with the offset of its line; other lines are skipped."""
+        """Yield the events that are new, each with the offset of its line; other lines are skipped.
+
+        Raises
+        ------
+        RunDirectoryError
+            The log cannot be read, or is no regular file.
+        """
         if self._descriptor is None:
             try:
-                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+                self._descriptor = open_regular(self._path)
             except FileNotFoundError:
                 return
+            except OSError as error:
+                raise RunDirectoryError(f"cannot read {self._path}: {error.strerror}") from None
         rest = b""
-        while block := os.pread(self._descriptor, _READ_AT_ONCE, self._offset + len(rest)):
+        while self._is_log and (block := os.pread(self._descriptor, _READ_AT_ONCE, self._offset + len(rest))):
             *lines, rest = (rest + block).split(b"\n")
             for line in lines:
                 offset = self._offset
@@ -52,6 +64,7 @@ class EventTail:
                 event = _parse(line)
                 if event is not None:
                     yield offset, event
+            self._is_log = len(rest) <= LONGEST_LINE
 
     def close(self) -> None:
         """Close the file."""

@@ -12,6 +12,7 @@ from typing import Any
 from charrnn_core.errors import CheckpointError
 from charrnn_core.runs.checkpoint import read_checkpoint
 from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.runs.files import open_regular
 from charrnn_core.runs.liveness import RunState, read_status, run_state
 
 _TAIL = 1 << 16
@@ -92,7 +93,7 @@ def summarize(directory: RunDirectory) -> RunSummary:
 
 def _last_events(directory: RunDirectory) -> list[dict[str, Any]]:
     try:
-        descriptor = os.open(directory.events_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = open_regular(directory.events_path)
     except OSError:
         return []  # a run that has no log yet has no last events
     try:

@@ -11,9 +11,11 @@ import fcntl
 import os
 import struct
 import sys
+import time
 from pathlib import Path
 
-from charrnn_core.errors import RunDirectoryError
+from charrnn_core.errors import RunDirectoryError, RunTakenError
+from charrnn_core.runs.files import open_regular
 
 # struct flock of the platform: type, whence, start, length, pid; macOS has it in another order.
 _FLOCK = "qqihh" if sys.platform == "darwin" else "hhqqi4x"
@@ -21,6 +23,9 @@ _FLOCK = "qqihh" if sys.platform == "darwin" else "hhqqi4x"
 # back when the process closes any descriptor of the file. Where Python does not name the first, the second.
 _SET = getattr(fcntl, "F_OFD_SETLK", fcntl.F_SETLK)
 _GET = getattr(fcntl, "F_OFD_GETLK", fcntl.F_GETLK)
+
+
+_LOOKS, _LOOK_SECONDS = 20, 0.01
 
 
 def _pack(kind: int) -> bytes:
@@ -39,29 +44,72 @@ def take_lock(path: Path) -> int:
 
     Raises
     ------
-    RunDirectoryError
+    RunTakenError
         Another process has it; the message names it.
+    RunDirectoryError
+        There is no file that could be locked.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        descriptor = open_regular(path, os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise RunDirectoryError(f"cannot lock {path}: {error.strerror}") from None
     try:
         fcntl.fcntl(descriptor, _SET, _pack(fcntl.F_WRLCK))
     except OSError as error:
-        holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
-        os.close(descriptor)
-        if error.errno not in (errno.EACCES, errno.EAGAIN):
-            raise
-        name = f"process {holder}" if holder.isdigit() else "another process"
-        raise RunDirectoryError(f"{path.parent} is being trained by {name}") from None
+        try:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise
+            holder = _holder(descriptor)
+        finally:
+            os.close(descriptor)
+        raise RunTakenError(f"{path.parent} is being trained by {holder}") from None
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
 
 
-def is_locked(path: Path) -> bool:
-    """Return whether a process trains the run of this lock file, without disturbing anybody."""
+def _holder(descriptor: int) -> str:
+    """Return who holds a lock, in words.
+
+    Whoever has just taken it says a moment later who it is; until then the file names the holder before.
+    """
+    for _ in range(_LOOKS):
+        number = os.pread(descriptor, 20, 0).strip()
+        if number.isdigit() and _is_alive(int(number)):
+            return f"process {int(number)}"
+        time.sleep(_LOOK_SECONDS)
+    return "another process"
+
+
+def _is_alive(process: int) -> bool:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return process > 0
+
+
+def is_lock_file(descriptor: int, path: Path) -> bool:
+    """Return whether the lock file that a process has open still stands under its name.
+
+    Somebody who takes it for a left-over may have removed it; then it keeps nobody out.
+    """
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except OSError:
+        return False
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether a process trains the run of this lock file, without disturbing anybody.
+
+    Where there is no file that could be locked, none does.
+    """
+    try:
+        descriptor = open_regular(path)
+    except OSError:
         return False
     try:
         return _kind(fcntl.fcntl(descriptor, _GET, _pack(fcntl.F_WRLCK))) != fcntl.F_UNLCK

@@ -7,10 +7,15 @@ from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
-from charrnn_core.runs.files import write_all
+from charrnn_core.errors import RunDirectoryError
+from charrnn_core.runs.files import open_regular, write_all, write_temporary
 from charrnn_core.training.events import Event
 
+LONGEST_LINE = 1 << 24
+"""Bytes; no event has a line that is nearly as long."""
+
 _WAITING_LINES = 10_000
+_READ_AT_ONCE = 1 << 24
 
 
 class EventLog:
@@ -28,13 +33,26 @@ class EventLog:
     ----------
     length : int
         Bytes of whole lines in the file.
+
+    Raises
+    ------
+    RunDirectoryError
+        What is there is no log.
+    OSError
+        It cannot be opened.
     """
 
     def __init__(self, path: Path) -> None:
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._descriptor = os.open(path, flags, 0o666)
+        self._path = path
+        self._descriptor = open_regular(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         size = os.fstat(self._descriptor).st_size
         self.length = whole_lines(self._descriptor, size)
+        if size - self.length > LONGEST_LINE:
+            os.close(self._descriptor)
+            raise RunDirectoryError(
+                f"{path} does not end like a log of charrnn: its last {size - self.length:,} bytes have no "
+                "end of a line"
+            )
         if self.length < size:
             os.ftruncate(self._descriptor, self.length)
         self._torn = False
@@ -68,8 +86,23 @@ class EventLog:
             self._torn = False
 
     def sync(self) -> None:
-        """Make what is written durable."""
+        """Make what is written durable, under its name: where that was removed, the log is written anew."""
+        if not os.path.lexists(self._path):
+            self._write_anew()
         os.fsync(self._descriptor)
+
+    def _write_anew(self) -> None:
+        """Give the log back its name; what the removed file held can still be read from its descriptor."""
+        parts = range(0, self.length, _READ_AT_ONCE)
+        whole = b"".join(os.pread(self._descriptor, min(_READ_AT_ONCE, self.length - at), at) for at in parts)
+        temporary = write_temporary(self._path, whole, durable=True)
+        try:
+            os.link(temporary, self._path)  # and not a rename: it never replaces what somebody put there
+        finally:
+            temporary.unlink()
+        descriptor = open_regular(self._path, os.O_RDWR | os.O_APPEND)
+        os.close(self._descriptor)
+        self._descriptor = descriptor
 
     def close(self) -> None:
         """Close the file."""
@@ -77,9 +110,9 @@ class EventLog:
 
 
 def whole_lines(descriptor: int, size: int) -> int:
-    """Return how many of a file's first `size` bytes are whole lines."""
+    """Return how many of a file's first `size` bytes are whole lines; 0 where no line ends near the end."""
     end = size
-    while end:
+    while end and size - end <= LONGEST_LINE:
         start = max(0, end - 65536)
         newline = os.pread(descriptor, end - start, start).rfind(b"\n")
         if newline >= 0:

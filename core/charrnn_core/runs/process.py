@@ -14,10 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from charrnn_core.errors import CheckpointError, CommandError, RunFailedError, UsageError
+from charrnn_core.errors import (
+    CheckpointError,
+    CommandError,
+    RunDirectoryError,
+    RunFailedError,
+    RunTakenError,
+    UsageError,
+)
 from charrnn_core.runs.checkpoint import Place, RunFacts
 from charrnn_core.runs.commands import BadCommand, Command, CommandReader
 from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.runs.lock import is_lock_file
 from charrnn_core.runs.log import EventLog
 from charrnn_core.runs.saving import Saver
 from charrnn_core.training.events import (
@@ -42,6 +50,7 @@ View = Callable[[Event | Status], None]
 Checker = Generator[Status, None, GradientsChecked | None]
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_UNREADABLE_SECONDS = 1.0  # how often commands are looked for that could not be read
 _PAUSED_SECONDS = 0.05  # how often a paused process looks for commands
 
 
@@ -110,6 +119,9 @@ class TrainingProcess:
         self._check: tuple[Command, Checker] | None = None  # one that was asked for, and how far it is
         self._view: View = lambda item: None
         self._next_status = 0.0
+        self._next_look = 0.0
+        self._next_lock = 0.0
+        self._is_deaf = False  # commands cannot be read, and that was said
         self._commands = CommandReader(directory.commands_path, place.command_offset)
         self._saver = Saver(directory, trainer, facts, log, self._record, place=place, saved_best=saved_best)
 
@@ -131,7 +143,7 @@ class TrainingProcess:
         CheckpointError
             The trial save before the first update failed, or the last one at the end.
         RunFailedError
-            The end of the event log could not be written.
+            The end of the event log could not be written, or another process has taken the run over.
         """
         trainer, saver = self.trainer, self._saver
         self._view = view
@@ -193,7 +205,9 @@ class TrainingProcess:
         self._commands.close()
         os.close(self._lock)
         if self._saver.failed:
-            raise CheckpointError("the last checkpoint could not be saved; the one before it is kept")
+            is_saved = self.directory.checkpoint_path("last").exists()
+            kept = "; the one before it is kept" if is_saved else ", and there is none any more"
+            raise CheckpointError(f"the last checkpoint could not be saved{kept}")
         if unsynced is not None or self._log.waiting:
             reason = f": {unsynced.strerror}" if unsynced is not None else ""
             raise RunFailedError(f"the end of {self.directory.events_path} may be missing{reason}")
@@ -202,6 +216,7 @@ class TrainingProcess:
 
     def _attend(self) -> None:
         """Obey what was asked, between two updates; while paused or checking, stay here and look for more."""
+        self._look_after_lock()
         self._look_for_owner()
         self._obey_all()
         if not self._stays():
@@ -213,6 +228,7 @@ class TrainingProcess:
                     time.sleep(_PAUSED_SECONDS)
                 else:
                     self._go_on_checking(*self._check)
+                self._look_after_lock()
                 self._look_for_owner()
                 self._obey_all()
         self._next_status = 0.0
@@ -222,11 +238,52 @@ class TrainingProcess:
         """Whether no update is to be done now."""
         return (self._paused or self._check is not None) and self.signal is None and not self.trainer.stopping
 
+    def _look_after_lock(self) -> None:
+        """Take the run anew where somebody has removed its lock; give up where another process was faster.
+
+        Raises
+        ------
+        RunFailedError
+            Another process trains the run; this one writes nothing more.
+        """
+        now = time.monotonic()
+        if now < self._next_lock or is_lock_file(self._lock, self.directory.lock_path):
+            return
+        self._next_lock = now + STATUS_SECONDS
+        try:
+            lock = self.directory.lock()
+        except RunTakenError as error:
+            self._log.close()
+            os.close(self._lock)
+            raise RunFailedError(
+                f"the lock of this run was removed, and {error}; this process has stopped and saves no more"
+            ) from None
+        except RunDirectoryError:
+            return  # its directory is gone, or nothing can be written there: the next save says so
+        os.close(self._lock)
+        self._lock = lock
+
     def _look_for_owner(self) -> None:
         """Stop when the pipe from the process that started this one has ended."""
         if self._owned and select.select([0], [], [], 0)[0] and not os.read(0, 4096):
             self._owned = False
             self.trainer.stop("owner gone")
+
+    def _new_commands(self) -> list[tuple[Command | BadCommand, int]]:
+        """Return what was asked; where that cannot be read, say so, and look again in a while."""
+        if time.monotonic() < self._next_look:
+            return []
+        try:
+            found = self._commands.read()
+        except OSError as error:
+            self._next_look = time.monotonic() + _UNREADABLE_SECONDS
+            if not self._is_deaf:
+                self._is_deaf = True
+                path = self.directory.commands_path
+                self._warn(f"cannot read {path}: {error.strerror}; training goes on and obeys nothing")
+            return []
+        self._is_deaf = False
+        return found
 
     def _answer_swallowed(self) -> None:
         """Answer the command whose effect is in the state to go on from, if a crash was faster."""
@@ -237,7 +294,7 @@ class TrainingProcess:
 
     def _refuse_old_commands(self) -> None:
         """Refuse what was asked while nobody trained."""
-        while found := self._commands.read():
+        while found := self._new_commands():
             for command, offset in found:
                 known = offset in self._refused_lines if command.id is None else command.id in self._answered
                 if not known:
@@ -245,7 +302,7 @@ class TrainingProcess:
                 self._read_up_to(offset)
 
     def _obey_all(self) -> None:
-        for command, offset in self._commands.read():
+        for command, offset in self._new_commands():
             if isinstance(command, BadCommand):
                 self._refuse(command.id, command.reason, offset)
             else:
