@@ -1,0 +1,162 @@
+"""Going on with what is no run, is finished, or is not what it was: refused, and left alone."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.runs.starting import resume, start
+from charrnn_core.text.corpus import read_corpus
+from charrnn_core.text.source import find_source
+from charrnn_core.training.settings import Settings
+from tests.faults.promises import assert_one_line
+from tests.program import TEXT, charrnn
+
+pytestmark = pytest.mark.fault("resume")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with a text, and a run on it that was trained for 40 updates."""
+    where = tmp_path_factory.mktemp("trained")
+    (where / "book.txt").write_text(TEXT, encoding="utf-8")
+    settings = Settings.of(hidden=8, seq_length=5, updates=40, sample_every=None)
+    process = start(
+        settings, read_corpus(find_source(str(where / "book.txt"))), runs=where / "runs", name="mine"
+    )
+    process.run(lambda item: None)
+    # So that there is a previous checkpoint too.
+    resume(process.directory, {"updates": 50}).run(lambda item: None)
+    return where
+
+
+def text_of(name: str, text: str | bytes) -> Callable[[Path], object]:
+    data = text.encode() if isinstance(text, str) else text
+    return lambda where: (where / name).write_bytes(data)
+
+
+def emptied(run: Path) -> None:
+    shutil.rmtree(run)
+    run.mkdir()
+
+
+def foreign(run: Path) -> None:
+    """A directory of another program, with files of names that a run has too."""
+    emptied(run)
+    (run / "checkpoints").mkdir()
+    (run / "config.json").write_text('{"model_type": "llama", "settings": []}', encoding="utf-8")
+    (run / "checkpoints" / "last.safetensors").write_bytes(b"theirs")
+    (run / "checkpoints" / ".cache.0123456789ab").write_bytes(b"theirs")
+
+
+def of_checkpoints(change: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    def apply(run: Path) -> None:
+        for path in (run / "checkpoints").iterdir():
+            path.write_bytes(change(path.read_bytes()))
+
+    return apply
+
+
+def newer(data: bytes) -> bytes:
+    return data.replace(rb"\"format\":1", rb"\"format\":2", 1)
+
+
+def with_settings(**changes: object) -> Callable[[Path], None]:
+    def apply(run: Path) -> None:
+        path = run / "config.json"
+        config = json.loads(path.read_text(encoding="utf-8"))
+        config["settings"].update(changes)
+        path.write_text(json.dumps(config), encoding="utf-8")
+
+    return apply
+
+
+# What has happened, and what the messages of `resume` say.
+PLACES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
+    "missing": (shutil.rmtree, ["mine"]),
+    "an empty directory": (emptied, ["mine"]),
+    "a file": (lambda run: (shutil.rmtree(run), run.write_bytes(b"mine")), ["mine"]),
+    "of another program": (foreign, ["mine", "not a run directory"]),
+    "without config.json": (lambda run: (run / "config.json").unlink(), ["mine"]),
+    "without checkpoints": (lambda run: shutil.rmtree(run / "checkpoints"), ["no checkpoint"]),
+    "with empty checkpoints": (of_checkpoints(lambda data: b""), ["no checkpoint"]),
+    "with checkpoints cut off": (of_checkpoints(lambda data: data[:-1]), ["no checkpoint"]),
+    "with a bit flipped": (of_checkpoints(lambda data: data[:-1] + bytes([data[-1] ^ 1])), ["digest"]),
+    "of a newer format": (of_checkpoints(newer), ["format 2"]),
+    "finished": (lambda run: None, ["finished", "--updates"]),
+    "whose text is gone": (lambda run: (run / "../../book.txt").unlink(), ["book.txt", "--corpus"]),
+    "whose text is another": (text_of("../../book.txt", TEXT + "more"), ["the text book is not the one"]),
+    "whose text is empty": (text_of("../../book.txt", ""), ["book.txt"]),
+    "whose text is not UTF-8": (text_of("../../book.txt", b"\xff" * 99), ["book.txt", "UTF-8"]),
+}
+GOES_ON: dict[str, list[str]] = {
+    "resume": ["resume", "mine"],
+    "resume with more updates": ["resume", "mine", "--updates", "90"],
+    "resume by path": ["resume", "./runs/mine", "--updates", "90"],
+    "resume from the best": ["resume", "mine", "--from-best", "--updates", "90"],
+    "train --resume": ["train", "--resume", "mine", "--updates", "90"],
+    "train --replay": ["train", "--replay", "mine", "--name", "again"],
+}
+MAY_GO_ON = {("finished", name) for name in GOES_ON if name not in ("resume", "resume from the best")}
+
+
+def files(where: Path) -> dict[Path, bytes]:
+    """Return all files but locks, which are all that a refusal may leave."""
+    paths = (path for path in where.rglob("*") if path.is_file() and path.name != ".lock")
+    return {path: path.read_bytes() for path in paths}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "command" in metafunc.fixturenames:
+        every = [(place, name) for place in PLACES for name in GOES_ON if (place, name) not in MAY_GO_ON]
+        thorough = metafunc.config.getoption("--thorough")
+        metafunc.parametrize(("place", "command"), every if thorough else every[::5], ids=str)
+
+
+def test_what_cannot_be_gone_on_with_is_refused_and_left_alone(
+    trained: Path, tmp_path: Path, place: str, command: str
+) -> None:
+    where = tmp_path / "here"
+    shutil.copytree(trained, where)
+    run = where / "runs" / "mine"
+    change, words = PLACES[place]
+    change(run)
+    before = files(where)
+    finished = charrnn(where, *GOES_ON[command], "--corpus", "book.txt", "--quiet")
+    is_resume = GOES_ON[command][0] == "resume" and "best" not in command
+    assert_one_line(finished, finished.code, *(words if is_resume else []))
+    assert finished.code in (1, 2)
+    assert files(where) == before
+
+
+SETTINGS = [
+    "--hidden 9", "--seq-length 6", "--batch-size 2", "--optimizer adam", "--dtype float64", "--seed 1",
+    "--chunks random", "--held-out 0.1", "--loss mean", "--init fan-in",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_another_network_or_course_of_training_is_refused(trained: Path, settings: str) -> None:
+    before = files(trained)
+    finished = charrnn(trained, "resume", "mine", "--updates", "90", *settings.split())
+    assert_one_line(finished, 2, settings.split()[0])
+    assert files(trained) == before
+
+
+def test_a_directory_that_is_no_run_gets_not_even_a_lock(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "notes").write_bytes(b"mine")
+    for command in (
+        ["resume", "./folder"],
+        ["sample", "./folder"],
+        ["tui", "./folder"],
+        ["runs", "--runs", "folder"],
+    ):
+        charrnn(tmp_path, *command)
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["notes"]
+    assert not RunDirectory(tmp_path / "folder").is_locked()
