@@ -15,7 +15,7 @@ from charrnn_tui.dashboard.renderables.canvas import GlyphSet
 from charrnn_tui.dashboard.renderables.chart import Drawing, View, draw
 from charrnn_tui.dashboard.renderables.curves import Curve, Envelope, Marker, smoothed
 from charrnn_tui.dashboard.renderables.ticks import FloatArray
-from charrnn_tui.formatting import characters_of_loss
+from charrnn_tui.formatting import characters_of_loss, number_of
 
 Abscissa = Literal["update", "epoch", "time"]
 Unit = Literal["bits", "nats", ""]
@@ -191,7 +191,8 @@ def line_of(history: History, half_life: int) -> FloatArray:
 
 
 def _number(value: Any) -> float:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
+    number = number_of(value)
+    return math.nan if number is None else number
 
 
 def markers_of(history: History, kind: Abscissa) -> Iterator[Marker]:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import random
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from charrnn_tui import cli
+from charrnn_tui.dashboard.app import Dashboard
+from charrnn_tui.dashboard.session import RunSession
+from tests.faults.fuzz.mutations import mutated
+from tests.faults.ledger import injected, waited
+from tests.faults.promises import assert_harmless
 from tests.terminals import SMALL as SMALL_RUN
 
 pytestmark = pytest.mark.fault("directory")
@@ -262,3 +271,64 @@ def test_a_folder_with_a_newline_in_its_name(dashboard: Any) -> None:
     terminal.type("q")
     assert terminal.ends() == 0
     assert not terminal.screen.strangers
+
+
+# -- any log -------------------------------------------------------------------------------------------------
+
+VIEWS = (
+    "runs", "runs --json", "report mine -o report.html", "report mine --format md -o report.md",
+    "plot mine -o plot.svg", "plot mine", "export mine -o table.csv", "export mine -f jsonl -o table.jsonl",
+)  # fmt: skip
+
+
+def spoilt(log: bytes, generator: random.Random) -> bytes:
+    """Return a log in which some values are others."""
+    for _ in range(generator.randrange(1, 6)):
+        log = mutated(log, generator) or log
+    return log
+
+
+@pytest.fixture
+def mine(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The log of a run below the current directory."""
+    shutil.copytree(made, tmp_path / "runs" / "mine")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CHARRNN_RUNS", raising=False)
+    return tmp_path / "runs" / "mine" / "events.jsonl"
+
+
+def test_any_log_is_listed_drawn_and_reported(
+    mine: Path, thorough: bool, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    real, generator = mine.read_bytes(), random.Random(9)
+    for _ in range(200 if thorough else 4):
+        mine.write_bytes(spoilt(real, generator))
+        for view in VIEWS:
+            words = view.split()
+            if "-o" in words:
+                Path(words[-1]).unlink(missing_ok=True)
+            began = time.monotonic()
+            code = cli.run(words)
+            waited(time.monotonic() - began)
+            injected()
+            told = b"".join(capsysbinary.readouterr()).decode()
+            assert_harmless(told)
+            assert code in (0, 1, 2), told
+            if code == 0 and "-o" in words:
+                assert_harmless(Path(words[-1]).read_text(encoding="utf-8"))
+
+
+def test_any_log_is_shown_in_the_dashboard(mine: Path, thorough: bool) -> None:
+    real, generator = mine.read_bytes(), random.Random(10)
+
+    async def look() -> None:
+        app = Dashboard(RunSession.of(mine.parent, None), None, runs=mine.parent.parent)
+        async with app.run_test(size=(120, 40)) as pilot:
+            for key in (*"1234567+-lLb0", "enter", "escape", "m", "escape", "question_mark", "escape", "o"):
+                await pilot.press(key)
+            assert app.return_code is None, "a key has ended it"
+
+    for _ in range(30 if thorough else 2):
+        mine.write_bytes(spoilt(real, generator))
+        asyncio.run(look())
+        injected()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from textual.widgets import Input, Label
 
+from charrnn_core.errors import SettingsError
 from charrnn_core.training.settings import FIELDS, PRESETS, option_name
-from tests.faults.promises import assert_refused, assert_trained
+from charrnn_tui.dashboard.app import Dashboard
+from charrnn_tui.dashboard.screens import new_run
+from tests.faults.ledger import injected
+from tests.faults.promises import EVIL, MARKUP, assert_harmless, assert_refused, assert_trained
 from tests.program import SMALL, TEXT, charrnn
 
 pytestmark = pytest.mark.fault("option")
@@ -54,6 +60,7 @@ def test_a_number_is_within_its_range_or_refused(tmp_path: Path, name: str) -> N
     with ThreadPoolExecutor(4) as pool:
         places = [tmp_path / str(index) for index in range(len(NONSENSE))]
         problems = list(pool.map(problem_with, places, [name] * len(NONSENSE), NONSENSE))
+    injected(len(NONSENSE))
     assert [problem for problem in problems if problem] == []
 
 
@@ -123,3 +130,48 @@ def test_a_batch_that_is_too_large_for_the_text_is_what_the_remedy_names(here: P
 )
 def test_wrong_use_is_refused_in_a_sentence(here: Path, command: list[str]) -> None:
     assert_refused(charrnn(here, *command), here, "--help")
+
+
+# -- the form of the dashboard -------------------------------------------------------------------------------
+
+
+def test_the_form_refuses_what_the_command_line_refuses(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def started(*arguments: object) -> None:
+        pytest.fail("a run was started")
+
+    monkeypatch.chdir(here)
+    monkeypatch.setattr(new_run, "OwnedTrainer", started)
+
+    async def fill_in() -> None:
+        app = Dashboard(None, None, runs=here / "runs")
+        async with app.run_test(size=(80, 24)) as pilot:
+            await pilot.pause()
+            form = app.screen
+            assert isinstance(form, new_run.NewRunScreen)
+            for name in NUMBERS:
+                box = form.query_one(f"#set-{name}", Input)
+                assert box.parent is not None
+                for text in [*NONSENSE, "9" * 5000, EVIL, MARKUP]:
+                    box.value = text
+                    await pilot.pause()
+                    told = str(box.parent.query_one(".help", Label).content)
+                    assert_harmless(told)
+                    assert ("allowed is " + FIELDS[name].allowed in told) == is_refused(name, text), text
+                    injected()
+                box.value = "nonsense"
+                await pilot.press("ctrl+s")
+                assert app.screen is form
+                assert option_name(name) in str(form.query_one("#problem", Label).content)
+                box.value = ""
+            await pilot.press("escape")
+
+    asyncio.run(fill_in())
+
+
+def is_refused(name: str, text: str) -> bool:
+    """Whether a value that is typed is none; nothing at all leaves a setting as it is."""
+    try:
+        FIELDS[name].parse(name, text.strip())
+    except SettingsError:
+        return bool(text.strip())
+    return False
