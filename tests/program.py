@@ -27,7 +27,8 @@ PROGRAM = [sys.executable, "-m", "charrnn_tui"]
 TEXT = "the cat sat on the mat and the dog sat on the log.\n" * 60
 SMALL = ["--updates", "30", "--hidden", "8", "--seq-length", "5", "--sample-length", "20"]
 ENDLESS = [*SMALL, "--updates", "none", "--seconds", "300"]
-PATIENCE = 20.0  # seconds until something that should have happened counts as hanging
+PATIENCE = float(os.environ.get("CHARRNN_PATIENCE", "20"))
+"""Seconds until something that should have happened counts as hanging."""
 
 
 class TracebackError(AssertionError):

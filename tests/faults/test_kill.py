@@ -30,6 +30,7 @@ from charrnn_core.training.events import Event, Status
 from charrnn_core.training.settings import Settings
 from charrnn_core.training.state import Best
 from tests.faults.ledger import injected
+from tests.program import PATIENCE
 
 pytestmark = pytest.mark.fault("kill")
 
@@ -46,7 +47,6 @@ KINDS_OF_RUNS = (
 )
 KILLS, FEW = 200, 12
 """Of each run: in a thorough test, and otherwise."""
-PATIENCE = 60.0  # seconds until something that should have happened counts as hanging
 
 
 def spawn(where: Path, *arguments: str) -> subprocess.Popen[bytes]:

@@ -25,10 +25,9 @@ import pytest
 
 from charrnn_core.runs.checkpoint import newest_checkpoint, read_checkpoint
 from charrnn_core.runs.directory import RunDirectory
+from tests.program import PATIENCE
 
 pytestmark = pytest.mark.fault("power")
-
-PATIENCE = 60.0  # seconds until something that should have happened counts as hanging
 
 # Trains, and after each save says which one it was; its argument is the directory of runs.
 PROGRAM = """

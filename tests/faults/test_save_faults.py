@@ -29,8 +29,6 @@ from tests.faults.checkpoints import half_made
 
 pytestmark = pytest.mark.fault("call")
 
-PATIENCE = 60.0  # seconds until something that should have happened counts as hanging
-
 CALLS = {
     "openat": "openat",
     "write": "write",

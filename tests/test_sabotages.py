@@ -1,0 +1,26 @@
+"""Every test of `tests/faults` was seen to fail where the program was made careless, and still would be."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.faults.sabotage import PROJECT, SABOTAGES, Sabotage, every_test, recorded
+
+
+@pytest.mark.parametrize("sabotage", SABOTAGES, ids=lambda sabotage: sabotage.name)
+def test_a_sabotage_can_be_applied(sabotage: Sabotage, tmp_path: Path) -> None:
+    for file in {file for file, _, _ in sabotage.changes}:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(PROJECT / file, tmp_path / file)
+    sabotage.apply(tmp_path)
+    for file in {file for file, _, _ in sabotage.changes}:
+        compile((tmp_path / file).read_text(encoding="utf-8"), file, "exec")
+
+
+def test_every_test_has_been_seen_to_fail() -> None:
+    noticed = recorded()
+    assert noticed.keys() == {sabotage.name for sabotage in SABOTAGES}
+    assert every_test() - set().union(*noticed.values()) == set()
