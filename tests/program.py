@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from charrnn_core.runs.checkpoint import read_checkpoint
+from tests.faults.ledger import waited
 
 PROGRAM = [sys.executable, "-m", "charrnn_tui"]
 TEXT = "the cat sat on the mat and the dog sat on the log.\n" * 60
@@ -123,6 +124,15 @@ def started(where: Path, *arguments: str, **options: Any) -> Iterator[subprocess
             process.kill()
 
 
+def stopped(process: subprocess.Popen[bytes], number: int) -> tuple[int, str]:
+    """Send a signal, and return the exit code that it leads to and what was said on stderr."""
+    began = time.monotonic()
+    process.send_signal(number)
+    _, err = process.communicate(timeout=PATIENCE)
+    waited(time.monotonic() - began)
+    return process.returncode, err.decode(errors="backslashreplace")
+
+
 def run_path(process: subprocess.Popen[bytes]) -> Path:
     """Return the path that a process prints first."""
     assert process.stdout is not None
@@ -221,8 +231,11 @@ class Terminal:
 
     def finish(self) -> int:
         """Read to the end and return the exit code."""
+        began = time.monotonic()
         self.read_until(None)
-        return self.process.wait(PATIENCE)
+        code = self.process.wait(PATIENCE)
+        waited(time.monotonic() - began)
+        return code
 
 
 @contextmanager

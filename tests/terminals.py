@@ -26,6 +26,7 @@ from rich.cells import cell_len
 from charrnn_core.runs.checkpoint import read_checkpoint
 from charrnn_core.runs.lock import is_locked
 from charrnn_tui.terminal import harmless
+from tests.faults.ledger import waited
 from tests.program import PATIENCE, PROGRAM, TEXT, EscapeError, HangError, TracebackError
 
 SMALL = ["--hidden", "8", "--seq-length", "5", "--sample-length", "40"]
@@ -332,10 +333,12 @@ class Terminal:
 
     def ends(self) -> int:
         """Wait for the program's end, read the rest and return its exit code."""
+        began = time.monotonic()
         try:
             code = self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             raise HangError(f"still there:\n{self.text}\n{self.said}") from None
+        waited(time.monotonic() - began)
         if not self._closed:
             assert self._reader is not None
             self._reader.join(PATIENCE)

@@ -124,6 +124,8 @@ class TerminalDriver(LinuxDriver):
             # What waits in the kernel for a terminal that does not read would be in the way.
             termios.tcflush(self._output.descriptor, termios.TCOFLUSH)
             self._output.interrupt(_INTERRUPT_SECONDS)
+            # A write that waited has filled the room again with the rest of what it had.
+            termios.tcflush(self._output.descriptor, termios.TCOFLUSH)
             os.write(self._output.descriptor, _RESTORED)
 
     def run_input_thread(self) -> None:

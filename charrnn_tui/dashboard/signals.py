@@ -16,7 +16,7 @@ from typing import Self
 ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 """Signals that ask the dashboard to end."""
 
-END_SECONDS = 2.0
+END_SECONDS = 1.5
 """How long ending in order may take; a terminal that does not read could hold it for ever."""
 
 _RESTORE_SECONDS = 1.0

@@ -243,6 +243,7 @@ def test_a_kill_after_best_was_saved_and_before_last_does_not_make_best_worse(tm
     directory = killed_between_two_saves(tmp_path)
     before = best_of(directory, "best")
     process = resume(directory, {"updates": 700})
+    assert process.trainer.update == before.update, "the best is the newest"
 
     def stop(item: Event | Status) -> None:
         if item.update >= 300:
