@@ -57,7 +57,7 @@ def read_keymap() -> dict[str, str]:
         keys = tomllib.loads(read_small(path).decode())
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"cannot read the key map {path}: {error}") from None
     if not all(isinstance(key, str) for key in keys.values()):
         raise UsageError(f'the key map {path} has lines such as pause = "p", and nothing else')

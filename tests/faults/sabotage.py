@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 PROJECT = HERE.parent.parent
 COPIED = ("charrnn_tui", "core/charrnn_core", "corpora", "tests", "pyproject.toml", "README.md")
 BEGIN, END = "<!-- sabotages -->", "<!-- end of sabotages -->"
-LONGEST = 400.0
+LONGEST = 150.0
 """Seconds for the tests of one sabotage: some have to wait for what never comes."""
 
 

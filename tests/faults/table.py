@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 from tests.faults.ledger import SLOW
 from tests.faults.matrix import ROWS
 
+RESULTS = Path(__file__).parent / "fuzz" / "results.json"
 PROBLEMS = ("violations", "tracebacks", "hangs", "escape codes")
 """What can come of an injection that should not: of the invariant or another promise, or of one of these."""
 
@@ -133,4 +135,19 @@ def write_table(path: Path, tally: Tally, *, thorough: bool) -> None:
             "",
             *(f"- {reason}" for reason in sorted(tally.skipped)),
         ]
-    path.write_text("\n".join([*lines, "", FOOT]), encoding="utf-8")
+    path.write_text("\n".join([*lines, "", *_fuzzed(), FOOT]), encoding="utf-8")
+
+
+def _fuzzed() -> list[str]:
+    """Return what the fuzzer has tried, as lines."""
+    told = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    if not told:
+        return []
+    lines = [
+        "A coverage-guided fuzzer has tried any bytes on the readers of files that anybody can write:",
+        "",
+    ]
+    lines += ["| reader | minutes | inputs | findings not mended |", "|---|--:|--:|--:|"]
+    for reader, each in told.items():
+        lines.append(f"| {reader} | {each['minutes']:g} | {each['inputs']:,} | {each['findings']} |")
+    return [*lines, "", "    python -m tests.faults.fuzz checkpoint --minutes 20 --record", ""]

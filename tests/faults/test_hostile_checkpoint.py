@@ -41,6 +41,7 @@ from tests.faults.checkpoints import (
     parts,
     sealed,
 )
+from tests.faults.ledger import injected
 
 pytestmark = pytest.mark.fault("checkpoint")
 
@@ -54,6 +55,7 @@ def assert_refused(path: Path, data: bytes | None = None) -> str:
     """Refused with CheckpointError, whose message names the file; any other exception fails the test."""
     if data is not None:
         path.write_bytes(data)
+    injected()
     with pytest.raises(CheckpointError) as raised:
         read_checkpoint(path)
     assert str(path) in str(raised.value)
@@ -421,6 +423,7 @@ def test_values_that_a_run_could_not_have_are_refused(path: Path, where: tuple[s
     accepted = []
     for value in WRONG[where]:
         path.write_bytes(changed(where, value))
+        injected()
         try:
             read_checkpoint(path)
             accepted.append(value)
@@ -439,6 +442,7 @@ def test_an_obeyed_command_of_the_wrong_form_is_refused(path: Path, name: str) -
     accepted = []
     for value in wrong[name]:
         path.write_bytes(changed(("obeyed",), {**OBEYED, name: value}))
+        injected()
         try:
             read_checkpoint(path)
             accepted.append(value)

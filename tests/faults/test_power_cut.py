@@ -25,6 +25,7 @@ import pytest
 
 from charrnn_core.runs.checkpoint import newest_checkpoint, read_checkpoint
 from charrnn_core.runs.directory import RunDirectory
+from tests.faults.ledger import injected
 from tests.program import PATIENCE
 
 pytestmark = pytest.mark.fault("power")
@@ -164,6 +165,7 @@ def test_a_power_cut_loses_no_save_that_was_acknowledged(
                 saving.copy(image, copy)
                 look_after_cut(copy, tmp_path / "after", saving, directory, counts)
                 counts["cuts"] += 1
+                injected()
                 copy.unlink()
         counts["acknowledged saves"] = len(saving.acknowledged)
     with capsys.disabled():

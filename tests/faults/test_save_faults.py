@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,7 @@ from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.log import EventLog
 from charrnn_core.training.events import Warned
 from tests.faults.checkpoints import half_made
+from tests.faults.ledger import injected
 
 pytestmark = pytest.mark.fault("call")
 
@@ -158,20 +160,28 @@ class Program:
 
     def save_with(self, fault: str, directory: RunDirectory, action: str) -> tuple[int, bool]:
         """Save with what strace injects; return the exit code and whether the fault came to pass."""
+        code, trace = self._traced(directory, action, f"trace={fault.split(':')[0]}", f"inject={fault}")
+        return code, code < 0 or "(INJECTED)" in trace
+
+    def calls_of(self, action: str) -> set[str]:
+        """Return the names of all system calls of a save that have to do with files."""
+        _, trace = self._traced(self.directory(), action, "trace=%file,%desc")
+        return set(re.findall(r"^\d+ +(\w+)\(", trace, re.M))
+
+    def _traced(self, directory: RunDirectory, action: str, *wanted: str) -> tuple[int, str]:
         process = self._ask(directory, action, stop=True)
         trace = directory.path / "trace"
-        names = fault.split(":")[0]
-        command = ["strace", "-f", "-p", str(process), "-o", str(trace), "-e", f"trace={names}"]
-        with subprocess.Popen(
-            [*command, "-e", f"inject={fault}"], stderr=subprocess.PIPE, text=True
-        ) as strace:
+        command = ["strace", "-f", "-p", str(process), "-o", str(trace)]
+        for each in wanted:
+            command += ["-e", each]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as strace:
             assert strace.stderr is not None
             said = strace.stderr.readline()
             os.kill(process, signal.SIGCONT)
             code = int(self._hear())
             if "attached" not in said:
                 pytest.fail(f"strace: {said}{strace.stderr.read()}")
-        return code, code < 0 or "(INJECTED)" in trace.read_text()
+        return code, trace.read_text()
 
     def close(self) -> None:
         self._process.kill()
@@ -256,6 +266,7 @@ def save_once(program: Program, fault: str, call: str, action: str) -> bool:
     """Save with a fault, look at what it left, and return whether it came to pass."""
     directory = program.directory()
     code, happened = program.save_with(fault, directory, action)
+    injected(int(happened))
     assert_old_or_new(program, directory, action, code)
     if not happened:
         assert code == SAVED
@@ -270,6 +281,14 @@ def save_once(program: Program, fault: str, call: str, action: str) -> bool:
     assert digests(directory)["last"] == program.states[2]
     shutil.rmtree(directory.path)
     return happened
+
+
+@pytest.mark.usefixtures("strace")
+@pytest.mark.parametrize("action", ["last", "best", "first"])
+def test_no_call_of_a_save_is_left_out(program: Program, action: str) -> None:
+    """What the process does at its end, and what Python asks of a file that it opens, is no part of it."""
+    known = {name.lstrip("?") for names in CALLS.values() for name in names.split(",")}
+    assert program.calls_of(action) - {"fstat", "ioctl", "lseek"} <= known
 
 
 @pytest.mark.usefixtures("strace")
@@ -299,6 +318,7 @@ def test_config_is_the_old_one_or_the_new_one(program: Program, fault: str) -> N
             directory = program.directory()
             directory.config_path.write_text('{"new": false}')
             code, happened = program.save_with(f"{CALLS[call]}:{fault.format(k)}", directory, "config")
+            injected(int(happened))
             assert code in (-9, SAVED, OS_ERROR), said(directory)
             new = json.loads(directory.config_path.read_text())["new"]
             assert new or code != SAVED

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.faults.ledger import injected
 from tests.program import ENDLESS, assert_saved, cursor_is_shown, on_terminal, run_path
 from tests.terminals import SMALL as SMALL_RUN
 
@@ -41,6 +42,7 @@ def test_300_resizes(book: Any) -> None:
     for number in range(300):
         lines, columns = sizes[number % len(sizes)]
         terminal.resize(lines + number // 100, columns + number % 7)
+        injected()
     terminal.resize(24, 80)
     terminal.shows("● training", "Loss")
     run.goes_on()

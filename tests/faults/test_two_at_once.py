@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,9 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from charrnn_core.runs.checkpoint import newest_checkpoint, read_checkpoint
+from charrnn_core.runs.checkpoint import KINDS, newest_checkpoint, read_checkpoint
 from charrnn_core.runs.directory import RunDirectory
-from charrnn_core.runs.history import History
+from charrnn_core.runs.history import EventTail, History
 from charrnn_core.runs.starting import start
 from charrnn_core.text.corpus import corpus_of
 from charrnn_core.training.settings import Settings
@@ -32,6 +34,7 @@ from tests.program import (
     environment,
     events,
     started,
+    stopped,
     until,
     updates_done,
 )
@@ -48,7 +51,7 @@ def training(here: Path) -> Iterator[tuple[subprocess.Popen[bytes], RunDirectory
     with started(
         here, "train", "book.txt", *SAVING, "--held-out", "0.1", "--validate-every", "50"
     ) as process:
-        until(lambda: directory.checkpoint_path("best").exists() and updates_done(directory.path) > 100)
+        until(lambda: all(directory.checkpoint_path(kind).exists() for kind in KINDS))
         yield process, directory
 
 
@@ -117,59 +120,144 @@ def test_a_run_whose_lock_was_removed_takes_it_again(
     assert process.wait(PATIENCE) == 128 + signal.SIGTERM
 
 
-HOLD = """
-    import sys, time
-    from pathlib import Path
-    from charrnn_core.runs.lock import take_lock
-    path = Path(sys.argv[1])
-    path.unlink()
-    take_lock(path)
-    print(flush=True)
-    time.sleep(60)
-"""
+def contents(run: RunDirectory) -> dict[Path, bytes]:
+    """Return the files that only the process that trains may write."""
+    return {path: path.read_bytes() for path in [*run.checkpoints.iterdir(), run.events_path]}
 
 
-def test_a_run_that_another_process_took_over_is_left_to_it(
+def assert_left_to(process: subprocess.Popen[bytes], words: str) -> None:
+    """The process has noticed that another trains its run: it says so, and has ended."""
+    began = time.monotonic()
+    code = process.wait(PATIENCE)
+    waited(time.monotonic() - began)
+    assert process.stderr is not None
+    err = process.stderr.read().decode()
+    assert code == 1, err
+    assert err.count("\n") == 1
+    assert words in err
+    assert_harmless(err)
+
+
+def test_a_run_that_another_process_trained_meanwhile_is_left_alone(
+    here: Path, training: tuple[subprocess.Popen[bytes], RunDirectory]
+) -> None:
+    """As when a laptop sleeps: the process is stopped, and whoever finds the run removes its lock."""
+    process, run = training
+    until(lambda: updates_done(run.path) > 20_000)  # from where on it writes a line only now and then
+    process.send_signal(signal.SIGSTOP)
+    run.lock_path.unlink()
+    update = newest_checkpoint(run)[0].snapshot.update
+    resumed = charrnn(here, "resume", "mine", "--updates", str(update + 500), "--quiet")
+    assert (resumed.code, resumed.err) == (0, "")
+    after = contents(run)
+    process.send_signal(signal.SIGCONT)
+    assert_left_to(process, "another process has trained")
+    assert contents(run) == after
+
+
+def test_a_run_that_another_process_trains_is_left_to_it(
     here: Path, training: tuple[subprocess.Popen[bytes], RunDirectory]
 ) -> None:
     process, run = training
-    program = [sys.executable, "-c", textwrap.dedent(HOLD), str(run.lock_path)]
-    with subprocess.Popen(program, stdout=subprocess.PIPE) as other:
-        try:
-            assert other.stdout is not None
-            other.stdout.readline()
-            began = time.monotonic()
-            code = process.wait(PATIENCE)
-            waited(time.monotonic() - began)
-            assert run.is_locked()
-        finally:
-            other.kill()
-    assert code == 1
-    assert process.stderr is not None
-    err = process.stderr.read().decode()
-    assert err.count("\n") == 1
-    assert f"is being trained by process {other.pid}" in err
-    assert_harmless(err)
+    process.send_signal(signal.SIGSTOP)
+    run.lock_path.unlink()
+    with started(here, "resume", "mine", "--quiet", "--updates", "none", "--seconds", "300") as other:
+        before = updates_done(run.path)
+        until(lambda: updates_done(run.path) > before)
+        process.send_signal(signal.SIGCONT)
+        assert_left_to(process, f"is being trained by process {other.pid}")
+        assert stopped(other, signal.SIGTERM) == (128 + signal.SIGTERM, "")
     newest, problems = newest_checkpoint(run)
     assert problems == []
-    resumed = charrnn(here, "resume", "mine", "--updates", str(newest.snapshot.update + 9), "--quiet")
-    assert (resumed.code, resumed.err) == (0, "")
+    assert newest.state_sha256 == events(run.path)[-1]["state_sha256"]
+    assert np.all(np.diff([event["update"] for event in History.read(run.events_path).progress]) > 0)
 
 
-def test_a_log_that_was_removed_is_written_anew(
-    training: tuple[subprocess.Popen[bytes], RunDirectory],
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+def test_a_log_that_loses_its_name_is_written_anew(here: Path, how: str) -> None:
+    run = RunDirectory(here / "runs" / "mine")
+    with started(here, "train", "book.txt", *SAVING, "--json") as process:
+        told = Lines(process)
+        told.wait_for(100)
+        tail = EventTail(run.events_path)
+        seen = [event for _, event in tail.read()]
+        for number in range(3):
+            if how == "replaced":
+                other = run.path / "edited"
+                other.write_bytes(b"{}\n" * number)
+                other.replace(run.events_path)
+            else:
+                run.events_path.unlink()
+            injected()
+            until(lambda: len(list(run.path.glob("*.aside"))) > number or how == "removed")  # noqa: B023
+            until(run.events_path.exists)
+            seen += [event for _, event in tail.read()]
+        process.terminate()
+        assert process.wait(PATIENCE) == 128 + signal.SIGTERM
+        told.end()
+        assert process.stderr is not None
+        err = process.stderr.read().decode()
+    seen += [event for _, event in tail.read()]
+    tail.close()
+    assert_harmless(err)
+    assert err.count("anew" if how == "removed" else "stood in place") == 3
+    assert run.events_path.read_text(encoding="utf-8").splitlines() == told.lines
+    assert [json.dumps(event) for event in seen] == [json.dumps(json.loads(line)) for line in told.lines]
+    assert len(list(run.path.glob("*.aside"))) == (3 if how == "replaced" else 0)
+
+
+class Lines:
+    """What a process says on its standard output, read by a thread of its own."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.lines: list[str] = []
+        self.update = 0
+        assert process.stdout is not None
+        self._stream = process.stdout
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        for line in self._stream:
+            self.lines.append(line.decode().rstrip("\n"))
+            self.update = json.loads(line)["update"]
+
+    def wait_for(self, update: int) -> None:
+        """Wait until it has told of so many updates."""
+        until(lambda: self.update >= update)
+
+    def end(self) -> None:
+        """Read to the end."""
+        self._thread.join(PATIENCE)
+
+
+@pytest.mark.parametrize("how", ["removed", "cut to nothing", "replaced"])
+def test_commands_are_obeyed_whatever_happened_to_their_file(
+    here: Path, training: tuple[subprocess.Popen[bytes], RunDirectory], how: str
 ) -> None:
     process, run = training
-    before = run.events_path.read_bytes()
-    for _ in range(3):
-        run.events_path.unlink()
-        until(run.events_path.exists)
+    for number in range(3):
+        answer = charrnn(here, "command", "mine", "sample", "--length", str(100 // 10**number))
         injected()
-    process.terminate()
-    assert process.wait(PATIENCE) == 128 + signal.SIGTERM
-    assert run.events_path.read_bytes().startswith(before)
-    assert events(run.path)[-1]["type"] == "ended"
-    assert [path.name for path in run.path.iterdir() if path.name.startswith(".events")] == []
+        assert answer.code == 0, answer.err
+        lines = run.commands_path.read_bytes()
+        if how == "removed":
+            run.commands_path.unlink()
+        elif how == "replaced":
+            (run.path / "edited").write_bytes(lines + b"\n")
+            (run.path / "edited").replace(run.commands_path)
+        else:
+            os.truncate(run.commands_path, 0)
+    assert stopped(process, signal.SIGTERM)[0] == 128 + signal.SIGTERM
+    obeyed = [event["command"] for event in events(run.path) if event["type"] == "obeyed"]
+    assert len(obeyed) == len(set(obeyed)) == 3
+    run.commands_path.unlink(missing_ok=True)
+    with started(here, "resume", "mine", "--quiet", "--updates", "none", "--seconds", "300"):
+        until(run.is_locked)
+        before = updates_done(run.path)
+        until(lambda: updates_done(run.path) > before)
+        answer = charrnn(here, "command", "mine", "sample", "--length", "99", "--prime", "the cat " * 9)
+    assert answer.code == 0, answer.err
 
 
 # -- readers -------------------------------------------------------------------------------------------------
@@ -185,7 +273,6 @@ def test_who_reads_a_checkpoint_of_a_run_that_saves_reads_a_whole_one(
             update = read_checkpoint(run.checkpoint_path(kind)).snapshot.update
             assert update >= newest[kind], f"{kind} went back"
             newest[kind] = update
-            injected()
     assert process.poll() is None
     assert newest["last"] > newest["best"] or newest["last"] > 100
 

@@ -375,7 +375,7 @@ class Saved:
     seconds : float
         How long it took.
     warning : str or None
-        What cannot be promised: whether it survives a power cut.
+        What cannot be promised, whether it survives a power cut; or what was wrong with the log.
     """
 
     state_sha256: str
@@ -408,7 +408,7 @@ def save(
     try:
         temporary = write_temporary(path, data, durable=True)
         try:
-            log.sync()  # so that no checkpoint is ever ahead of the log that it continues
+            warning = log.sync()  # so that no checkpoint is ever ahead of the log that it continues
             if rotate and path.exists():
                 _link(path, directory.checkpoint_path("previous"))
             temporary.replace(path)
@@ -417,7 +417,6 @@ def save(
             raise
     except OSError as error:
         raise CheckpointError(f"cannot save the checkpoint {path}: {error.strerror}") from None
-    warning = None
     try:
         sync_directory(path.parent)
     except OSError as error:

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import secrets
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -26,6 +27,9 @@ LARGEST_COMMAND = 64_000
 
 _LARGEST_FILE = 1 << 28
 """Bytes; a million commands take a third of it."""
+
+_LOOK_SECONDS = 0.5
+"""How often a reader looks whether its file was replaced."""
 
 _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "sample": ("length", "temperature", "top_p", "prime"),
@@ -166,6 +170,7 @@ class CommandReader:
         self._path = str(path)  # looked for hundreds of times a second
         self._descriptor: int | None = None
         self._skipping = False  # the rest of a line that is too long
+        self._next_look = 0.0
         self.offset = offset
 
     def read(self) -> list[tuple[Command | BadCommand, int]]:
@@ -178,6 +183,7 @@ class CommandReader:
         """
         if self._descriptor is None:
             if not os.access(self._path, os.F_OK):  # cheaper than an exception
+                self.offset = 0  # a file that comes later is another one than what was read before
                 return []
             try:
                 descriptor = open_regular(Path(self._path))
@@ -207,12 +213,30 @@ class CommandReader:
                 self._skipping = True
             if len(found) >= 1000:
                 break  # the rest waits for the next time
+        if not found:
+            self._follow()
         return found
+
+    def _follow(self) -> None:
+        """Once in a while look whether the file is still the one under the name; if not, begin with that."""
+        assert self._descriptor is not None
+        if time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + _LOOK_SECONDS
+        own = os.fstat(self._descriptor)
+        try:
+            is_same = os.path.samestat(Path(self._path).stat(), own)
+        except FileNotFoundError:
+            is_same = False
+        if not is_same or own.st_size < self.offset:
+            self.close()
+            self.offset = 0
 
     def close(self) -> None:
         """Close the file."""
         if self._descriptor is not None:
             os.close(self._descriptor)
+            self._descriptor = None
 
 
 def _parse(line: bytes) -> Command | BadCommand:

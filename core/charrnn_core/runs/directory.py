@@ -141,8 +141,10 @@ class RunDirectory:
 
         Raises
         ------
-        RunDirectoryError
+        RunTakenError
             Another process has it.
+        RunDirectoryError
+            There is no file that could be locked.
         """
         return take_lock(self.lock_path)
 

@@ -87,7 +87,7 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
     """
     writes = flags & (os.O_WRONLY | os.O_RDWR)
     # Without O_NONBLOCK the opening of a named pipe waits for its other end.
-    flags |= os.O_NONBLOCK | os.O_CLOEXEC | (os.O_NOFOLLOW if writes else 0)
+    flags |= os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (os.O_NOFOLLOW if writes else 0)
     try:
         descriptor = os.open(path, flags, 0o666)
     except OSError as error:

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,8 @@ class EventTail:
                 return
             except OSError as error:
                 raise RunDirectoryError(f"cannot read {self._path}: {error.strerror}") from None
+        else:
+            self._follow()
         rest = b""
         while self._is_log and (block := os.pread(self._descriptor, _READ_AT_ONCE, self._offset + len(rest))):
             *lines, rest = (rest + block).split(b"\n")
@@ -65,6 +68,15 @@ class EventTail:
                 if event is not None:
                     yield offset, event
             self._is_log = len(rest) <= LONGEST_LINE
+
+    def _follow(self) -> None:
+        """Go on in the file that has the name now: the process that trains may have written the log anew."""
+        assert self._descriptor is not None
+        with suppress(OSError):  # while nothing has the name, or what is none, the file from before is read
+            if not os.path.samestat(self._path.stat(), os.fstat(self._descriptor)):
+                descriptor = open_regular(self._path)
+                os.close(self._descriptor)
+                self._descriptor = descriptor
 
     def close(self) -> None:
         """Close the file."""

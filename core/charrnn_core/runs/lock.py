@@ -12,6 +12,7 @@ import os
 import struct
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from charrnn_core.errors import RunDirectoryError, RunTakenError
@@ -25,7 +26,7 @@ _SET = getattr(fcntl, "F_OFD_SETLK", fcntl.F_SETLK)
 _GET = getattr(fcntl, "F_OFD_GETLK", fcntl.F_GETLK)
 
 
-_LOOKS, _LOOK_SECONDS = 20, 0.01
+_LOOKS, _LOOK_SECONDS = 20, 0.01  # a fifth of a second in all for a new holder to say who it is
 
 
 def _pack(kind: int) -> bytes:
@@ -56,15 +57,15 @@ def take_lock(path: Path) -> int:
     try:
         fcntl.fcntl(descriptor, _SET, _pack(fcntl.F_WRLCK))
     except OSError as error:
-        try:
-            if error.errno not in (errno.EACCES, errno.EAGAIN):
-                raise
-            holder = _holder(descriptor)
-        finally:
-            os.close(descriptor)
-        raise RunTakenError(f"{path.parent} is being trained by {holder}") from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        is_taken = error.errno in (errno.EACCES, errno.EAGAIN)
+        holder = _holder(descriptor) if is_taken else ""
+        os.close(descriptor)
+        if is_taken:
+            raise RunTakenError(f"{path.parent} is being trained by {holder}") from None
+        raise RunDirectoryError(f"cannot lock {path}: {error.strerror}") from None
+    with suppress(OSError):  # a full disk, say: who holds it is only for messages
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
 
 
@@ -106,11 +107,18 @@ def is_locked(path: Path) -> bool:
     """Return whether a process trains the run of this lock file, without disturbing anybody.
 
     Where there is no file that could be locked, none does.
+
+    Raises
+    ------
+    RunDirectoryError
+        It cannot be seen.
     """
     try:
         descriptor = open_regular(path)
-    except OSError:
-        return False
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL):
+            return False
+        raise RunDirectoryError(f"cannot see who trains {path.parent}: {error.strerror}") from None
     try:
         return _kind(fcntl.fcntl(descriptor, _GET, _pack(fcntl.F_WRLCK))) != fcntl.F_UNLCK
     finally:

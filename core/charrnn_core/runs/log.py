@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from charrnn_core.errors import RunDirectoryError
-from charrnn_core.runs.files import open_regular, write_all, write_temporary
+from charrnn_core.runs.files import open_regular, replace_file, write_all
 from charrnn_core.training.events import Event
 
 LONGEST_LINE = 1 << 24
@@ -33,6 +35,9 @@ class EventLog:
     ----------
     length : int
         Bytes of whole lines in the file.
+    guard : callable
+        Called before a line is written, and, with True, when all that was written is durable; what it raises
+        ends what was begun. For whoever has to look whether the run is still this process's.
 
     Raises
     ------
@@ -56,6 +61,8 @@ class EventLog:
         if self.length < size:
             os.ftruncate(self._descriptor, self.length)
         self._torn = False
+        self._is_doubtful = False  # a sync has failed
+        self.guard: Callable[[bool], None] = lambda now: None
         self._lines: deque[bytes] = deque(maxlen=_WAITING_LINES)
 
     @property
@@ -67,6 +74,7 @@ class EventLog:
         """Write an event, and before it what waits; return what the disk said if it refused."""
         self._lines.append(event.to_line().encode())
         while self._lines:
+            self.guard(False)
             try:
                 self._cut()
                 self._torn = True  # until the line is whole
@@ -85,24 +93,49 @@ class EventLog:
             os.ftruncate(self._descriptor, self.length)
             self._torn = False
 
-    def sync(self) -> None:
-        """Make what is written durable, under its name: where that was removed, the log is written anew."""
-        if not os.path.lexists(self._path):
+    def sync(self) -> str | None:
+        """Make what is written durable, under its name, and return what had to be put right for that.
+
+        Where the name was taken away, or stands for another file, the log is written anew: what it holds can
+        still be read from its descriptor. The other file is kept under another name. And where an earlier
+        sync has failed, nobody knows what of the file is on the disk: another sync of it might say that all
+        is well.
+        """
+        told = None
+        try:
+            status = os.lstat(self._path)
+        except FileNotFoundError:
+            told = f"{self._path} had been removed, and is written anew"
+        else:
+            if not os.path.samestat(status, os.fstat(self._descriptor)):
+                aside = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}.aside")
+                self._path.rename(aside)
+                told = f"another file stood in place of {self._path}; it is {aside.name} now"
+        if told is not None or self._is_doubtful:
             self._write_anew()
+        self._is_doubtful = True
         os.fsync(self._descriptor)
+        self._is_doubtful = False
+        self.guard(True)
+        return told
+
+    def is_as_left(self) -> bool:
+        """Return whether nobody else has written into the log, or put one in its place."""
+        try:
+            status, own = os.lstat(self._path), os.fstat(self._descriptor)
+        except FileNotFoundError:
+            return True
+        return os.path.samestat(status, own) and (self._torn or own.st_size == self.length)
 
     def _write_anew(self) -> None:
-        """Give the log back its name; what the removed file held can still be read from its descriptor."""
+        """Write all of the log to a new file, and give that the name."""
         parts = range(0, self.length, _READ_AT_ONCE)
         whole = b"".join(os.pread(self._descriptor, min(_READ_AT_ONCE, self.length - at), at) for at in parts)
-        temporary = write_temporary(self._path, whole, durable=True)
-        try:
-            os.link(temporary, self._path)  # and not a rename: it never replaces what somebody put there
-        finally:
-            temporary.unlink()
+        replace_file(self._path, whole)
         descriptor = open_regular(self._path, os.O_RDWR | os.O_APPEND)
         os.close(self._descriptor)
         self._descriptor = descriptor
+        self._torn = False
 
     def close(self) -> None:
         """Close the file."""

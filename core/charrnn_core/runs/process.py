@@ -22,7 +22,7 @@ from charrnn_core.errors import (
     RunTakenError,
     UsageError,
 )
-from charrnn_core.runs.checkpoint import Place, RunFacts
+from charrnn_core.runs.checkpoint import KINDS, Place, RunFacts
 from charrnn_core.runs.commands import BadCommand, Command, CommandReader
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.lock import is_lock_file
@@ -119,8 +119,10 @@ class TrainingProcess:
         self._check: tuple[Command, Checker] | None = None  # one that was asked for, and how far it is
         self._view: View = lambda item: None
         self._next_status = 0.0
-        self._next_look = 0.0
-        self._next_lock = 0.0
+        self._commands_due = 0.0
+        self._lock_due = 0.0
+        self._lock_path = directory.lock_path
+        log.guard = self._look_after_lock
         self._is_deaf = False  # commands cannot be read, and that was said
         self._commands = CommandReader(directory.commands_path, place.command_offset)
         self._saver = Saver(directory, trainer, facts, log, self._record, place=place, saved_best=saved_best)
@@ -205,7 +207,7 @@ class TrainingProcess:
         self._commands.close()
         os.close(self._lock)
         if self._saver.failed:
-            is_saved = self.directory.checkpoint_path("last").exists()
+            is_saved = any(self.directory.checkpoint_path(kind).exists() for kind in KINDS)
             kept = "; the one before it is kept" if is_saved else ", and there is none any more"
             raise CheckpointError(f"the last checkpoint could not be saved{kept}")
         if unsynced is not None or self._log.waiting:
@@ -216,7 +218,7 @@ class TrainingProcess:
 
     def _attend(self) -> None:
         """Obey what was asked, between two updates; while paused or checking, stay here and look for more."""
-        self._look_after_lock()
+        self._look_after_lock(False)
         self._look_for_owner()
         self._obey_all()
         if not self._stays():
@@ -228,7 +230,7 @@ class TrainingProcess:
                     time.sleep(_PAUSED_SECONDS)
                 else:
                     self._go_on_checking(*self._check)
-                self._look_after_lock()
+                self._look_after_lock(False)
                 self._look_for_owner()
                 self._obey_all()
         self._next_status = 0.0
@@ -238,30 +240,42 @@ class TrainingProcess:
         """Whether no update is to be done now."""
         return (self._paused or self._check is not None) and self.signal is None and not self.trainer.stopping
 
-    def _look_after_lock(self) -> None:
+    def _look_after_lock(self, now: bool) -> None:
         """Take the run anew where somebody has removed its lock; give up where another process was faster.
+
+        Asked between any two updates, before each line of the log, and just before a checkpoint is put in
+        place; without `now` it looks only once in a while. A process that was stopped in between, while its
+        computer slept say, looks at once when it goes on.
 
         Raises
         ------
         RunFailedError
             Another process trains the run; this one writes nothing more.
         """
-        now = time.monotonic()
-        if now < self._next_lock or is_lock_file(self._lock, self.directory.lock_path):
+        if not now and time.monotonic() < self._lock_due:
             return
-        self._next_lock = now + STATUS_SECONDS
+        self._lock_due = time.monotonic() + STATUS_SECONDS
+        if is_lock_file(self._lock, self._lock_path):
+            return
         try:
             lock = self.directory.lock()
         except RunTakenError as error:
-            self._log.close()
-            os.close(self._lock)
-            raise RunFailedError(
-                f"the lock of this run was removed, and {error}; this process has stopped and saves no more"
-            ) from None
+            raise self._taken_over(str(error)) from None
         except RunDirectoryError:
             return  # its directory is gone, or nothing can be written there: the next save says so
         os.close(self._lock)
         self._lock = lock
+        if not self._log.is_as_left():
+            raise self._taken_over(f"another process has trained {self.directory.path} since then")
+
+    def _taken_over(self, what: str) -> RunFailedError:
+        """Write nothing more, and return the error that says why."""
+        self._log.close()
+        self._commands.close()
+        os.close(self._lock)
+        return RunFailedError(
+            f"the lock of this run was removed, and {what}; this process has stopped and saves no more"
+        )
 
     def _look_for_owner(self) -> None:
         """Stop when the pipe from the process that started this one has ended."""
@@ -271,12 +285,12 @@ class TrainingProcess:
 
     def _new_commands(self) -> list[tuple[Command | BadCommand, int]]:
         """Return what was asked; where that cannot be read, say so, and look again in a while."""
-        if time.monotonic() < self._next_look:
+        if time.monotonic() < self._commands_due:
             return []
         try:
             found = self._commands.read()
         except OSError as error:
-            self._next_look = time.monotonic() + _UNREADABLE_SECONDS
+            self._commands_due = time.monotonic() + _UNREADABLE_SECONDS
             if not self._is_deaf:
                 self._is_deaf = True
                 path = self.directory.commands_path
@@ -303,7 +317,9 @@ class TrainingProcess:
 
     def _obey_all(self) -> None:
         for command, offset in self._new_commands():
-            if isinstance(command, BadCommand):
+            if command.id is not None and command.id in self._answered:
+                pass  # read again, from a file that took the place of another
+            elif isinstance(command, BadCommand):
                 self._refuse(command.id, command.reason, offset)
             else:
                 try:
@@ -341,6 +357,7 @@ class TrainingProcess:
         self._record(self._answer(command))
 
     def _answer(self, command: Command) -> Obeyed:
+        self._answered.add(command.id)
         return Obeyed(
             update=self.trainer.update,
             time=self.trainer.seconds,
@@ -405,6 +422,8 @@ class TrainingProcess:
             raise
 
     def _refuse(self, command: str | None, reason: str, offset: int | None = None) -> None:
+        if command is not None:
+            self._answered.add(command)
         self._record(
             Refused(
                 update=self.trainer.update,

@@ -163,6 +163,8 @@ class Saver:
         )
         saved = save(self._directory, "best", snapshot, self._facts, self._here(), self._log)
         self._saved_best = best
+        if saved.warning:
+            self._warn(saved.warning)
         self._record(
             CheckpointSaved(
                 update=best.update,

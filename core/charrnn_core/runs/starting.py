@@ -85,9 +85,10 @@ def start(
                 "versions": facts.environment["versions"],
             }
         )
-    except OSError as error:
+    except (OSError, RunDirectoryError) as error:
         shutil.rmtree(directory.path, ignore_errors=True)  # made a moment ago, and not yet a run
-        raise RunFailedError(f"cannot write {directory.path}: {error.strerror}") from None
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise RunFailedError(f"cannot write {directory.path}: {reason}") from None
     opening: list[Event] = [
         Started(
             update=0,

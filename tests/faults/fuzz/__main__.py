@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import math
 import random
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 
 CASES = Path(__file__).with_name("cases")
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+RESULTS = Path(__file__).with_name("results.json")
 ROUND = 5.0
 """Minutes of one process: the fuzzer's own memory grows with what it has tried."""
 
@@ -28,20 +30,36 @@ def main() -> int:
     parser.add_argument("reader", choices=sorted(path.name for path in CASES.iterdir()))
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--inputs", type=Path, help="keep what reached something new here, and begin with it")
+    parser.add_argument(
+        "--record", action="store_true", help="have the table of reliability tell of this run"
+    )
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.here:
         fuzz(given.reader, given.minutes, given.inputs)
         return 0
+    tried = found = 0
     with tempfile.TemporaryDirectory() as folder:
         inputs = given.inputs or Path(folder)
         for number in range(math.ceil(given.minutes / ROUND)):
             minutes = min(ROUND, given.minutes - number * ROUND)
             command = [sys.executable, "-m", "tests.faults.fuzz", given.reader, "--here"]
-            done = subprocess.run([*command, "--minutes", str(minutes), "--inputs", str(inputs)], check=False)
-            if done.returncode:
-                return done.returncode
-    return 0
+            more = ["--minutes", str(minutes), "--inputs", str(inputs)]
+            with subprocess.Popen([*command, *more], stderr=subprocess.PIPE, text=True) as process:
+                assert process.stderr is not None
+                for line in process.stderr:
+                    sys.stderr.write(line)
+                    if line.startswith("stat::number_of_executed_units:"):
+                        tried += int(line.split()[1])
+            found += process.returncode != 0
+            if found:
+                break
+    print(f"{given.reader}: {tried:,} inputs, {found} findings")
+    if given.record:
+        told = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+        told[given.reader] = {"minutes": given.minutes, "inputs": tried, "findings": found}
+        RESULTS.write_text(json.dumps(told, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return min(found, 1)
 
 
 def fuzz(reader: str, minutes: float, inputs: Path) -> None:
