@@ -41,7 +41,8 @@ def counted(request: pytest.FixtureRequest) -> Iterator[None]:
     ledger.begin()
     yield
     told = ledger.entry
-    request.node.user_properties.append(("injections", max(1, told.injections)))
+    count = 1 if told.injections is None else told.injections
+    request.node.user_properties.append(("injections", count))
     request.node.user_properties.append(("longest", told.longest))
     request.node.user_properties.append(("slow", told.slow))
 
@@ -85,10 +86,16 @@ class _Counting:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.tally.add(report)
 
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Fail a run for the table in which something was missing, or slow."""
+        if self._config.getoption("--table") and self.tally.shortcoming() and session.exitstatus == 0:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         if self.tally.rows and self._config.getoption("--thorough"):
             terminalreporter.section("faults")
             terminalreporter.write_line(self.tally.text())
+            terminalreporter.write_line(self.tally.shortcoming() or "nothing is missing")
         where = self._config.getoption("--table")
         if where:
             write_table(Path(where), self.tally, thorough=self._config.getoption("--thorough"))

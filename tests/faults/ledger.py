@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Entry:
     """What one test has done until now."""
 
-    injections: int = 0
+    injections: int | None = None
     longest: float = 0.0
     slow: int = 0
 
@@ -28,7 +28,7 @@ def begin() -> None:
 
 def injected(count: int = 1) -> None:
     """Note that a fault was injected; a test that never says so has injected one."""
-    entry.injections += count
+    entry.injections = (entry.injections or 0) + count
 
 
 def waited(seconds: float) -> None:

@@ -38,7 +38,12 @@ ROWS: dict[str, Row] = {
         25,
     ),
     "power": Row("a power cut", "an ext4 image copied while the run saves, and the copy mounted", 60),
-    "two": Row("two processes at one run; sampling from a run that trains", "processes", 200),
+    "two": Row(
+        "two processes at one run; a lock, a log or commands that lose their name; sampling from a run that "
+        "trains",
+        "processes",
+        250,
+    ),
     "signal": Row(
         "SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGSTOP, Ctrl+C, a closed terminal; headless and dashboard",
         "kill, pseudo-terminal",
@@ -68,7 +73,7 @@ ROWS: dict[str, Row] = {
     "directory": Row(
         "a run directory that somebody has edited, or made to do harm",
         "hostile `config.json`, `events.jsonl`, `status.json`, `commands.jsonl`, `.lock`, names",
-        150,
+        400,
     ),
     "bytes": Row(
         "any bytes at all for what reads vocabulary, corpus, settings, log, commands and checkpoint",

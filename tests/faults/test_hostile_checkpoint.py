@@ -66,6 +66,7 @@ def assert_refused(path: Path, data: bytes | None = None) -> str:
 
 
 def test_the_golden_checkpoint_of_format_1_loads() -> None:
+    injected(0)
     checkpoint = read_checkpoint(GOLDEN)
     snapshot = checkpoint.snapshot
     assert checkpoint.metadata["format"] == 1
@@ -81,6 +82,7 @@ def test_the_golden_checkpoint_of_format_1_loads() -> None:
 
 
 def test_training_goes_on_from_the_golden_checkpoint(tmp_path: Path) -> None:
+    injected(0)
     process = resume(golden_run(tmp_path), {"updates": 450}, corpus=str(tmp_path / "golden.txt"))
     ended = process.run(lambda item: None)
     assert (ended.reason, ended.update) == ("updates", 450)
@@ -88,6 +90,7 @@ def test_training_goes_on_from_the_golden_checkpoint(tmp_path: Path) -> None:
 
 
 def test_the_helper_forges_what_the_module_accepts(path: Path) -> None:
+    injected(0)
     path.write_bytes(forged(*parts()))
     assert read_checkpoint(path).state_sha256 == STATE
     header = WHOLE[8:HEADER_END]
@@ -547,5 +550,6 @@ def test_a_checkpoint_that_contradicts_its_text_is_an_error_of_our_own(
 
 def test_the_settings_of_the_golden_checkpoint_are_all_that_there_are() -> None:
     """A setting that comes later has its default; one that goes away needs a migration."""
+    injected(0)
     assert SETTINGS.keys() <= FIELDS.keys()
     assert Settings.from_json(SETTINGS).hidden == 3
