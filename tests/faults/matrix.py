@@ -29,13 +29,13 @@ ROWS: dict[str, Row] = {
     "call": Row(
         "a system call of a save, of `config.json` or of the log fails, or is the last one",
         "strace at the k-th call, k = 1, 2, ... until the save completes; short writes",
-        300,
+        250,
     ),
     "disk": Row(
         "the disk is full, has no inodes, becomes read-only; a directory is immutable; a file may not grow; "
         "there is no place for runs",
         "tmpfs, ext4 image, chattr, ulimit",
-        25,
+        20,
     ),
     "power": Row("a power cut", "an ext4 image copied while the run saves, and the copy mounted", 60),
     "two": Row(

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from charrnn_core.errors import RunDirectoryError
-from charrnn_core.runs.files import open_regular, replace_file, write_all
+from charrnn_core.runs.files import open_regular, sync_directory, write_all, write_temporary
 from charrnn_core.training.events import Event
 
 LONGEST_LINE = 1 << 24
@@ -131,11 +131,18 @@ class EventLog:
         """Write all of the log to a new file, and give that the name."""
         parts = range(0, self.length, _READ_AT_ONCE)
         whole = b"".join(os.pread(self._descriptor, min(_READ_AT_ONCE, self.length - at), at) for at in parts)
-        replace_file(self._path, whole)
-        descriptor = open_regular(self._path, os.O_RDWR | os.O_APPEND)
+        temporary = write_temporary(self._path, whole, durable=True)
+        try:
+            # Opened before it has the name, which may stand for something else a moment later.
+            descriptor = open_regular(temporary, os.O_RDWR | os.O_APPEND)
+            temporary.replace(self._path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
         os.close(self._descriptor)
         self._descriptor = descriptor
         self._torn = False
+        sync_directory(self._path.parent)
 
     def close(self) -> None:
         """Close the file."""
