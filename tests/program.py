@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import termios
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -177,6 +178,31 @@ def assert_saved(run: Path) -> None:
     ended = events(run)[-1]
     assert ended["type"] == "ended"
     assert read_checkpoint(run / "checkpoints" / "last.safetensors").state_sha256 == ended["state_sha256"]
+
+
+class Lines:
+    """What a process says on its standard output, read by a thread of its own."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.lines: list[str] = []
+        self.update = 0
+        assert process.stdout is not None
+        self._stream = process.stdout
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        for line in self._stream:
+            self.lines.append(line.decode().rstrip("\n"))
+            self.update = json.loads(line)["update"]
+
+    def wait_for(self, update: int) -> None:
+        """Wait until it has told of so many updates."""
+        until(lambda: self.update >= update)
+
+    def end(self) -> None:
+        """Read to the end."""
+        self._thread.join(PATIENCE)
 
 
 def assert_ended(run: Path) -> None:

@@ -24,9 +24,10 @@ from pathlib import Path
 import pytest
 
 from charrnn_core.runs.checkpoint import newest_checkpoint, read_checkpoint
+from charrnn_core.runs.commands import Command, send
 from charrnn_core.runs.directory import RunDirectory
 from tests.faults.ledger import injected
-from tests.program import PATIENCE
+from tests.program import ENDLESS, PATIENCE, Lines, charrnn, started, until
 
 pytestmark = pytest.mark.fault("power")
 
@@ -208,3 +209,44 @@ def test_the_same_cut_shows_what_a_save_without_fsync_loses(tmp_path: Path, imag
         with mounted(tmp_path / "copy", tmp_path / "after") as after:
             path = RunDirectory(after / "runs" / "it").checkpoint_path("last")
             assert not path.exists() or read_checkpoint(path).place.drawn < acknowledged["number"]
+
+
+def test_a_power_cut_keeps_what_the_program_has_answered(
+    tmp_path: Path, here: Path, image: Path, thorough: bool
+) -> None:
+    """The program itself: a learning rate that it has said to be changed is there after the cut."""
+    generator = random.Random(7)
+    with mounted(image, tmp_path / "disk") as disk:
+        directory = RunDirectory(disk / "runs" / "it")
+        saving = [
+            "--runs",
+            str(disk / "runs"),
+            "--name",
+            "it",
+            "--json",
+            "--quiet",
+            "--checkpoint-every",
+            "0",
+        ]
+        with started(here, "train", "book.txt", *ENDLESS, *saving, stderr=subprocess.DEVNULL) as process:
+            told = Lines(process)
+            told.wait_for(50)
+            for _ in range(10 if thorough else 1):
+                rate = generator.uniform(0.001, 0.1)
+                command = Command.make("set-learning-rate", learning_rate=rate)
+                send(directory.commands_path, command)
+                until(lambda: any(command.id in line for line in told.lines))  # noqa: B023
+                os.kill(process.pid, signal.SIGSTOP)
+                try:
+                    subprocess.run(["cp", "--sparse=always", str(image), str(tmp_path / "copy")], check=True)
+                finally:
+                    os.kill(process.pid, signal.SIGCONT)
+                injected()
+                with mounted(tmp_path / "copy", tmp_path / "after") as after:
+                    run = RunDirectory(after / "runs" / "it")
+                    newest, problems = newest_checkpoint(run)
+                    assert problems == []
+                    assert newest.snapshot.settings.learning_rate == rate
+                    more = str(newest.snapshot.update + 20)
+                    resumed = charrnn(here, "resume", str(run.path), "--updates", more, "--quiet")
+                    assert (resumed.code, resumed.err) == (0, "")

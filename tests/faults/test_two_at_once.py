@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -30,6 +29,7 @@ from tests.program import (
     PATIENCE,
     PROGRAM,
     TEXT,
+    Lines,
     charrnn,
     environment,
     events,
@@ -204,31 +204,6 @@ def test_a_log_that_loses_its_name_is_written_anew(here: Path, how: str) -> None
     assert run.events_path.read_text(encoding="utf-8").splitlines() == told.lines
     assert [json.dumps(event) for event in seen] == [json.dumps(json.loads(line)) for line in told.lines]
     assert len(list(run.path.glob("*.aside"))) == (3 if how == "replaced" else 0)
-
-
-class Lines:
-    """What a process says on its standard output, read by a thread of its own."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self.lines: list[str] = []
-        self.update = 0
-        assert process.stdout is not None
-        self._stream = process.stdout
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self) -> None:
-        for line in self._stream:
-            self.lines.append(line.decode().rstrip("\n"))
-            self.update = json.loads(line)["update"]
-
-    def wait_for(self, update: int) -> None:
-        """Wait until it has told of so many updates."""
-        until(lambda: self.update >= update)
-
-    def end(self) -> None:
-        """Read to the end."""
-        self._thread.join(PATIENCE)
 
 
 @pytest.mark.parametrize("how", ["removed", "cut to nothing", "replaced"])
