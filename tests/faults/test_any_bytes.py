@@ -111,7 +111,7 @@ NAMES = ("first_update", "loss_mean", "loss_min", "loss_max", "smooth_loss", "ep
          "loss")  # fmt: skip
 UPDATES = st.integers(-5, 50) | st.sampled_from([1e300, -1e300, 10**300, 0.5])
 EVENTS = st.fixed_dictionaries(
-    {"type": st.sampled_from(KINDS), "update": UPDATES, "time": UPDATES},
+    {"type": st.just("sample") | st.sampled_from(KINDS), "update": UPDATES, "time": UPDATES},
     optional={name: UPDATES | JSON | st.just({"learning_rate": 0.1}) for name in NAMES},
 )
 
