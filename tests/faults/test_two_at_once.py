@@ -159,6 +159,7 @@ def test_a_run_that_another_process_trains_is_left_to_it(
     here: Path, training: tuple[subprocess.Popen[bytes], RunDirectory]
 ) -> None:
     process, run = training
+    until(lambda: updates_done(run.path) > 20_000)  # from where on it writes a line only now and then
     process.send_signal(signal.SIGSTOP)
     run.lock_path.unlink()
     with started(here, "resume", "mine", "--quiet", "--updates", "none", "--seconds", "300") as other:
