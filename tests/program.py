@@ -140,12 +140,12 @@ def run_path(process: subprocess.Popen[bytes]) -> Path:
     return Path(process.stdout.readline().decode().rstrip("\n"))
 
 
-def until(condition: Callable[[], object]) -> None:
+def until(condition: Callable[[], object], told: Callable[[], str] = lambda: "") -> None:
     """Wait for something to become true."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:
-            raise HangError("waited in vain")
+            raise HangError(f"waited in vain: {told()}")
         time.sleep(0.01)
 
 

@@ -27,7 +27,7 @@ from charrnn_core.runs.checkpoint import read_checkpoint
 from charrnn_core.runs.lock import is_locked
 from charrnn_tui.terminal import harmless
 from tests.faults.ledger import waited
-from tests.program import PATIENCE, PROGRAM, TEXT, EscapeError, HangError, TracebackError
+from tests.program import PATIENCE, PROGRAM, TEXT, EscapeError, HangError, TracebackError, until
 
 SMALL = ["--hidden", "8", "--seq-length", "5", "--sample-length", "40"]
 
@@ -143,15 +143,6 @@ class Screen:
 def until_fixture() -> Callable[..., None]:
     """Wait for something to become true."""
     return until
-
-
-def until(condition: Callable[[], object], told: Callable[[], str] = lambda: "") -> None:
-    """Wait for something to become true."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise HangError(f"waited in vain: {told()}")
-        time.sleep(0.01)
 
 
 @dataclass(frozen=True)
