@@ -14,6 +14,7 @@ import subprocess
 import termios
 import threading
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,7 +26,6 @@ from rich.cells import cell_len
 
 from charrnn_core.runs.checkpoint import read_checkpoint
 from charrnn_core.runs.lock import is_locked
-from charrnn_tui.terminal import harmless
 from tests.faults.ledger import waited
 from tests.program import PATIENCE, PROGRAM, TEXT, EscapeError, HangError, TracebackError, until
 
@@ -43,6 +43,9 @@ _SEQUENCE = re.compile(
 """All that a dashboard has to say to a terminal besides text; titles, clipboard and sounds are not in it."""
 
 
+_OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Categories of characters that are not shown: controls, marks of format, surrogates, separators of lines."""
+
 _BEGUN = r"\x1b(\[[?<>\d;:$]*|\]2?2?;?[a-z-]*)?"
 
 
@@ -54,7 +57,7 @@ class Screen:
     modes : set of int
         The private modes that are switched on.
     strangers : list of str
-        Control characters and sequences that are none of the dashboard's, and text that `harmless` changes.
+        Control characters and sequences that are none of the dashboard's, and what no terminal shows.
     plain : str
         What was written while the alternate screen was not shown.
     """
@@ -128,7 +131,7 @@ class Screen:
                 pass  # what was begun before is cancelled
             elif character == "\n":
                 self.y += 1
-            elif character == "\t" or harmless(character) != character:
+            elif unicodedata.category(character) in _OBEYED:
                 self.strangers.append(repr(character))
             else:
                 width = cell_len(character)

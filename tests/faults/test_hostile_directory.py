@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 import json
 import random
 import shutil
@@ -266,7 +268,7 @@ def test_what_is_pasted_reaches_the_terminal_harmlessly(book: Any, box: str) -> 
 
 
 def test_a_folder_with_a_newline_in_its_name(dashboard: Any) -> None:
-    terminal = dashboard("book.txt", *SMALL_RUN, "--updates", "50", "--runs", "a\nb\x1b[31m")
+    terminal = dashboard("book.txt", *SMALL_RUN, "--updates", "50", "--runs", "a\nb\x1b]52;c;AAAA\x07")
     terminal.shows("■ ended")
     terminal.type("q")
     assert terminal.ends() == 0
@@ -281,13 +283,16 @@ VIEWS = (
 )  # fmt: skip
 
 
-def spoilt(log: bytes, generator: random.Random) -> bytes:
-    """Return a log in which some values are others."""
-    changed = log
-    while changed == log:
-        for _ in range(generator.randrange(1, 6)):
-            changed = mutated(changed, generator) or changed
-    return changed
+def spoilt_logs(log: Path, generator: random.Random, number: int) -> Iterable[bytes]:
+    """Yield a log with all lines of the table above, and this many in which some values are others."""
+    real = log.read_bytes()
+    yield real + "".join(f"{json.dumps(line)}\n" for lines in LINES.values() for line in lines).encode()
+    for _ in range(number):
+        changed = real
+        while changed == real:
+            for _ in range(generator.randrange(1, 6)):
+                changed = mutated(changed, generator) or changed
+        yield changed
 
 
 @pytest.fixture
@@ -302,9 +307,8 @@ def mine(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_any_log_is_listed_drawn_and_reported(
     mine: Path, thorough: bool, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    real, generator = mine.read_bytes(), random.Random(9)
-    for _ in range(200 if thorough else 3):
-        mine.write_bytes(spoilt(real, generator))
+    for log in spoilt_logs(mine, random.Random(9), 200 if thorough else 3):
+        mine.write_bytes(log)
         injected()
         for view in VIEWS:
             words = view.split()
@@ -317,12 +321,21 @@ def test_any_log_is_listed_drawn_and_reported(
             assert_harmless(told)
             assert code in (0, 1, 2), told
             if code == 0 and "-o" in words:
-                assert_harmless(Path(words[-1]).read_text(encoding="utf-8"))
+                assert_well_made(Path(words[-1]))
+
+
+def assert_well_made(path: Path) -> None:
+    """What is for reading is harmless; what is data says exactly what the log says, and can be parsed."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".jsonl":
+        assert all(isinstance(json.loads(line), dict) for line in text.split("\n") if line)
+    elif path.suffix == ".csv":
+        assert len({len(row) for row in csv.reader(io.StringIO(text))}) == 1
+    else:
+        assert_harmless(text)
 
 
 def test_any_log_is_shown_in_the_dashboard(mine: Path, thorough: bool) -> None:
-    real, generator = mine.read_bytes(), random.Random(10)
-
     async def look() -> None:
         app = Dashboard(RunSession.of(mine.parent, None), None, runs=mine.parent.parent)
         async with app.run_test(size=(120, 40)) as pilot:
@@ -330,7 +343,7 @@ def test_any_log_is_shown_in_the_dashboard(mine: Path, thorough: bool) -> None:
                 await pilot.press(key)
             assert app.return_code is None, "a key has ended it"
 
-    for _ in range(30 if thorough else 1):
-        mine.write_bytes(spoilt(real, generator))
+    for log in spoilt_logs(mine, random.Random(10), 30 if thorough else 1):
+        mine.write_bytes(log)
         asyncio.run(look())
         injected()

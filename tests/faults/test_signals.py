@@ -90,8 +90,8 @@ def assert_python_was_starting(err: str) -> None:
 
 def test_a_second_signal_ends_it_at_once(here: Path) -> None:
     (here / "long.txt").write_text(TEXT * 4, encoding="utf-8")
-    # One update takes about half a second, so that the second signal finds the first one not yet obeyed.
-    slow = ["--hidden", "700", "--seq-length", "8000", "--sample-every", "none"]
+    # One update takes about a tenth of a second: the second signal finds the first one not yet obeyed.
+    slow = ["--hidden", "300", "--seq-length", "3000", "--sample-every", "none"]
     with started(here, "train", "long.txt", *slow) as process:
         run = run_path(process)
         wait_until((run / "checkpoints" / "last.safetensors").exists)
