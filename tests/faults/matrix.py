@@ -53,7 +53,7 @@ ROWS: dict[str, Row] = {
     "stream": Row(
         "a stream is closed, full, or has no reader; poor terminals and encodings",
         "shell, pseudo-terminal",
-        60,
+        50,
     ),
     "checkpoint": Row(
         "a checkpoint is cut off, damaged, foreign, or made to do harm",

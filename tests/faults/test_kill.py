@@ -63,8 +63,11 @@ def spawn(where: Path, *arguments: str) -> subprocess.Popen[bytes]:
 
 
 def wait_until(process: subprocess.Popen[bytes], where: Path, done: Callable[[], bool]) -> None:
-    """Look again and again until something is so; the process may not end before that."""
-    deadline = time.monotonic() + PATIENCE
+    """Look again and again until something is so; the process may not end before that.
+
+    A save is followed by a pause of fifty times its length, and five of them may be waited for.
+    """
+    deadline = time.monotonic() + 4 * PATIENCE
     while not done():
         assert process.poll() is None, (where / "stderr.txt").read_text()
         if time.monotonic() > deadline:
@@ -123,18 +126,27 @@ class Seen:
             assert list(event)[:3] == ["type", "update", "time"]
 
 
+def traces_of_saves(directory: RunDirectory) -> set[str]:
+    """Return the names of files that are being written, and when the last checkpoint was.
+
+    A name is there for less than a millisecond, and may be missed; that there is another last one may not.
+    """
+    names = {name for name in os.listdir(directory.checkpoints) if name.startswith(".")}  # noqa: PTH208
+    return {*names, str(directory.checkpoint_path("last").stat().st_mtime_ns)}
+
+
 def killer(generator: random.Random, directory: RunDirectory, seen: Seen) -> Callable[[], bool]:
     """Return what says when the instant of the next kill has come: any, or one in the middle of a save."""
     if generator.random() < 0.5:
         instant = time.monotonic() + generator.uniform(0, 0.4)
         return lambda: time.monotonic() >= instant
     left = [generator.randrange(1, 6)]
-    names: set[str] = {name for name in os.listdir(directory.checkpoints) if name.startswith(".")}  # noqa: PTH208
+    traces = traces_of_saves(directory)
 
     def is_saving() -> bool:
-        now = {name for name in os.listdir(directory.checkpoints) if name.startswith(".")}  # noqa: PTH208
-        left[0] -= len(now - names)
-        names.update(now)
+        now = traces_of_saves(directory)
+        left[0] -= len(now - traces)
+        traces.update(now)
         return left[0] <= 0
 
     seen.counts["kills on sight of a save"] += 1
