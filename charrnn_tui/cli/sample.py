@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from charrnn_core.errors import CheckpointError, RunDirectoryError, SettingsError, UsageError
+from charrnn_tui.cli import completion
 from charrnn_tui.cli.options import Runs
 from charrnn_tui.terminal import harmless, harmless_line, put, say
 
@@ -40,6 +41,7 @@ def command(
         str | None,
         typer.Argument(
             metavar="[RUN]",
+            autocompletion=completion.runs,
             help="A run's directory, its name or the beginning of it, or a checkpoint file (default: the "
             "newest run).",
             show_default=False,
@@ -166,15 +168,10 @@ def command(
 
 
 def _sampler(found: Checkpoint, seed: int, sample: int, start: str, settings: dict[str, Any]) -> Sampler:
-    import numpy as np
+    from charrnn_core.rnn.sampler import Sampler, numbered_generator
 
-    from charrnn_core.rnn.sampler import Sampler, opening
-
-    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(sample,)))
-    sampler = Sampler(found.snapshot.parameters, generator, found.snapshot.h[0], **settings)
-    vocabulary = found.vocabulary
-    sampler.feed(vocabulary.encode(start).tolist() if start else opening(vocabulary))
-    return sampler
+    state, generator = found.snapshot, numbered_generator(seed, sample)
+    return Sampler.primed(start, found.vocabulary, state.parameters, generator, state.h[0], **settings)
 
 
 def _pieces(sampler: Sampler, vocabulary: Vocabulary, limit: int | None, size: int) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from charrnn_core.errors import CheckpointError
-from charrnn_core.rnn.sampler import Sampler, opening
+from charrnn_core.rnn.sampler import Sampler
 from charrnn_core.runs.checkpoint import KINDS, Checkpoint, read_checkpoint
 from charrnn_core.runs.directory import RunDirectory
 
@@ -53,6 +53,6 @@ def best_passage(directory: RunDirectory) -> Passage | None:
 def _written(checkpoint: Checkpoint) -> str:
     snapshot, vocabulary = checkpoint.snapshot, checkpoint.vocabulary
     stream = np.random.SeedSequence(snapshot.settings.seed, spawn_key=(PASSAGE_STREAM, snapshot.update))
-    sampler = Sampler(snapshot.parameters, np.random.default_rng(stream), snapshot.h[0])
-    sampler.feed(opening(vocabulary))
+    generator = np.random.default_rng(stream)
+    sampler = Sampler.primed("", vocabulary, snapshot.parameters, generator, snapshot.h[0])
     return vocabulary.decode(list(sampler.codes(PASSAGE_LENGTH)))

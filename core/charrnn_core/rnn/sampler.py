@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from typing import Any, Self
 
 import numpy as np
 
@@ -61,6 +62,8 @@ def log_probabilities(
 class Sampler:
     """Draws characters from a network; what it draws depends on the parameters, the prime and its generator.
 
+    A text has read something before it begins: `Sampler.primed`.
+
     Parameters
     ----------
     parameters : Parameters
@@ -79,6 +82,11 @@ class Sampler:
         After the last character fed.
     log_probability : float
         ln of the probability of all characters drawn so far, in the distributions that they were drawn from.
+
+    Raises
+    ------
+    ValueError
+        `temperature`, `top_k` or `top_p` is out of its range.
     """
 
     def __init__(
@@ -91,6 +99,12 @@ class Sampler:
         top_k: int | None = None,
         top_p: float | None = None,
     ) -> None:
+        if not 0 <= temperature < math.inf:
+            raise ValueError(f"a temperature is a number from 0, not {temperature}")
+        if top_k is not None and top_k < 1:
+            raise ValueError(f"top_k is a whole number from 1, not {top_k}")
+        if top_p is not None and not 0 < top_p <= 1:
+            raise ValueError(f"top_p is a number above 0 and at most 1, not {top_p}")
         m, K = parameters.hidden, parameters.characters
         self._input_rows: Floats = parameters.U.T + parameters.b  # row k: U x + b for character k
         self._W, self._V, self._c = parameters.W.copy(), parameters.V.copy(), parameters.c.copy()
@@ -101,6 +115,28 @@ class Sampler:
         self._reached = np.empty(K, np.float64)
         self.h: Floats = np.zeros(m, parameters.dtype) if h is None else h.copy()
         self.log_probability = 0.0
+
+    @classmethod
+    def primed(
+        cls,
+        prime: str,
+        vocabulary: Vocabulary,
+        parameters: Parameters,
+        generator: np.random.Generator,
+        h: Floats | None = None,
+        **how: Any,
+    ) -> Self:
+        """Return one that has read a prime, or `opening` where the prime is empty.
+
+        Raises
+        ------
+        UnknownCharacterError
+            The prime holds characters that the vocabulary does not have.
+        """
+        codes = vocabulary.encode(prime).tolist() if prime else opening(vocabulary)
+        sampler = cls(parameters, generator, h, **how)
+        sampler.feed(codes)
+        return sampler
 
     def feed(self, codes: Iterable[int]) -> None:
         """Let the network read characters."""
@@ -184,3 +220,47 @@ def opening(vocabulary: Vocabulary) -> list[int]:
     A text begins after a newline. A vocabulary without one gives its first character.
     """
     return [max(0, vocabulary.characters.find("\n"))]
+
+
+def written(
+    vocabulary: Vocabulary,
+    parameters: Parameters,
+    h: Floats | None = None,
+    *,
+    length: int = 1000,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    prime: str = "",
+    seed: int = 0,
+) -> str:
+    """Return what a network writes: what `charrnn sample` writes with the same seed.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+    parameters : Parameters
+    h : array of shape (m,), optional
+        As of `Sampler`.
+    length : int
+        Characters.
+    temperature, top_k, top_p
+        As in `log_probabilities`.
+    prime : str
+        What it reads first; not part of what is returned.
+    seed : int
+
+    Raises
+    ------
+    UnknownCharacterError
+        The prime holds characters that the vocabulary does not have.
+    """
+    cut: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+    generator = numbered_generator(seed, 0)
+    sampler = Sampler.primed(prime, vocabulary, parameters, generator, h, **cut)
+    return vocabulary.decode(list(sampler.codes(length)))
+
+
+def numbered_generator(seed: int, number: int) -> np.random.Generator:
+    """Return the random numbers of the n-th of several samples with one seed."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))

@@ -29,6 +29,7 @@ import safetensors.numpy
 from charrnn_core.errors import CheckpointError, SettingsError
 from charrnn_core.rnn.optimizers import memory_names
 from charrnn_core.rnn.parameters import PARAMETER_NAMES, Floats
+from charrnn_core.rnn.sampler import written
 from charrnn_core.runs.commands import COMMAND_NAMES
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.files import open_regular, sync_directory, temporary_name, to_json, write_temporary
@@ -115,6 +116,21 @@ class Checkpoint:
     place: Place
     state_sha256: str
     metadata: dict[str, Any]
+
+    def sample(self, **how: Any) -> str:
+        """Return what the network of this state writes, as `charrnn sample` does with the same seed.
+
+        Parameters
+        ----------
+        length, temperature, top_k, top_p, prime, seed
+            As in `charrnn_core.rnn.sampler.written`.
+
+        Raises
+        ------
+        UnknownCharacterError
+            The prime holds characters that the vocabulary does not have.
+        """
+        return written(self.vocabulary, self.snapshot.parameters, self.snapshot.h[0], **how)
 
 
 def to_bytes(snapshot: Snapshot, facts: RunFacts, place: Place) -> tuple[bytes, str]:

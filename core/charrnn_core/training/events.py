@@ -370,6 +370,7 @@ class Status:
         Seconds of training.
     """
 
+    type: ClassVar[None] = None  # whoever looks for the type of an event finds that it has none
     phase: str
     update: int
     epoch: float

@@ -19,7 +19,7 @@ from charrnn_core.rnn.gradcheck.check import CHECKED_TYPE, Checking, CheckRow, c
 from charrnn_core.rnn.gradcheck.comparisons import Comparison
 from charrnn_core.rnn.optimizers import OptimizerSettings
 from charrnn_core.rnn.parameters import initial_parameters
-from charrnn_core.rnn.sampler import Sampler, opening
+from charrnn_core.rnn.sampler import Sampler, written
 from charrnn_core.rnn.scoring import Scorer
 from charrnn_core.rnn.threads import resolve_threads
 from charrnn_core.text.corpus import Corpus
@@ -292,11 +292,31 @@ class Trainer:
         UnknownCharacterError
             The prime holds characters that the vocabulary does not have.
         """
-        vocabulary = self.corpus.vocabulary
-        engine = self.engine
-        sampler = Sampler(engine.parameters, generator, engine.h[0], temperature=temperature, top_p=top_p)
-        sampler.feed(vocabulary.encode(prime).tolist() if prime else opening(vocabulary))
+        sampler = self._sampler(prime, generator, temperature=temperature, top_p=top_p)
         return self._sampled(list(sampler.codes(length)), temperature, prime)
+
+    def sample(self, **how: Any) -> str:
+        """Return what the network writes now, from the h that training carries.
+
+        Parameters
+        ----------
+        length, temperature, top_k, top_p, prime, seed
+            As in `charrnn_core.rnn.sampler.written`.
+
+        Raises
+        ------
+        UnknownCharacterError
+            The prime holds characters that the vocabulary does not have.
+        """
+        return written(self.corpus.vocabulary, self.engine.parameters, self.engine.h[0], **how)
+
+    def check(self, asked: Sequence[Comparison] | None = None) -> list[CheckRow]:
+        """Return the rows of the gradient check, as `checking` yields them."""
+        return [row for row in self.checking(asked) if isinstance(row, CheckRow)]
+
+    def _sampler(self, prime: str, generator: np.random.Generator, **how: Any) -> Sampler:
+        engine, vocabulary = self.engine, self.corpus.vocabulary
+        return Sampler.primed(prime, vocabulary, engine.parameters, generator, engine.h[0], **how)
 
     def snapshot(self) -> Snapshot:
         """Return a copy of the whole state."""
@@ -330,16 +350,28 @@ class Trainer:
         self._bucket = replace(snapshot.bucket)
         self._pending = list(snapshot.pending)
         self._gradient = (snapshot.gradient_norm, snapshot.clipped_share)
-        self._seconds_before = snapshot.seconds
+        self._seconds_before = self._bucket_time = snapshot.seconds
 
     # -- the run -------------------------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Event | Status]:
+        """Train, as `run` does."""
+        return self.run()
 
     def run(self) -> Iterator[Event | Status]:
         """Train until a stop, and yield what happens; the last value is `Ended`.
 
-        The state already counts an event as done when it is yielded.
+        The state already counts an event as done when it is yielded. Whoever leaves the loop may begin
+        another one: it goes on where this one stopped, and begins anew a check, a validation or a sample that
+        was not done yet.
         """
-        self._began, self._bucket_time = self._clock(), self._seconds_before
+        self._began = self._clock()
+        try:
+            yield from self._run()
+        finally:
+            self._seconds_before, self._began = self.seconds, self._clock()
+
+    def _run(self) -> Iterator[Event | Status]:
         if math.isnan(self.engine.smooth_loss):
             yield self._begin()
         while True:
@@ -603,9 +635,7 @@ class Trainer:
         """Return the scheduled sample, or None if a stop came first."""
         settings = self.settings
         stream = np.random.SeedSequence(settings.seed, spawn_key=(SAMPLE_STREAM, self.update))
-        engine, generator = self.engine, np.random.default_rng(stream)
-        sampler = Sampler(engine.parameters, generator, engine.h[0], temperature=settings.temperature)
-        sampler.feed(opening(self.corpus.vocabulary))
+        sampler = self._sampler("", np.random.default_rng(stream), temperature=settings.temperature)
         codes: list[int] = []
         for code in sampler.codes(settings.sample_length):
             codes.append(code)
