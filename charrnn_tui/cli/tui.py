@@ -48,6 +48,9 @@ def command(
         str | None,
         typer.Option("--name", metavar="NAME", help="Name of a new run (default: date, time, text)."),
     ] = None,
+    served: Annotated[
+        bool, typer.Option("--served", hidden=True, help="Talk to charrnn serve, and not to a terminal.")
+    ] = False,
 ) -> int:
     """Show the dashboard and return the exit code."""
     if keys:
@@ -55,7 +58,8 @@ def command(
 
         put(keymap_text())
         return 0
-    if not is_rich(sys.stdout) or sys.stdin is None or not (sys.stdin.isatty() or subject == "-"):
+    is_terminal = is_rich(sys.stdout) and sys.stdin is not None and (sys.stdin.isatty() or subject == "-")
+    if not (is_terminal or served):
         raise UsageError("charrnn tui needs a terminal; charrnn train trains without one")
     from charrnn_tui.dashboard.preferences import read_keymap
 
@@ -64,7 +68,7 @@ def command(
     if new:
         if subject is not None or preset is not None or name is not None or given:
             raise UsageError("--new asks for text and settings on the screen; give it without them")
-        return _show(None, None, glyphs, Path(runs), keymap)
+        return _show(None, None, glyphs, Path(runs), keymap, served=served)
 
     from charrnn_core.runs.directory import RunDirectory, find_run_or_text
 
@@ -74,14 +78,14 @@ def command(
         own += ["--name"] * (name is not None)
         if own:
             raise UsageError(f"{found.name} is a run, with settings of its own; {own[0]} is for a new one")
-        return _show(found.path, None, glyphs, Path(runs), keymap)
+        return _show(found.path, None, glyphs, Path(runs), keymap, served=served)
     Settings.of(preset or DEFAULT_PRESET, **given).check_memory()
     from charrnn_tui.dashboard.trainer import train_arguments
 
     arguments = train_arguments(subject, given, runs=Path(runs), preset=preset, name=name)
     if subject == "-" and not sys.stdin.isatty():
         arguments += ["--kept-input", str(_keep_input())]
-    return _show(None, arguments, glyphs, Path(runs), keymap)
+    return _show(None, arguments, glyphs, Path(runs), keymap, served=served)
 
 
 def _keep_input() -> Path:
@@ -105,20 +109,35 @@ def _keep_input() -> Path:
 
 
 def _show(
-    path: Path | None, arguments: list[str] | None, glyphs: GlyphSet, runs: Path, keymap: dict[str, str]
+    path: Path | None,
+    arguments: list[str] | None,
+    glyphs: GlyphSet,
+    runs: Path,
+    keymap: dict[str, str],
+    *,
+    served: bool,
 ) -> int:
     # Started first: while the toolkit is imported here, the trainer imports what it needs on another core.
     from charrnn_tui.dashboard.preferences import Preferences
     from charrnn_tui.dashboard.trainer import OwnedTrainer
 
-    trainer = None if arguments is None else OwnedTrainer(arguments)
+    trainer = None if arguments is None else OwnedTrainer(arguments, outlives=served)
     from charrnn_tui.dashboard.app import Dashboard
     from charrnn_tui.dashboard.session import RunSession
 
     session = None if path is None else RunSession.of(path)
-    app = Dashboard(session, trainer, runs=runs, glyphs=glyphs, preferences=Preferences.read(), keymap=keymap)
+    preferences = Preferences.read()
+    app = Dashboard(
+        session,
+        trainer,
+        runs=runs,
+        glyphs=glyphs,
+        preferences=preferences,
+        keymap=keymap,
+        is_served=served,
+    )
     app.run_here()
-    return _left(app)
+    return (app.return_code or 0) if served else _left(app)
 
 
 def _left(app: Dashboard) -> int:

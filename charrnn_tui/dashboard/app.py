@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -50,6 +50,8 @@ class Dashboard(App[int]):
         Seconds since the epoch, for the ages of files.
     runs : Path
         The directory that holds runs.
+    is_served : bool
+        It is shown in a browser: what it starts trains on when the page is closed.
 
     Attributes
     ----------
@@ -90,8 +92,10 @@ class Dashboard(App[int]):
         keymap: dict[str, str] | None = None,
         clock: Callable[[], float] = time.time,
         runs: Path = Path("runs"),
+        is_served: bool = False,
     ) -> None:
-        super().__init__(driver_class=TerminalDriver)
+        super().__init__(driver_class=None if is_served else TerminalDriver)
+        self.is_served = is_served
         self.session = session
         self.glyphs: GlyphSet = glyphs
         self.clock = clock
@@ -252,6 +256,17 @@ class Dashboard(App[int]):
         gc.collect()
         if self._signals.ended_by is not None:
             self.exit(return_code=128 + self._signals.ended_by)
+
+    def start_trainer(self, arguments: Sequence[str]) -> OwnedTrainer:
+        """Start a process that trains, with these arguments of the program.
+
+        Raises
+        ------
+        OSError
+        ValueError
+            There is a NUL in one of them.
+        """
+        return OwnedTrainer(arguments, outlives=self.is_served)
 
     def open_run(self, path: Path, trainer: OwnedTrainer | None = None) -> RunSession:
         """Show the run in a directory in place of the one before.

@@ -186,5 +186,6 @@ class AskingScreen(ChangingScreen):
         session = self.session
         if session is None or session.live or session.owned or options is None:
             return
-        session.resume(*options)
+        arguments = ["resume", str(session.directory.path), *options]
+        session.resumed_by(self.dashboard.start_trainer(arguments))
         self.tell(f"going on with {session.name}", "information")

@@ -81,7 +81,9 @@ class ChangingScreen(SteadySize, Screen[None]):
 
     def action_new_run(self) -> None:
         """Choose a text and settings, and train."""
-        self.app.push_screen(NewRunScreen(self.dashboard.runs, lambda: self.trains_own), self._begun)
+        dashboard = self.dashboard
+        screen = NewRunScreen(dashboard.runs, lambda: self.trains_own, dashboard.start_trainer)
+        self.app.push_screen(screen, self._begun)
 
     def _begun(self, begun: Begun | Literal["open"] | None) -> None:
         if begun == "open":

@@ -180,11 +180,11 @@ class RunSession:
             raise CommandError(f"cannot write {self.directory.commands_path}: {error.strerror}") from None
         self._asked[command.id] = Asked(command, answered)
 
-    def resume(self, *options: str) -> None:
-        """Let a process of the dashboard's own go on with the run, with these options of `charrnn resume`."""
+    def resumed_by(self, trainer: OwnedTrainer) -> None:
+        """Let a process of the dashboard's own go on with the run."""
         if self.trainer is not None:
             self.trainer.release()
-        self.trainer = OwnedTrainer(["resume", str(self.directory.path), *options])
+        self.trainer = trainer
 
     def waits(self, name: CommandName) -> bool:
         """Return whether a command of this name has no answer yet."""

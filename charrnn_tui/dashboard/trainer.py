@@ -54,26 +54,33 @@ def until_stopped(given: Mapping[str, Value]) -> dict[str, Value]:
 class OwnedTrainer:
     """`charrnn train` or `charrnn resume` as a child in a session of its own.
 
-    Its standard input is a pipe whose other end is here: when this process is gone, however that came, the
-    trainer sees the end of it, saves and stops. Its output goes into the run's `trainer.log`; only the path
-    of the run, and an error before there is one, come back here.
+    Its standard input is a pipe whose other end is here, unless it `outlives`: when this process is gone,
+    however that came, the trainer sees the end of it, saves and stops. Its output goes into the run's
+    `trainer.log`; only the path of the run, and an error before there is one, come back here.
 
     Parameters
     ----------
     arguments : sequence of str
         Of the program, without its name.
+    outlives : bool
+        It trains on when this process is gone: it holds the other end of that pipe itself.
     """
 
-    def __init__(self, arguments: Sequence[str]) -> None:
+    def __init__(self, arguments: Sequence[str], *, outlives: bool = False) -> None:
+        ours, theirs = os.pipe() if outlives else (None, None)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "charrnn_tui", *arguments, "--owned"],
-            stdin=subprocess.PIPE,
+            stdin=subprocess.PIPE if ours is None else ours,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            pass_fds=() if theirs is None else (theirs,),
             start_new_session=True,
             # A terminal's settings are of no use to it, and a colour code none in its log.
             env={**os.environ, "TERM": "dumb"},
         )
+        for descriptor in (ours, theirs):
+            if descriptor is not None:
+                os.close(descriptor)
         self._told = {"out": b"", "err": b""}
         self._at_end = {"out": False, "err": False}
         for stream in (self._process.stdout, self._process.stderr):

@@ -14,14 +14,14 @@ from textual.binding import Binding
 from textual.widgets import Input
 
 import charrnn_tui.dashboard
-from charrnn_tui.dashboard import session
+from charrnn_tui.dashboard import app as app_module
 from charrnn_tui.dashboard.app import Dashboard
 from charrnn_tui.dashboard.panes.evolution import EvolutionPane
 from charrnn_tui.dashboard.panes.gradients import GradientPane
 from charrnn_tui.dashboard.panes.loss import LossPane
 from charrnn_tui.dashboard.panes.samples import PrimeBox
 from charrnn_tui.dashboard.run_screen import FindBox, RunScreen
-from charrnn_tui.dashboard.screens import new_run, settings_form
+from charrnn_tui.dashboard.screens import settings_form
 from charrnn_tui.dashboard.screens.compare import CompareScreen
 from charrnn_tui.dashboard.screens.diverged import DivergedScreen
 from charrnn_tui.dashboard.screens.help import HelpScreen
@@ -74,7 +74,7 @@ class Trainer:
     made: list[list[str]]
     code = None
 
-    def __init__(self, arguments: list[str]) -> None:
+    def __init__(self, arguments: list[str], **more: object) -> None:
         self.made.append(arguments)
 
     def run_path(self) -> None:
@@ -90,8 +90,7 @@ class Trainer:
 @pytest.fixture(autouse=True)
 def _trainers(monkeypatch: pytest.MonkeyPatch) -> None:
     Trainer.made = []
-    monkeypatch.setattr(session, "OwnedTrainer", Trainer)
-    monkeypatch.setattr(new_run, "OwnedTrainer", Trainer)
+    monkeypatch.setattr(app_module, "OwnedTrainer", Trainer)
     # A whole form takes half a second to make, again and again.
     monkeypatch.setattr(settings_form, "_GROUPS", ["Network", "Learning"])
 

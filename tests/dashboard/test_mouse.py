@@ -241,7 +241,7 @@ def test_buttons_of_the_offer_after_divergence(play: Any, button: str) -> None:
         assert (at.app.session.trainer is not None) == (button == "#resume")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("charrnn_tui.dashboard.session.OwnedTrainer", lambda arguments: _Ended())
+        patch.setattr("charrnn_tui.dashboard.app.OwnedTrainer", lambda arguments, **more: _Ended())
         play(steps, reason="diverged")
 
 

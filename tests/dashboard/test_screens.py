@@ -15,6 +15,7 @@ from textual.widgets import Input, Label, Static
 
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.training.settings import Settings
+from charrnn_tui.dashboard import app as app_module
 from charrnn_tui.dashboard import changing
 from charrnn_tui.dashboard.app import Dashboard
 from charrnn_tui.dashboard.loss_chart import overlay_curves
@@ -22,7 +23,6 @@ from charrnn_tui.dashboard.panes.legend import legend_line
 from charrnn_tui.dashboard.panes.loss import LossPane
 from charrnn_tui.dashboard.renderables.curves import Curve
 from charrnn_tui.dashboard.run_screen import RunScreen
-from charrnn_tui.dashboard.screens import new_run
 from charrnn_tui.dashboard.screens.compare import CompareScreen
 from charrnn_tui.dashboard.screens.corpus_choice import CorpusChoice, existing_file
 from charrnn_tui.dashboard.screens.leaving import LeavingScreen
@@ -76,7 +76,7 @@ class FakeTrainer:
     path: Path | None = None
     message = ""
 
-    def __init__(self, arguments: list[str]) -> None:
+    def __init__(self, arguments: list[str], **more: object) -> None:
         self.arguments = arguments
         self.code: int | None = 2 if self.message else None
         self.released = False
@@ -99,7 +99,7 @@ def trainer(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[FakeTrainer]]:
     class Trainer(FakeTrainer):
         made: list[FakeTrainer] = []  # noqa: RUF012
 
-    monkeypatch.setattr(new_run, "OwnedTrainer", Trainer)
+    monkeypatch.setattr(app_module, "OwnedTrainer", Trainer)
     yield Trainer
 
 

@@ -12,7 +12,7 @@ from charrnn_core.runs import starting
 from charrnn_core.runs.history import History
 from charrnn_core.text.corpus import corpus_of
 from charrnn_core.training.settings import Settings
-from charrnn_tui.dashboard import session as session_module
+from charrnn_tui.dashboard import app as app_module
 from charrnn_tui.dashboard.run_screen import RunScreen
 from charrnn_tui.dashboard.screens.diverged import DivergedScreen
 
@@ -23,7 +23,7 @@ class Trainer:
     made: list[list[str]]
     code: int | None = None
 
-    def __init__(self, arguments: list[str]) -> None:
+    def __init__(self, arguments: list[str], **more: object) -> None:
         self.made.append(arguments)
 
     def run_path(self) -> None:
@@ -40,7 +40,7 @@ class Trainer:
 def resumed(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The arguments of the processes that were started to go on with a run."""
     Trainer.made = []
-    monkeypatch.setattr(session_module, "OwnedTrainer", Trainer)
+    monkeypatch.setattr(app_module, "OwnedTrainer", Trainer)
     return Trainer.made
 
 

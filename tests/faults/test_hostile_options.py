@@ -11,6 +11,7 @@ from textual.widgets import Input, Label
 
 from charrnn_core.errors import SettingsError
 from charrnn_core.training.settings import FIELDS, PRESETS, option_name
+from charrnn_tui.dashboard import app as app_module
 from charrnn_tui.dashboard.app import Dashboard
 from charrnn_tui.dashboard.screens import new_run
 from tests.faults.ledger import injected
@@ -138,11 +139,11 @@ def test_wrong_use_is_refused_in_a_sentence(here: Path, command: list[str]) -> N
 def test_the_form_refuses_what_the_command_line_refuses(
     here: Path, monkeypatch: pytest.MonkeyPatch, thorough: bool
 ) -> None:
-    def started(*arguments: object) -> None:
+    def started(*arguments: object, **more: object) -> None:
         pytest.fail("a run was started")
 
     monkeypatch.chdir(here)
-    monkeypatch.setattr(new_run, "OwnedTrainer", started)
+    monkeypatch.setattr(app_module, "OwnedTrainer", started)
 
     async def fill_in() -> None:
         app = Dashboard(None, None, runs=here / "runs")

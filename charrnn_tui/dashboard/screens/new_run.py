@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -68,6 +68,8 @@ class NewRunScreen(SteadySize, Screen[Begun | Literal["open"]]):
         The directory that holds runs.
     trains_own : callable
         Whether a run of the dashboard's own trains now, so that there is something to ask first.
+    start_trainer : callable
+        Starts a process that trains, with these arguments.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -83,10 +85,16 @@ class NewRunScreen(SteadySize, Screen[Begun | Literal["open"]]):
         (100, "-wide"),
     ]
 
-    def __init__(self, runs: Path, trains_own: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        runs: Path,
+        trains_own: Callable[[], bool],
+        start_trainer: Callable[[Sequence[str]], OwnedTrainer],
+    ) -> None:
         super().__init__()
         self._runs = runs
         self._trains_own = trains_own
+        self._start_trainer = start_trainer
         self._trainer: OwnedTrainer | None = None
         self._leaving: Leaving | None = None
         self._looking: Timer | None = None
@@ -223,7 +231,7 @@ class NewRunScreen(SteadySize, Screen[Begun | Literal["open"]]):
         # The run before goes on until this one has begun: if it cannot, nothing is lost.
         self._leaving = leaving
         try:
-            self._trainer = OwnedTrainer(self.arguments)
+            self._trainer = self._start_trainer(self.arguments)
         except (OSError, ValueError) as error:  # ValueError: a NUL in a name
             self._say(f"cannot start: {error}", wrong=True)
             return

@@ -1,0 +1,117 @@
+"""A server of one page for one user of this machine: the dashboard, drawn by a terminal in the browser."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import secrets
+import shlex
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp_jinja2
+from aiohttp import web
+from aiohttp.web_runner import GracefulExit
+from textual_serve.server import Server, to_int
+
+HOST = "127.0.0.1"
+"""Never another one: who wants to look from elsewhere brings the port there by SSH."""
+
+_LAST_SECONDS = 1.0  # that pages which are still open get to end
+
+
+class DashboardServer(Server):
+    """Shows a dashboard of its own to each page that is opened with the right key.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+        Of the program, for the dashboard.
+    listening : socket
+        Bound to a port of this machine.
+    title : str
+        Of the page.
+    said : callable
+        Takes the address, with its key, once there is somebody who answers.
+
+    Notes
+    -----
+    Whoever has the page has the user's hands: the key keeps other users of the machine out, and the pages of
+    other sites that the same browser shows.
+    """
+
+    def __init__(
+        self, arguments: Sequence[str], listening: socket.socket, title: str, said: Callable[[str], None]
+    ) -> None:
+        command = shlex.join([sys.executable, "-m", "charrnn_tui", *arguments])
+        port: int = listening.getsockname()[1]
+        super().__init__(command, HOST, port, title, templates_path=Path(__file__).parent)
+        self._listening = listening
+        self._said = said
+        self._key = secrets.token_urlsafe(24)
+        self._ended_by = 0
+
+    @property
+    def address(self) -> str:
+        """Where the page is."""
+        return f"{self.public_url}/?key={self._key}"
+
+    def initialize_logging(self) -> None:
+        """Log nothing but errors: the terminal is the user's."""
+        logging.basicConfig(level="ERROR", format="charrnn: %(message)s")
+
+    async def on_startup(self, app: web.Application) -> None:
+        """Say where the page is, and end by signals from now on."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, self._end, number)
+        self._said(self.address)
+
+    def run(self) -> int:
+        """Serve until a signal, and return which one it was."""
+        self.initialize_logging()
+        web.run_app(
+            self._make_app(),
+            sock=self._listening,
+            print=None,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=_LAST_SECONDS,
+        )
+        return self._ended_by
+
+    def _end(self, number: int) -> None:
+        self._ended_by = number
+        raise GracefulExit
+
+    async def _make_app(self) -> web.Application:
+        app = await super()._make_app()
+        # The page's script puts a query of its own behind the address of the socket.
+        app.router.add_get("/ws/{key}", self.handle_websocket)
+        return app
+
+    @aiohttp_jinja2.template("page.html")
+    async def handle_index(self, request: web.Request) -> dict[str, Any]:
+        """Give the page, to whoever has the key."""
+        self._let_in(request)
+        socket_url = self.public_url.replace("http", "ws", 1)
+        return {
+            "title": self.title,
+            "static": f"{self.public_url}/static/",
+            "websocket": f"{socket_url}/ws/{self._key}",
+            "font_size": to_int(request.query.get("fontsize", "16"), 16),
+        }
+
+    async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
+        """Start a dashboard, for whoever has the key."""
+        self._let_in(request)
+        return await super().handle_websocket(request)
+
+    def _let_in(self, request: web.Request) -> None:
+        given = request.match_info.get("key") or request.query.get("key", "")
+        if not hmac.compare_digest(given.encode(), self._key.encode()):
+            raise web.HTTPForbidden(text="The address that charrnn serve has printed has a key in it.\n")

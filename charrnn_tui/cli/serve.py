@@ -1,0 +1,83 @@
+"""`charrnn serve`: the dashboard in a browser."""
+
+from __future__ import annotations
+
+import importlib.util
+import socket
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from charrnn_core.errors import SettingsError, UsageError
+from charrnn_tui.cli import completion
+from charrnn_tui.cli.options import Runs
+from charrnn_tui.terminal import put
+
+SHORT_HELP = "Show the dashboard in a browser."
+HELP = (
+    "Example: charrnn serve 20261122\n\n"
+    "Show a run in a web page of this machine, as charrnn tui does in a terminal. The address goes to "
+    "stdout; the key in it keeps others out. Closing the page never stops training, and neither does Ctrl+C "
+    "here. Where there is no run yet, the page asks for text and settings. Needs the extra web."
+)
+
+_LARGEST_PORT = 65_535
+
+
+def command(
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN]",
+            autocompletion=completion.runs,
+            help="A run's directory, its name, or the beginning of its name (default: the newest run).",
+        ),
+    ] = None,
+    port: Annotated[
+        str, typer.Option("--port", metavar="N", help="Where the page is; 0 takes a free port.")
+    ] = "8000",
+    runs: Runs = "runs",
+) -> int:
+    """Serve the dashboard until Ctrl+C, and return the exit code."""
+    number = int(port) if port.isascii() and port.isdecimal() and len(port) < 6 else -1
+    if not 0 <= number <= _LARGEST_PORT:
+        allowed = f"a whole number from 0 to {_LARGEST_PORT:,}"
+        raise SettingsError(f"--port {port[:40]} is not possible; allowed is {allowed}")
+    if importlib.util.find_spec("textual_serve") is None:
+        raise UsageError("charrnn serve needs the extra web: pip install 'charrnn-tui[web]'")
+    from charrnn_core.runs.directory import find_run, newest_runs
+
+    if run is not None:
+        shown = [str(find_run(run, Path(runs)).path)]
+    else:
+        newest = newest_runs(Path(runs))
+        shown = [str(newest[0].path)] if newest else ["--new"]
+    listening = _listen(number)
+    from charrnn_tui.browser.server import DashboardServer
+
+    title = "charrnn" if run is None else f"{Path(shown[0]).name} · charrnn"
+    arguments = ["tui", "--served", "--runs", str(Path(runs).absolute()), *shown]
+    return 128 + DashboardServer(arguments, listening, title, lambda address: put(f"{address}\n")).run()
+
+
+def _listen(port: int) -> socket.socket:
+    """Return a socket that is bound to a port of this machine alone.
+
+    Raises
+    ------
+    UsageError
+        The port is taken.
+    """
+    from charrnn_tui.browser.server import HOST
+
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((HOST, port))
+        listening.listen()  # whoever reads the address may call at once
+    except OSError as error:
+        listening.close()
+        reason = f"port {port} of this machine cannot be used ({error.strerror})"
+        raise UsageError(f"{reason}; --port 0 takes a free one") from None
+    return listening
