@@ -22,7 +22,7 @@ from charrnn_tui.terminal import OutputError, harmless_line, put, say
 
 COMMANDS = (
     "tui", "train", "resume", "study", "sample", "command", "gradcheck", "report", "plot", "export", "runs",
-    "corpora", "bench",
+    "corpora", "bench", "serve",
 )  # fmt: skip
 
 HELP = (
@@ -46,7 +46,7 @@ class _Commands(TyperGroup):
         return typer.main.get_command(app)
 
 
-app = typer.Typer(cls=_Commands, pretty_exceptions_enable=False)
+app = typer.Typer(cls=_Commands, add_completion=True, pretty_exceptions_enable=False)
 
 
 def _show_version(wanted: bool) -> None:
@@ -99,7 +99,8 @@ def _invoke(arguments: list[str]) -> int | None:
     """Run a command and return what it returned, or the code that it asked to exit with."""
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     asks_help = not arguments or "--help" in options
-    if not asks_help or sys.stdout is None or sys.stdout.isatty():
+    completes = "_CHARRNN_COMPLETE" in os.environ  # a shell asks what it can offer after Tab
+    if completes or not asks_help or sys.stdout is None or sys.stdout.isatty():
         code: int | None = app(arguments, prog_name="charrnn", standalone_mode=False)
         return code
     # Help is printed by Typer, and its errors would not say that it was stdout that failed.

@@ -10,6 +10,7 @@ import typer
 
 from charrnn_core.errors import UsageError
 from charrnn_core.training.settings import DEFAULT_PRESET, Settings, Value
+from charrnn_tui.cli import completion
 from charrnn_tui.cli.options import DEFAULT_CORPUS, with_sizes
 from charrnn_tui.terminal import harmless_line, put, say
 
@@ -36,6 +37,7 @@ def command(
         str | None,
         typer.Argument(
             metavar="[CORPUS]",
+            autocompletion=completion.texts,
             help=f"A text, as for charrnn train (default {DEFAULT_CORPUS}).",
             show_default=False,
         ),

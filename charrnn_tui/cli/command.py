@@ -8,6 +8,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from charrnn_tui.cli import completion
 from charrnn_tui.cli.options import Runs
 from charrnn_tui.terminal import say
 
@@ -21,9 +22,16 @@ HELP = (
 
 def command(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run's directory, its name, or the beginning of its name.")
+        str,
+        typer.Argument(
+            metavar="RUN",
+            autocompletion=completion.runs,
+            help="A run's directory, its name, or the beginning of its name.",
+        ),
     ],
-    name: Annotated[str, typer.Argument(metavar="COMMAND", help="What to ask.")],
+    name: Annotated[
+        str, typer.Argument(metavar="COMMAND", autocompletion=completion.asked, help="What to ask.")
+    ],
     value: Annotated[
         str | None, typer.Argument(metavar="[RATE]", help="For set-learning-rate: the learning rate.")
     ] = None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charrnn_core.errors import SettingsError, UsageError
+from charrnn_tui.cli import completion
 from charrnn_tui.cli.options import Runs
 from charrnn_tui.terminal import harmless_line, put, say
 
@@ -34,6 +35,7 @@ def command(
         str | None,
         typer.Argument(
             metavar="[RUN]",
+            autocompletion=completion.runs,
             help="A run's directory, its name or the beginning of it (default: the newest run).",
             show_default=False,
         ),

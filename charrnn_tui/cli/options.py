@@ -23,6 +23,7 @@ from charrnn_core.training.settings import (
     Value,
     option_name,
 )
+from charrnn_tui.cli import completion
 from charrnn_tui.terminal import has_utf8
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ Subject = Annotated[
     str | None,
     typer.Argument(
         metavar="[CORPUS | RUN]",
+        autocompletion=completion.runs_and_texts,
         help="A text as for charrnn train, or a run: its directory, its name, or the beginning of its "
         f"name (default: the text {DEFAULT_CORPUS}).",
         show_default=False,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from charrnn_core.errors import UsageError
+from charrnn_tui.cli import completion
 from charrnn_tui.cli.options import Charts, Runs, glyphs_of
 from charrnn_tui.files import check_place, write_file
 from charrnn_tui.terminal import harmless_line, is_rich, put
@@ -46,6 +47,7 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="[RUN]...",
+            autocompletion=completion.runs,
             help="Runs: their directories, names, or the beginnings of names (default: the newest).",
             show_default=False,
         ),

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from charrnn_tui.cli import completion
 from charrnn_tui.cli.options import MovedCorpus, Quiet, Runs
 from charrnn_tui.cli.output import Output, OutputFormat, check_output, report_target
 from charrnn_tui.terminal import put, say
@@ -26,6 +27,7 @@ def command(
         str | None,
         typer.Argument(
             metavar="[RUN]",
+            autocompletion=completion.runs,
             help="A run's directory, its name, or the beginning of its name (default: the newest run).",
             show_default=False,
         ),

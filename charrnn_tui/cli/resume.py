@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from charrnn_core.training.settings import Value
+from charrnn_tui.cli import completion
 from charrnn_tui.cli.options import Json, MovedCorpus, Owned, Quiet, Runs, with_changes
 
 SHORT_HELP = "Go on with a run, exactly where it stopped."
@@ -22,7 +23,12 @@ HELP = (
 def command(
     given: dict[str, Value],
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="A run's directory, its name, or the beginning of its name.")
+        str,
+        typer.Argument(
+            metavar="RUN",
+            autocompletion=completion.runs,
+            help="A run's directory, its name, or the beginning of its name.",
+        ),
     ],
     runs: Runs = "runs",
     moved: MovedCorpus = None,

@@ -10,6 +10,7 @@ import typer
 
 from charrnn_core.errors import RunFailedError, UsageError
 from charrnn_core.training.settings import CHANGEABLE, DEFAULT_PRESET, Settings, Value, option_name
+from charrnn_tui.cli import completion
 from charrnn_tui.cli.options import DEFAULT_CORPUS, Json, MovedCorpus, Owned, Quiet, Runs, with_settings
 from charrnn_tui.terminal import say
 
@@ -32,6 +33,7 @@ def command(
         str | None,
         typer.Argument(
             metavar="[CORPUS]",
+            autocompletion=completion.texts,
             help="A text file, - for standard input, or a bundled text: see charrnn corpora "
             f"(default {DEFAULT_CORPUS}).",
             show_default=False,
@@ -43,13 +45,20 @@ def command(
         typer.Option("--name", metavar="NAME", help="Name of the run (default: date, time, text)."),
     ] = None,
     resume: Annotated[
-        str | None, typer.Option("--resume", metavar="RUN", help="Go on with a run, as charrnn resume does.")
+        str | None,
+        typer.Option(
+            "--resume",
+            metavar="RUN",
+            autocompletion=completion.runs,
+            help="Go on with a run, as charrnn resume does.",
+        ),
     ] = None,
     replay: Annotated[
         str | None,
         typer.Option(
             "--replay",
             metavar="RUN",
+            autocompletion=completion.runs,
             help="Repeat a run with its interventions in a new one, and compare the states.",
         ),
     ] = None,

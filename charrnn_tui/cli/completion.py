@@ -1,0 +1,64 @@
+"""What the shell completes, besides the names of commands and options: runs, bundled texts, files.
+
+Asked at every press of Tab, so that nothing is read which is not needed. Where nothing is offered, the shell
+offers files by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+
+_PLAIN = re.compile(r"[\w.,+@%=/-]+")
+"""What is offered: no shell takes a part of it for anything else, however a completion script puts it."""
+
+
+def runs(context: typer.Context, incomplete: str) -> Iterator[str]:
+    """Yield the names of runs that begin so, in the directory that holds the runs."""
+    folder = Path(context.params.get("runs") or os.environ.get("CHARRNN_RUNS") or "runs")
+    if os.sep in incomplete:
+        yield from files(incomplete)
+    else:
+        names = (path.parent.name for path in folder.glob("*/config.json"))
+        fitting = (name for name in names if name.startswith(incomplete) and _PLAIN.fullmatch(name))
+        yield from sorted(fitting, reverse=True)
+
+
+def texts(incomplete: str) -> Iterator[str]:
+    """Yield the names of bundled texts that begin so, and files."""
+    from charrnn_core.text.source import bundled_sources
+
+    yield from (name for name in bundled_sources() if name.startswith(incomplete))
+    yield from files(incomplete)
+
+
+def runs_and_texts(context: typer.Context, incomplete: str) -> Iterator[str]:
+    """Yield what `texts` and `runs` do."""
+    yield from runs(context, incomplete)
+    if os.sep not in incomplete:
+        yield from texts(incomplete)
+
+
+def asked(incomplete: str) -> Iterator[str]:
+    """Yield what can be asked of a run, where it begins so."""
+    from charrnn_core.runs.commands import COMMAND_NAMES
+
+    yield from (name for name in COMMAND_NAMES if name.startswith(incomplete))
+
+
+def files(incomplete: str) -> Iterator[str]:
+    """Yield files that begin so, and directories with a slash behind."""
+    folder, _, beginning = incomplete.rpartition(os.sep)
+    above = f"{folder}{os.sep}" if os.sep in incomplete else ""
+    try:
+        entries = sorted(os.scandir(above or "."), key=lambda entry: entry.name)
+    except OSError:  # no such directory: nothing begins so
+        return
+    for entry in entries:
+        is_hidden = entry.name.startswith(".") and not beginning.startswith(".")
+        if entry.name.startswith(beginning) and not is_hidden and _PLAIN.fullmatch(entry.name):
+            yield f"{above}{entry.name}" + (os.sep if entry.is_dir() else "")
