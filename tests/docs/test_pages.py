@@ -1,0 +1,155 @@
+"""Every command and every piece of Python in the pages for users is run, as a reader would."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.runs.starting import start
+from charrnn_core.text.corpus import read_corpus
+from charrnn_core.training.settings import Settings
+from tests.docs.pages import PAGES, ROOT, SECTIONS, Block, Section, sections
+from tests.docs.shell import Shell
+from tests.program import PATIENCE, TEXT, environment, until
+
+ELSEWHERE = {"ssh": "needs another machine", "pip": "needs the network", "git": "needs the network"}
+TOOLS = ("jq", "rsync", "tensorboard", "iconv", "zcat", "tar", "xargs")
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a reader who has the texts and runs that the pages speak of."""
+    where = tmp_path_factory.mktemp("desk")
+    for name in ("book.txt", "other.txt", "goblet.txt"):
+        (where / name).write_text(TEXT * 20, encoding="utf-8")
+    (where / "old.txt").write_text("où est le chat ?\n" * 500, encoding="latin-1")
+    (where / "book.txt.gz").write_bytes(gzip.compress((where / "book.txt").read_bytes()))
+    for name in ("chapters", "texts"):
+        (where / name).mkdir()
+        (where / name / "book.txt").write_text(TEXT * 5, encoding="utf-8")
+    (where / "mine.txt").write_text(TEXT * 5, encoding="utf-8")
+    texts = {"mine": str(where / "mine.txt"), "20261122-2210-tales": "tales", "20261123-0900-tales": "tales"}
+    settings = Settings.of(hidden=16, sample_every=200, sample_length=50, engine="numpy")
+    for name, text in texts.items():
+        process = start(settings, read_corpus(text), runs=where / "runs", name=name)
+        process.run(
+            lambda item, trainer=process.trainer: (
+                trainer.stop("signal SIGINT") if item.update >= 300 else None
+            )
+        )
+    (where / "mine.txt").unlink()
+    return where
+
+
+@pytest.fixture
+def here(desk: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    where = tmp_path / "reader"
+    shutil.copytree(desk, where)
+    return where
+
+
+def missing(command: str) -> str:
+    """Return why a command cannot be run here; or nothing."""
+    words = set(re.findall(r"[\w./-]+", command))
+    reasons = [f"{word}: {reason}" for word, reason in ELSEWHERE.items() if word in words]
+    reasons += [f"{tool} is not installed" for tool in TOOLS if tool in words and shutil.which(tool) is None]
+    return "; ".join(reasons)
+
+
+def typed(section: Section) -> list[tuple[Block, str, list[str]]]:
+    """Return the commands of a section that the gate does not run, with what they say."""
+    return [
+        (block, command, said)
+        for block in section.blocks
+        if block.kind in ("sh", "console") and not block.note.startswith("gate: ")
+        for command, said in block.commands()
+    ]
+
+
+@pytest.fixture
+def shell(here: Path, tmp_path: Path) -> Iterator[Shell]:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    program = programs / "charrnn"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m charrnn_tui "$@"\n', encoding="ascii")
+    program.chmod(0o755)
+    path = os.pathsep.join([str(programs), os.environ["PATH"]])
+    shell = Shell(here, environment(PATH=path, XDG_CONFIG_HOME=str(here / ".config"), LANG="C.UTF-8"))
+    yield shell
+    shell.end()
+
+
+@pytest.mark.parametrize("section", [each for each in SECTIONS if typed(each)], ids=str)
+def test_commands_do_what_the_page_says(section: Section, shell: Shell, here: Path) -> None:
+    skipped = []
+    if any("charrnn command" in command for _, command, _ in typed(section)):
+        shell.run("charrnn resume 20261122 --updates none --quiet > run.path &")
+        until(lambda: RunDirectory(here / "runs" / "20261122-2210-tales").is_locked())
+    for block, command, said in typed(section):
+        subprocess.run(["bash", "-n", "-c", command], check=True, timeout=PATIENCE)
+        reason = missing(command)
+        if reason:
+            skipped.append(reason)
+            continue
+        code, told = shell.run(command)
+        expected = 1 if block.note == "exits with 1" else 0
+        assert code == expected, f"{command}\n{told}"
+        assert_said(said, told)
+    if skipped and len(skipped) == len(typed(section)):
+        pytest.skip("; ".join(skipped))
+
+
+def assert_said(lines: list[str], told: str) -> None:
+    """Check that lines stand in what was said, in this order; another number is as good as the page's."""
+    rest = iter(shape(line) for line in told.splitlines())
+    for line in lines:
+        if not any(shape(line) in other for other in rest):
+            pytest.fail(f"{line!r} is not in its place in\n{told}")
+
+
+def shape(line: str) -> str:
+    """Return a line with its numbers, dates, paths and spaces as signs for such."""
+    line = re.sub(r"/\S+/runs/\S+", "RUN", line)
+    return re.sub(r"\s+", " ", re.sub(r"[-\d][\d,.:e+-]*", "0", line)).strip()
+
+
+def program_of(page: Path) -> str:
+    """Return all Python of a page."""
+    blocks = [block for section in sections(page) for block in section.blocks]
+    return "\n".join(block.text for block in blocks if block.kind == "python")
+
+
+@pytest.mark.parametrize("page", filter(program_of, PAGES), ids=lambda path: path.stem)
+def test_python_of_a_page_runs(page: Path, here: Path) -> None:
+    program = program_of(page)
+    for module in re.findall(r"^(?:import|from) (torch)", program, re.M):
+        pytest.importorskip(module)
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(
+        command, cwd=here, env=environment(), capture_output=True, text=True, timeout=3 * PATIENCE
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_the_gate_runs_what_is_left_to_it() -> None:
+    gate = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    for section in SECTIONS:
+        for block in section.blocks:
+            if block.note.startswith("gate: "):
+                assert f"readme_command {block.note.removeprefix('gate: ')}" in gate
+
+
+def test_every_fence_says_what_it_is() -> None:
+    kinds = {block.kind for section in SECTIONS for block in section.blocks}
+    assert kinds <= {"sh", "console", "python", "text", "toctree", "include", "image"}
