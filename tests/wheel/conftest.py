@@ -1,0 +1,5 @@
+"""A terminal for what is installed."""
+
+from tests.terminals import dashboard
+
+__all__ = ["dashboard"]
