@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +37,11 @@ def show(process: TrainingProcess, *, quiet: bool, json: bool, owned: bool = Fal
     directory, settings = process.directory, process.trainer.settings
     tell = partial(told, settings=settings, run=named_from_here(directory))
     with process.signals(), view_for(settings, tell, quiet=quiet) as show_item:
-        view = JsonView(show_item, process.trainer.stop) if json else PathView(show_item, directory.path)
+        view = (
+            JsonView(show_item, process.trainer.stop)
+            if json
+            else PathView(show_item, directory.path, owned=owned)
+        )
         ended = process.run(LogView(view, directory.path / "trainer.log") if owned else view)
     if isinstance(view, JsonView) and view.error is not None and process.signal is None:
         raise view.error
@@ -77,17 +82,20 @@ def divergence(directory: RunDirectory, settings: Settings, update: int) -> RunF
 class PathView:
     """Writes the run's path to stdout when training has started, besides what another view shows.
 
-    Not earlier: whoever reads the path may send a signal, and from then on a signal is a clean stop.
+    Not earlier: whoever reads the path may send a signal, and from then on a signal is a clean stop. An owner
+    that is gone before it has read the path is noticed by its pipe, and not by this one.
     """
 
-    def __init__(self, view: View, path: Path) -> None:
+    def __init__(self, view: View, path: Path, *, owned: bool) -> None:
         self._view = view
         self._path = path
+        self._unheard = (OutputError,) if owned else ()
 
     def __call__(self, item: Event | Status) -> None:
         """Show an event or a status."""
         if isinstance(item, Started):
-            put(f"{self._path}\n")
+            with suppress(*self._unheard):
+                put(f"{self._path}\n")
         self._view(item)
 
 

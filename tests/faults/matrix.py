@@ -57,7 +57,7 @@ ROWS: dict[str, Row] = {
     ),
     "checkpoint": Row(
         "a checkpoint is cut off, damaged, foreign, or made to do harm",
-        "every length, every bit of the header, 5,000 bits of the data; hostile content with a right digest",
+        "every length, every bit, 500 bits of a larger state; hostile content with a right digest",
         20_000,
     ),
     "corpus": Row(

@@ -11,8 +11,10 @@ from pathlib import Path
 from tests.faults import ledger
 from tests.program import EscapeError, Finished, TracebackError, assert_ended, on_terminal
 
-OBEYED = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Control characters but newline and tab, and what changes the direction of writing."""
+OBEYED = re.compile(
+    "[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
+)
+"""Control characters but newline and tab, and what is invisible or changes the direction of writing."""
 
 EVIL = (
     "\x1b[31mred \x1b]0;title\x07 \x1b]52;c;AAAA\x07 \x9b31m \x90q\x9c \x7f \x08\r "
@@ -71,8 +73,8 @@ def shown_on_terminal(where: Path, *arguments: str | bytes) -> tuple[int, str]:
 
 
 def without_own_codes(text: str) -> str:
-    """Return what a terminal got, without the codes that the progress bar is drawn with."""
-    return re.sub(r"\x1b\[(?:\?25[lh]|[0-9;]*[mKA])|\r(?=\x1b)", "", text)
+    """Return what a terminal got, without exactly the codes that the progress bar is drawn with."""
+    return re.sub(r"\x1b\[(?:\?25[lh]|2K|1A|0m|2m|33m|90m)|\r(?=\x1b\[(?:2K|1A))", "", text)
 
 
 Outcome = tuple[Path, "Future[Finished]"]

@@ -104,7 +104,8 @@ def run(sabotage: Sabotage, workers: int, longest: float = LONGEST) -> tuple[set
             "-p",
             "no:cacheprovider",
         ]
-        more = ["-n", str(workers), "--tb=no", "-W", "ignore"]
+        # Of an error only the line "ERROR at setup of" says that the test itself did not even begin.
+        more = ["-n", str(workers), "--tb=line", "-W", "ignore"]
         search = os.pathsep.join([str(project), str(project / "core")])
         environment = {**os.environ, "PYTHONPATH": search, "CHARRNN_PATIENCE": "8"}
         with subprocess.Popen(
@@ -116,8 +117,11 @@ def run(sabotage: Sabotage, workers: int, longest: float = LONGEST) -> tuple[set
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, 9)
                 told, _ = process.communicate()
+    not_begun = set(re.findall(r"ERROR at setup of (\w+)", told))
     found = re.findall(r"(?:FAILED|ERROR) tests/faults/test_(\w+)\.py::(\w+)", told)
-    return {f"{module}::{test}" for module, test in found}, told.strip().splitlines()[-1]
+    return {
+        f"{module}::{test}" for module, test in found if test not in not_begun
+    }, told.strip().splitlines()[-1]
 
 
 def every_test() -> set[str]:

@@ -29,7 +29,7 @@ from charrnn_core.text.corpus import corpus_of
 from charrnn_core.training.events import Event, Status
 from charrnn_core.training.settings import Settings
 from charrnn_core.training.state import Best
-from tests.faults.ledger import injected
+from tests.faults.ledger import injected, waited
 from tests.program import PATIENCE, HangError
 
 pytestmark = pytest.mark.fault("kill")
@@ -204,7 +204,9 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_it_never_had_been(
     try:
         wait_until(process, tmp_path, directory.checkpoint_path("last").exists)
         for _ in range(kills):
+            began = time.monotonic()
             wait_until(process, tmp_path, directory.is_locked)
+            waited(time.monotonic() - began)  # until it goes on with what the one before has left
             wait_until(process, tmp_path, killer(generator, directory, seen))
             process.kill()
             assert process.wait(PATIENCE) == -9

@@ -26,7 +26,7 @@ import pytest
 from charrnn_core.runs.checkpoint import newest_checkpoint, read_checkpoint
 from charrnn_core.runs.commands import Command, send
 from charrnn_core.runs.directory import RunDirectory
-from tests.faults.ledger import injected
+from tests.faults.ledger import injected, waited
 from tests.program import ENDLESS, PATIENCE, Lines, charrnn, started, until
 
 pytestmark = pytest.mark.fault("power")
@@ -179,7 +179,9 @@ def look_after_cut(copy: Path, point: Path, saving: Saving, live: RunDirectory, 
     with mounted(copy, point) as disk:
         directory = RunDirectory(disk / "runs" / "it")
         assert "settings" in directory.config()
+        began = time.monotonic()
         newest, problems = newest_checkpoint(directory)
+        waited(time.monotonic() - began)
         assert problems == []
         assert newest.kind == "last"
         if newest.place.drawn == acknowledged["number"]:
@@ -249,4 +251,5 @@ def test_a_power_cut_keeps_what_the_program_has_answered(
                     assert newest.snapshot.settings.learning_rate == rate
                     more = str(newest.snapshot.update + 20)
                     resumed = charrnn(here, "resume", str(run.path), "--updates", more, "--quiet")
+                    waited(resumed.seconds)
                     assert (resumed.code, resumed.err) == (0, "")

@@ -112,10 +112,15 @@ def _file_blocks(path: Path) -> Iterator[bytes]:
             raise CorpusError(
                 f"{path} is not a regular file; to read from a program: PROGRAM | charrnn train -"
             )
-        if status.st_size > installed_memory():
-            raise CorpusError(f"{path} has {status.st_size:,} bytes, more than the memory of this machine")
-        while block := os.read(descriptor, BLOCK_BYTES):
+        total, most = status.st_size, installed_memory()
+        while total <= most:
+            block = os.read(descriptor, BLOCK_BYTES)
+            if not block:
+                return
             yield block
+            # Somebody may write to its end for ever.
+            total = max(total, os.lseek(descriptor, 0, os.SEEK_CUR))
+        raise CorpusError(f"{path} has {total:,} bytes, more than the memory of this machine")
     except OSError as error:
         raise CorpusError(f"cannot read {path}: {_reason(error)}") from None
     finally:
