@@ -50,7 +50,8 @@ class DashboardServer(Server):
     ) -> None:
         command = shlex.join([sys.executable, "-m", "charrnn_tui", *arguments])
         port: int = listening.getsockname()[1]
-        super().__init__(command, HOST, port, title, templates_path=Path(__file__).parent)
+        address = f"http://{HOST}:{port}"  # by default it would be https for port 443
+        super().__init__(command, HOST, port, title, address, templates_path=Path(__file__).parent)
         self._listening = listening
         self._said = said
         self._key = secrets.token_urlsafe(24)
@@ -98,11 +99,11 @@ class DashboardServer(Server):
     async def handle_index(self, request: web.Request) -> dict[str, Any]:
         """Give the page, to whoever has the key."""
         self._let_in(request)
-        socket_url = self.public_url.replace("http", "ws", 1)
+        # By the address that the page was opened under: a tunnel may begin at another port.
         return {
             "title": self.title,
-            "static": f"{self.public_url}/static/",
-            "websocket": f"{socket_url}/ws/{self._key}",
+            "static": "/static/",
+            "websocket": f"ws://{request.host}/ws/{self._key}",
             "font_size": to_int(request.query.get("fontsize", "16"), 16),
         }
 

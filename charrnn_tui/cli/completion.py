@@ -20,9 +20,7 @@ _PLAIN = re.compile(r"[\w.,+@%=/-]+")
 def runs(context: typer.Context, incomplete: str) -> Iterator[str]:
     """Yield the names of runs that begin so, in the directory that holds the runs."""
     folder = Path(context.params.get("runs") or os.environ.get("CHARRNN_RUNS") or "runs")
-    if os.sep in incomplete:
-        yield from files(incomplete)
-    else:
+    if os.sep not in incomplete:
         names = (path.parent.name for path in folder.glob("*/config.json"))
         fitting = (name for name in names if name.startswith(incomplete) and _PLAIN.fullmatch(name))
         yield from sorted(fitting, reverse=True)
@@ -32,8 +30,10 @@ def texts(incomplete: str) -> Iterator[str]:
     """Yield the names of bundled texts that begin so, and files."""
     from charrnn_core.text.source import bundled_sources
 
-    yield from (name for name in bundled_sources() if name.startswith(incomplete))
-    yield from files(incomplete)
+    names = [name for name in bundled_sources() if name.startswith(incomplete)]
+    if names:  # else the shell offers files by itself, and goes on into directories
+        yield from names
+        yield from files(incomplete)
 
 
 def runs_and_texts(context: typer.Context, incomplete: str) -> Iterator[str]:

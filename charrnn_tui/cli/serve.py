@@ -46,17 +46,15 @@ def command(
         raise SettingsError(f"--port {port[:40]} is not possible; allowed is {allowed}")
     if importlib.util.find_spec("textual_serve") is None:
         raise UsageError("charrnn serve needs the extra web: pip install 'charrnn-tui[web]'")
-    from charrnn_core.runs.directory import find_run, newest_runs
+    from charrnn_core.runs.directory import find_run
+    from charrnn_tui.dashboard.preferences import read_keymap
 
-    if run is not None:
-        shown = [str(find_run(run, Path(runs)).path)]
-    else:
-        newest = newest_runs(Path(runs))
-        shown = [str(newest[0].path)] if newest else ["--new"]
+    read_keymap()  # it may be refused, and here somebody sees it
+    shown = [] if run is None else [str(find_run(run, Path(runs)).path)]
     listening = _listen(number)
     from charrnn_tui.browser.server import DashboardServer
 
-    title = "charrnn" if run is None else f"{Path(shown[0]).name} · charrnn"
+    title = "".join(f"{Path(path).name} · " for path in shown) + "charrnn"
     arguments = ["tui", "--served", "--runs", str(Path(runs).absolute()), *shown]
     return 128 + DashboardServer(arguments, listening, title, lambda address: put(f"{address}\n")).run()
 

@@ -70,8 +70,11 @@ def command(
             raise UsageError("--new asks for text and settings on the screen; give it without them")
         return _show(None, None, glyphs, Path(runs), keymap, served=served)
 
-    from charrnn_core.runs.directory import RunDirectory, find_run_or_text
+    from charrnn_core.runs.directory import RunDirectory, find_run_or_text, newest_runs
 
+    if served and subject is None:
+        newest = newest_runs(Path(runs))
+        return _show(newest[0].path if newest else None, None, glyphs, Path(runs), keymap, served=True)
     found = None if subject is None else find_run_or_text(subject, Path(runs))
     if isinstance(found, RunDirectory):
         own = [option_name(setting) for setting in given] + ["--preset"] * (preset is not None)

@@ -104,6 +104,8 @@ def test_a_run_that_is_started_in_the_page_trains_on_without_it(here: Path) -> N
             await at.press("F5", 116)
             await at.shows("● training")
             assert at.problems == []
+            await at.opens(address)  # loaded again, it shows the run that was started
+            await at.shows("● training")
 
     with served(here) as (server, address):
         asyncio.run(begin(address))

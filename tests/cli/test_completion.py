@@ -24,6 +24,8 @@ def desk(tmp_path_factory):
     evil.mkdir()
     (evil / "config.json").write_text("{}", encoding="utf-8")
     (where / "book.txt").write_text(TEXT, encoding="utf-8")
+    (where / "table.txt").write_text(TEXT, encoding="utf-8")
+    (where / "ta$(touch owned)").write_text(TEXT, encoding="utf-8")
     (where / "books").mkdir()
     (where / "books" / "one.txt").write_text(TEXT, encoding="utf-8")
     (where / "bo$(touch owned)").write_text(TEXT, encoding="utf-8")
@@ -47,12 +49,12 @@ def completed(where, line, **changes):
         ("charrnn plot mine 20261122", ["20261122-tales"]),
         ("charrnn report none", []),
         ("charrnn serve m", ["mine"]),
-        ("charrnn train ta", ["tales"]),
-        ("charrnn train bo", ["book.txt", "books/"]),
-        ("charrnn train books/", ["books/one.txt"]),
+        ("charrnn train ta", ["tales", "table.txt"]),
+        ("charrnn train bo", []),
+        ("charrnn train books/", []),
         ("charrnn train nowhere/", []),
         ("charrnn tui p", ["play", "python"]),
-        ("charrnn tui ./bo", ["./book.txt", "./books/"]),
+        ("charrnn tui ./bo", []),
         ("charrnn command mine ch", ["check", "checkpoint"]),
         ("charrnn train --optimizer a", ["adagrad", "adam"]),
         ("charrnn train --preset dd", ["dd2424-2019", "dd2424-2026"]),
@@ -98,6 +100,6 @@ def test_other_shells_are_told_the_same(desk, shell):
 
 
 def test_nothing_that_a_shell_could_obey_is_offered(desk):
-    for line in ("charrnn resume 2026", "charrnn train bo", "charrnn tui "):
+    for line in ("charrnn resume 2026", "charrnn train ta", "charrnn tui "):
         assert not any(sign in word for word in completed(desk, line) for sign in "$`\\'\"")
     assert not list(Path(desk).rglob("owned"))

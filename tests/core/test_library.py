@@ -69,6 +69,18 @@ def test_time_between_two_loops_is_no_time_of_training():
     assert seconds <= trainer.seconds < seconds + 1000
 
 
+def test_a_loop_that_is_left_but_held_loses_no_time():
+    now = [0.0]
+    trainer = Trainer(SETTINGS, corpus_of(TEXT), clock=lambda: now[0])
+    held = iter(trainer)
+    for _ in range(60):
+        next(held)
+        now[0] += 1
+    before = trainer.seconds
+    next(iter(trainer))
+    assert trainer.seconds == before > 10
+
+
 def test_a_trainer_samples_and_checks_without_being_touched():
     looked, alone = (Trainer(SETTINGS, corpus_of(TEXT)) for _ in range(2))
     texts = set()
@@ -104,6 +116,20 @@ def test_what_makes_no_sense_is_a_value_error(how):
     trainer = Trainer(SETTINGS, corpus_of(TEXT))
     with pytest.raises(ValueError, match=next(iter(how)).replace("_", ".")):
         Sampler(trainer.engine.parameters, np.random.default_rng(0), **how)
+
+
+def test_paths_are_taken_as_they_are(tmp_path):
+    (tmp_path / "tales").write_text(TEXT, encoding="utf-8")
+    corpus = charrnn_core.read_corpus(tmp_path / "tales")
+    assert (corpus.kind, corpus.name, len(corpus)) == ("file", "tales", len(TEXT))
+    process = start(SETTINGS, corpus, runs=str(tmp_path / "runs"))
+    assert process.run(lambda item: None).reason == "updates"
+    assert charrnn_core.find_run(process.directory.name, tmp_path / "runs").path == process.directory.path
+
+
+def test_a_length_below_zero_is_a_value_error():
+    with pytest.raises(ValueError, match="length"):
+        Trainer(SETTINGS, corpus_of(TEXT)).sample(length=-1)
 
 
 def test_an_unknown_prime_is_an_error_of_the_library():

@@ -43,6 +43,7 @@ class Shell:
         )
         os.close(slave)
         self._wait(may_interrupt=False)
+        self.run("set -o pipefail")
 
     def run(self, command: str) -> tuple[int, str]:
         """Type a command; return its exit code and what it said, without codes for the terminal.

@@ -102,8 +102,9 @@ def test_commands_do_what_the_page_says(section: Section, shell: Shell, here: Pa
             skipped.append(reason)
             continue
         code, told = shell.run(command)
-        expected = 1 if block.note == "exits with 1" else 0
-        assert code == expected, f"{command}\n{told}"
+        # 141: head has had enough, and what wrote into it has ended by that.
+        expected = {1} if block.note == "exits with 1" else {0, 141} if "| head" in command else {0}
+        assert code in expected, f"{command}\n{told}"
         assert_said(said, told)
     if skipped and len(skipped) == len(typed(section)):
         pytest.skip("; ".join(skipped))

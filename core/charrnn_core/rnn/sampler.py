@@ -254,7 +254,11 @@ def written(
     ------
     UnknownCharacterError
         The prime holds characters that the vocabulary does not have.
+    ValueError
+        Another argument is out of its range.
     """
+    if length < 0:
+        raise ValueError(f"a length is a whole number from 0, not {length}")
     cut: dict[str, Any] = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
     generator = numbered_generator(seed, 0)
     sampler = Sampler.primed(prime, vocabulary, parameters, generator, h, **cut)

@@ -37,7 +37,7 @@ def start(
     settings: Settings,
     corpus: Corpus,
     *,
-    runs: Path,
+    runs: str | Path,
     name: str | None = None,
     engine: EngineName | None = None,
     threads: int | None = None,
@@ -49,7 +49,7 @@ def start(
     ----------
     settings : Settings
     corpus : Corpus
-    runs : Path
+    runs : str or Path
         Where the run directory is made.
     name : str, optional
         Of the run.
@@ -65,7 +65,7 @@ def start(
         Settings and corpus do not go together (then no directory is made), or it cannot be made.
     """
     try:
-        runs = runs.absolute()
+        runs = Path(runs).absolute()
     except OSError as error:
         raise RunDirectoryError(f"cannot make a run directory under {runs}: {error.strerror}") from None
     trainer = Trainer(settings, corpus, engine=engine, threads=threads)

@@ -68,13 +68,13 @@ class Corpus:
         return self.codes[:boundary], self.codes[boundary:]
 
 
-def read_corpus(text: str | Source, progress: Callable[[int], None] | None = None) -> Corpus:
+def read_corpus(text: str | Path | Source, progress: Callable[[int], None] | None = None) -> Corpus:
     """Read, decode, check, hash and code a text.
 
     Parameters
     ----------
-    text : str or Source
-        A path, `-` for standard input, or the name of a bundled text; or the source itself.
+    text : str, Path or Source
+        A path, `-` for standard input, or the name of a bundled text; a file; or the source itself.
     progress : callable, optional
         Called with the number of bytes read so far, after each block.
 
@@ -83,7 +83,10 @@ def read_corpus(text: str | Source, progress: Callable[[int], None] | None = Non
     CorpusError
         It cannot be found or read, is not UTF-8 (with byte offset and line), or is empty.
     """
-    source = find_source(text) if isinstance(text, str) else text
+    if isinstance(text, Path):
+        source = Source("file", str(text), (text,))
+    else:
+        source = find_source(text) if isinstance(text, str) else text
     coder = TextCoder(source.name)
     read = 0
     try:

@@ -161,6 +161,7 @@ class Trainer:
         self._clock = clock
         self._began = clock()
         self._seconds_before = 0.0
+        self._loop: object | None = None  # what `run` does now
         self._paused_at: float | None = None
         self._bucket_time = 0.0
         # Norm and clipped share of the last update's gradient; None until somebody asks.
@@ -365,11 +366,16 @@ class Trainer:
         another one: it goes on where this one stopped, and begins anew a check, a validation or a sample that
         was not done yet.
         """
+        if self._loop is not None:  # left, but not closed yet: somebody still holds it
+            self._seconds_before = self.seconds
         self._began = self._clock()
+        loop = self._loop = object()
         try:
             yield from self._run()
         finally:
-            self._seconds_before, self._began = self.seconds, self._clock()
+            if self._loop is loop:
+                self._seconds_before, self._began = self.seconds, self._clock()
+                self._loop = None
 
     def _run(self) -> Iterator[Event | Status]:
         if math.isnan(self.engine.smooth_loss):
