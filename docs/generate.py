@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -334,7 +333,6 @@ def checkpoint_page() -> str:
     for names, what in METADATA.items():
         told = what or "; ".join(f"{name}: {places[name].rstrip('.')}" for name in names.split(", "))
         metadata.append([", ".join(f"`{name}`" for name in names.split(", ")), told])
-    assert math.prod(made.snapshot.h.shape) == 14
     return (
         "\n\n".join(
             [

@@ -9,7 +9,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from charrnn_tui.cli import completion
-from charrnn_tui.cli.options import Runs
+from charrnn_tui.cli.options import RunArgument, Runs
 from charrnn_tui.terminal import say
 
 SHORT_HELP = "Ask something of a run that trains: pause, sample, ..."
@@ -21,14 +21,7 @@ HELP = (
 
 
 def command(
-    run: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN",
-            autocompletion=completion.runs,
-            help="A run's directory, its name, or the beginning of its name.",
-        ),
-    ],
+    run: RunArgument,
     name: Annotated[
         str, typer.Argument(metavar="COMMAND", autocompletion=completion.asked, help="What to ask.")
     ],

@@ -20,10 +20,9 @@ _PLAIN = re.compile(r"[\w.,+@%=/-]+")
 def runs(context: typer.Context, incomplete: str) -> Iterator[str]:
     """Yield the names of runs that begin so, in the directory that holds the runs."""
     folder = Path(context.params.get("runs") or os.environ.get("CHARRNN_RUNS") or "runs")
-    if os.sep not in incomplete:
-        names = (path.parent.name for path in folder.glob("*/config.json"))
-        fitting = (name for name in names if name.startswith(incomplete) and _PLAIN.fullmatch(name))
-        yield from sorted(fitting, reverse=True)
+    names = (path.parent.name for path in folder.glob("*/config.json"))
+    fitting = (name for name in names if name.startswith(incomplete) and _PLAIN.fullmatch(name))
+    yield from sorted(fitting, reverse=True)
 
 
 def texts(incomplete: str) -> Iterator[str]:
@@ -33,14 +32,13 @@ def texts(incomplete: str) -> Iterator[str]:
     names = [name for name in bundled_sources() if name.startswith(incomplete)]
     if names:  # else the shell offers files by itself, and goes on into directories
         yield from names
-        yield from files(incomplete)
+        yield from _files(incomplete)
 
 
 def runs_and_texts(context: typer.Context, incomplete: str) -> Iterator[str]:
     """Yield what `texts` and `runs` do."""
     yield from runs(context, incomplete)
-    if os.sep not in incomplete:
-        yield from texts(incomplete)
+    yield from texts(incomplete)
 
 
 def asked(incomplete: str) -> Iterator[str]:
@@ -50,15 +48,13 @@ def asked(incomplete: str) -> Iterator[str]:
     yield from (name for name in COMMAND_NAMES if name.startswith(incomplete))
 
 
-def files(incomplete: str) -> Iterator[str]:
-    """Yield files that begin so, and directories with a slash behind."""
-    folder, _, beginning = incomplete.rpartition(os.sep)
-    above = f"{folder}{os.sep}" if os.sep in incomplete else ""
+def _files(beginning: str) -> Iterator[str]:
+    """Yield what is in the current directory and begins so, directories with a slash behind."""
     try:
-        entries = sorted(os.scandir(above or "."), key=lambda entry: entry.name)
-    except OSError:  # no such directory: nothing begins so
+        entries = sorted(os.scandir("."), key=lambda entry: entry.name)
+    except OSError:  # it is gone: nothing begins so
         return
     for entry in entries:
-        is_hidden = entry.name.startswith(".") and not beginning.startswith(".")
+        is_hidden = entry.name.startswith(".")
         if entry.name.startswith(beginning) and not is_hidden and _PLAIN.fullmatch(entry.name):
-            yield f"{above}{entry.name}" + (os.sep if entry.is_dir() else "")
+            yield entry.name + (os.sep if entry.is_dir() else "")

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charrnn_core.errors import SettingsError, UsageError
-from charrnn_tui.cli import completion
-from charrnn_tui.cli.options import Runs
+from charrnn_tui.cli.options import RunOrNewest, Runs
 from charrnn_tui.terminal import harmless_line, put, say
 
 if TYPE_CHECKING:
@@ -31,15 +30,7 @@ _FORMATS = ("csv", "jsonl", "tensorboard")
 
 
 def command(
-    run: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[RUN]",
-            autocompletion=completion.runs,
-            help="A run's directory, its name or the beginning of it (default: the newest run).",
-            show_default=False,
-        ),
-    ] = None,
+    run: RunOrNewest = None,
     format: Annotated[
         str,
         typer.Option("--format", "-f", metavar="|".join(_FORMATS), help="What to write."),

@@ -51,6 +51,23 @@ MovedCorpus = Annotated[
     str | None,
     typer.Option("--corpus", metavar="FILE", help="With a run: where its text is now, if it has moved."),
 ]
+RunArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        autocompletion=completion.runs,
+        help="A run's directory, its name, or the beginning of its name.",
+    ),
+]
+RunOrNewest = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[RUN]",
+        autocompletion=completion.runs,
+        help="A run's directory, its name, or the beginning of its name (default: the newest run).",
+        show_default=False,
+    ),
+]
 Charts = Annotated[
     str,
     typer.Option(

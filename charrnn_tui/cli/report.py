@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
 
-import typer
-
-from charrnn_tui.cli import completion
-from charrnn_tui.cli.options import MovedCorpus, Quiet, Runs
+from charrnn_tui.cli.options import MovedCorpus, Quiet, RunOrNewest, Runs
 from charrnn_tui.cli.output import Output, OutputFormat, check_output, report_target
 from charrnn_tui.terminal import put, say
 
@@ -23,15 +19,7 @@ HELP = (
 
 
 def command(
-    run: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[RUN]",
-            autocompletion=completion.runs,
-            help="A run's directory, its name, or the beginning of its name (default: the newest run).",
-            show_default=False,
-        ),
-    ] = None,
+    run: RunOrNewest = None,
     output: Output = None,
     format: OutputFormat = None,
     moved: MovedCorpus = None,

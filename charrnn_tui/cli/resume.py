@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from charrnn_core.training.settings import Value
-from charrnn_tui.cli import completion
-from charrnn_tui.cli.options import Json, MovedCorpus, Owned, Quiet, Runs, with_changes
+from charrnn_tui.cli.options import Json, MovedCorpus, Owned, Quiet, RunArgument, Runs, with_changes
 
 SHORT_HELP = "Go on with a run, exactly where it stopped."
 HELP = (
@@ -22,14 +21,7 @@ HELP = (
 @with_changes
 def command(
     given: dict[str, Value],
-    run: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN",
-            autocompletion=completion.runs,
-            help="A run's directory, its name, or the beginning of its name.",
-        ),
-    ],
+    run: RunArgument,
     runs: Runs = "runs",
     moved: MovedCorpus = None,
     from_best: Annotated[

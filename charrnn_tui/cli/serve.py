@@ -10,8 +10,7 @@ from typing import Annotated
 import typer
 
 from charrnn_core.errors import SettingsError, UsageError
-from charrnn_tui.cli import completion
-from charrnn_tui.cli.options import Runs
+from charrnn_tui.cli.options import RunOrNewest, Runs
 from charrnn_tui.terminal import put
 
 SHORT_HELP = "Show the dashboard in a browser."
@@ -26,14 +25,7 @@ _LARGEST_PORT = 65_535
 
 
 def command(
-    run: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[RUN]",
-            autocompletion=completion.runs,
-            help="A run's directory, its name, or the beginning of its name (default: the newest run).",
-        ),
-    ] = None,
+    run: RunOrNewest = None,
     port: Annotated[
         str, typer.Option("--port", metavar="N", help="Where the page is; 0 takes a free port.")
     ] = "8000",

@@ -93,6 +93,8 @@ def assert_python_was_starting(err: str) -> None:
     assert ", in main" not in err
 
 
+needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks /proc about a process")
+
 PAIRS = [
     (signal.SIGTERM, signal.SIGINT),
     (signal.SIGHUP, signal.SIGTERM),
@@ -101,6 +103,7 @@ PAIRS = [
 ]
 
 
+@needs_proc
 @pytest.mark.parametrize(("first", "second"), PAIRS)
 def test_a_second_signal_ends_it_at_once(here: Path, first: signal.Signals, second: signal.Signals) -> None:
     (here / "long.txt").write_text(TEXT * 4, encoding="utf-8")
@@ -126,6 +129,7 @@ def is_taken(process: int, number: signal.Signals) -> bool:
     return not any(bits >> (number - 1) & 1 for bits in waiting)
 
 
+@needs_proc
 def test_being_stopped_for_a_while_changes_nothing(here: Path) -> None:
     with started(here, "train", "book.txt", *ENDLESS) as process:
         run = run_path(process)
@@ -143,7 +147,7 @@ def test_being_stopped_for_a_while_changes_nothing(here: Path) -> None:
     assert_saved(run)
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks /proc how long a process has worked")
+@needs_proc
 def test_a_paused_run_whose_terminal_is_gone_does_not_work_in_vain(here: Path) -> None:
     """A descriptor that has hung up is ready all the time: whoever waits for it waits no time at all."""
 
