@@ -7,12 +7,15 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
+from weakref import WeakSet
 
 from rich.console import RenderableType
 from textual import on
 from textual.app import App, SystemCommand
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.events import Resize
 from textual.screen import Screen
@@ -27,7 +30,7 @@ from charrnn_tui.dashboard.run_screen import RunScreen
 from charrnn_tui.dashboard.screens.leaving import LeavingScreen
 from charrnn_tui.dashboard.session import RunSession
 from charrnn_tui.dashboard.signals import ENDING, Signals
-from charrnn_tui.dashboard.steady import Palette
+from charrnn_tui.dashboard.steady import LOOK_SECONDS, Palette, is_whole
 from charrnn_tui.dashboard.trainer import OwnedTrainer
 from charrnn_tui.terminal import harmless_line
 
@@ -109,6 +112,7 @@ class Dashboard(App[int]):
         self._signals: Signals | None = None
         self._is_ready = False
         self._known_theme = ""
+        self._left: WeakSet[Screen[object]] = WeakSet()
 
     @on(Resize)
     def keep_to_the_terminal(self, event: Resize) -> None:
@@ -213,6 +217,20 @@ class Dashboard(App[int]):
                 self.pop_screen()
             if isinstance(self.screen, RunScreen):
                 self.screen.interrupt()
+
+    def pop_screen(self) -> AwaitComplete:
+        """Leave a screen."""
+        self._left.add(self.screen)
+        return super().pop_screen()
+
+    def exit(
+        self, result: int | None = None, return_code: int = 0, message: RenderableType | None = None
+    ) -> None:
+        """Exit, once what is still being made is there: the toolkit fails where it ends in between."""
+        if all(map(is_whole, (*self.screen_stack, *self._left))):
+            super().exit(result, return_code, message)
+        else:
+            self.set_timer(LOOK_SECONDS, partial(self.exit, result, return_code, message))
 
     def run_here(self) -> None:
         """Run in the terminal of this process, and leave it as it was."""

@@ -19,7 +19,7 @@ from charrnn_tui.dashboard.screens.leaving import Leaving, LeavingScreen
 from charrnn_tui.dashboard.screens.new_run import Begun, NewRunScreen
 from charrnn_tui.dashboard.screens.open_run import OpenRunScreen
 from charrnn_tui.dashboard.session import RunSession
-from charrnn_tui.dashboard.steady import SteadySize
+from charrnn_tui.dashboard.steady import Steady
 from charrnn_tui.dashboard.trainer import OwnedTrainer
 from charrnn_tui.terminal import harmless
 
@@ -34,7 +34,7 @@ _ANSWER_SECONDS = 0.05
 _SAID_SECONDS, _WARNED_SECONDS = 3.0, 10.0  # how long a notification stays
 
 
-class ChangingScreen(SteadySize, Screen[None]):
+class ChangingScreen(Steady, Screen[None]):
     """A screen of one run, from which another can be started, opened, or compared with."""
 
     def __init__(self) -> None:

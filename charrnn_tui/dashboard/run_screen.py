@@ -207,8 +207,9 @@ class RunScreen(AskingScreen):
         """Show a run from the beginning, in panes that know of no other."""
         self._foot_state = None
         await self.recompose()
-        self.query_one(LossPane).focus()
-        self.call_after_refresh(self._opened)
+        if self.is_attached:  # else the dashboard was left meanwhile, and has no panes
+            self.query_one(LossPane).focus()
+            self.call_after_refresh(self._opened)
 
     def _opened(self) -> None:
         session = self.session

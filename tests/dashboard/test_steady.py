@@ -13,7 +13,7 @@ from textual.screen import Screen
 
 import charrnn_tui.dashboard
 from charrnn_tui.dashboard.app import Dashboard
-from charrnn_tui.dashboard.steady import Palette, SteadySize
+from charrnn_tui.dashboard.steady import Palette, Steady
 
 
 def screens(base: type) -> Iterator[type]:
@@ -27,7 +27,7 @@ def test_every_screen_is_steady() -> None:
         import_module(module.name)
     ours = {screen for screen in screens(Screen) if screen.__module__.startswith("charrnn_tui.")}
     assert Palette in ours
-    assert [screen.__name__ for screen in ours if not issubclass(screen, SteadySize)] == []
+    assert [screen.__name__ for screen in ours if not issubclass(screen, Steady)] == []
 
 
 def test_a_size_that_the_terminal_had_before_is_not_acted_upon() -> None:

@@ -15,14 +15,14 @@ from charrnn_core.errors import SettingsError
 from charrnn_core.training.settings import FIELDS
 from charrnn_tui.dashboard.box import Box
 from charrnn_tui.dashboard.session import RunSession
-from charrnn_tui.dashboard.steady import SteadySize
+from charrnn_tui.dashboard.steady import Steady
 from charrnn_tui.formatting import count_of
 from charrnn_tui.terminal import harmless_line
 
 _SLOWER = 0.5
 
 
-class DivergedScreen(SteadySize, ModalScreen[list[str]]):
+class DivergedScreen(Steady, ModalScreen[list[str]]):
     """Explains what happened, and gives the options of `charrnn resume` with which the run goes on.
 
     Parameters

@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 
 from charrnn_tui.dashboard.lines import Lines
 from charrnn_tui.dashboard.spans import Line, Span
-from charrnn_tui.dashboard.steady import SteadySize
+from charrnn_tui.dashboard.steady import Steady
 
 if TYPE_CHECKING:
     from charrnn_tui.dashboard.app import Dashboard
@@ -21,7 +21,7 @@ _KEYS = 11
 _COLUMN = 50
 
 
-class HelpScreen(SteadySize, ModalScreen[None]):
+class HelpScreen(Steady, ModalScreen[None]):
     """What each key does, for the whole screen and for the panes.
 
     Parameters

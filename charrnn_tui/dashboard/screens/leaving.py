@@ -10,12 +10,12 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Label
 
-from charrnn_tui.dashboard.steady import SteadySize
+from charrnn_tui.dashboard.steady import Steady
 
 Leaving = Literal["stop", "detach", "stay"]
 
 
-class LeavingScreen(SteadySize, ModalScreen[Leaving]):
+class LeavingScreen(Steady, ModalScreen[Leaving]):
     """Asks whether to stop the run, to leave it training, or to stay."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

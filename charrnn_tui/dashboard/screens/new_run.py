@@ -20,7 +20,7 @@ from charrnn_core.training.settings import PRESETS, Settings
 from charrnn_tui.dashboard.screens.corpus_choice import CorpusChoice
 from charrnn_tui.dashboard.screens.leaving import Leaving, LeavingScreen
 from charrnn_tui.dashboard.screens.settings_form import Choice, SettingRow, SettingsForm
-from charrnn_tui.dashboard.steady import SteadySize
+from charrnn_tui.dashboard.steady import Steady
 from charrnn_tui.dashboard.trainer import OwnedTrainer, train_arguments, until_stopped
 from charrnn_tui.terminal import harmless_line
 
@@ -57,7 +57,7 @@ class Form(VerticalScroll, can_focus=False, inherit_bindings=False):
     ]
 
 
-class NewRunScreen(SteadySize, Screen[Begun | Literal["open"]]):
+class NewRunScreen(Steady, Screen[Begun | Literal["open"]]):
     """Starts a run, and gives it once it has begun; what goes wrong before that is said here.
 
     Gives "open" where a run that is there shall be chosen instead.

@@ -16,7 +16,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import DirectoryTree, Footer
 
-from charrnn_tui.dashboard.steady import SteadySize
+from charrnn_tui.dashboard.steady import Steady
 from charrnn_tui.terminal import harmless_line
 
 _LOOKED_AT = 4096
@@ -41,7 +41,7 @@ class TextTree(DirectoryTree):
         return Text(harmless_line(str(label)), no_wrap=True)
 
 
-class PickFileScreen(SteadySize, ModalScreen[Path]):
+class PickFileScreen(Steady, ModalScreen[Path]):
     """Gives the path of a text file.
 
     Parameters

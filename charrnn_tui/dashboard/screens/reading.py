@@ -13,14 +13,14 @@ from textual.screen import ModalScreen
 from charrnn_core.rnn.parameters import PARAMETER_NAMES
 from charrnn_tui.dashboard.lines import Lines
 from charrnn_tui.dashboard.spans import Line, Span
-from charrnn_tui.dashboard.steady import SteadySize
+from charrnn_tui.dashboard.steady import Steady
 from charrnn_tui.dashboard.stream import wrapped
 from charrnn_tui.formatting import count_of, loss_of
 
 _CLOSE = Binding("escape,q,enter", "dismiss", "Close")
 
 
-class SampleScreen(SteadySize, ModalScreen[None]):
+class SampleScreen(Steady, ModalScreen[None]):
     """One sample in full, with the others a key away; or two beside each other.
 
     Parameters
@@ -89,7 +89,7 @@ class SampleScreen(SteadySize, ModalScreen[None]):
             column.show(lines)
 
 
-class EntriesScreen(SteadySize, ModalScreen[None]):
+class EntriesScreen(Steady, ModalScreen[None]):
     """What was compared of one parameter: analytic and numeric value of each entry, the worst first.
 
     Parameters

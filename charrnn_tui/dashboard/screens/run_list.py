@@ -22,7 +22,7 @@ from charrnn_core.runs.listing import RunSummary, summarize
 from charrnn_tui.dashboard.lines import Lines
 from charrnn_tui.dashboard.run_lines import Columns, matches, newest_first, run_line, title_line
 from charrnn_tui.dashboard.spans import Span
-from charrnn_tui.dashboard.steady import SteadySize
+from charrnn_tui.dashboard.steady import Steady
 from charrnn_tui.terminal import harmless_line
 
 _FIRST, _MOST = 25, 100  # runs that are read before the list is shown again
@@ -92,7 +92,7 @@ class RunTable(Lines):
         self.post_message(self.Typed(text))
 
 
-class RunListScreen(SteadySize, ModalScreen[Chosen], Generic[Chosen]):
+class RunListScreen(Steady, ModalScreen[Chosen], Generic[Chosen]):
     """Runs to choose from, the newest first.
 
     Parameters

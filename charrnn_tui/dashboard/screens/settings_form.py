@@ -156,20 +156,25 @@ class SettingsForm(Vertical):
         SettingsError
             The first value that is not possible.
         """
-        return {row.setting: row.value for row in self.query(SettingRow) if row.text}
+        return {row.setting: row.value for row in self._rows if row.text}
 
     def show_defaults(self, preset: str) -> None:
         """Show in each empty place what holds there, with this preset and with what is typed elsewhere."""
         given: dict[str, Value] = {}
-        for row in self.query(SettingRow):
+        for row in self._rows:
             if row.text and not row.has_class("-wrong"):
                 given[row.setting] = row.value
         try:
             settings = Settings.of(preset, **until_stopped(given))
         except SettingsError:  # said where the form is started
             settings = Settings.of(preset, **until_stopped({}))
-        for row in self.query(SettingRow):
+        for row in self._rows:
             row.show_default(getattr(settings, row.setting))
+
+    @property
+    def _rows(self) -> list[SettingRow]:
+        """The rows that are there; of others the parts are still being made."""
+        return [row for row in self.query(SettingRow) if row.is_mounted]
 
 
 def _group_widgets(group: str) -> Iterator[Widget]:
