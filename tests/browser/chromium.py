@@ -28,11 +28,14 @@ class Page:
     ----------
     screen : Screen
         What the terminal of the page shows, from what came to it over its socket.
+    sent : list of str
+        What the page has sent over its socket, and its end.
     """
 
     def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.screen = Screen(50, 200)
         self.problems: list[str] = []
+        self.sent: list[str] = []
         self._socket = socket
         self._rest = ""
         self._answers: dict[int, asyncio.Future[Any]] = {}
@@ -53,6 +56,10 @@ class Page:
             elif told["method"] == "Network.webSocketCreated":
                 columns, lines = map(int, re.findall(r"=(\d+)", told["params"]["url"]))
                 self.screen.resize(lines, columns)
+            elif told["method"] == "Network.webSocketFrameSent":
+                self.sent.append(told["params"]["response"]["payloadData"])
+            elif told["method"] == "Network.webSocketClosed":
+                self.sent.append("closed")
             elif told["method"] == "Network.webSocketFrameReceived":
                 frame = told["params"]["response"]
                 if frame["opcode"] == 2:  # bytes for the terminal
@@ -88,8 +95,11 @@ class Page:
         for _ in range(int(PATIENCE / 0.02)):
             if condition():
                 return
+            if self._reader.done():
+                self._reader.result()
+                raise HangError("Chromium has closed the connection")
             await asyncio.sleep(0.02)
-        raise HangError(told())
+        raise HangError(f"{told()}\nsent: {self.sent}")
 
     async def picture(self) -> bytes:
         """Return the page as a PNG."""
