@@ -99,6 +99,15 @@ def finish(command: list[str | bytes], where: Path, given: bytes = b"", **change
     return Finished(process.returncode, out, err, time.monotonic() - began)
 
 
+def most_memory(where: Path, *arguments: str) -> tuple[int, int]:
+    """Run the program, and return its exit code and the most memory that it had, in bytes."""
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen([*PROGRAM, *arguments], cwd=where, env=environment(), **quiet)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, usage.ru_maxrss << 10
+
+
 def in_shell(line: str, where: Path, *arguments: str, **changes: str) -> Finished:
     """Run a line of the shell, in which "$@" is the program with its arguments."""
     return finish(["/bin/bash", "-c", line, "bash", *PROGRAM, *arguments], where, **changes)

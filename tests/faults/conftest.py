@@ -38,7 +38,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(autouse=True)
 def counted(request: pytest.FixtureRequest) -> Iterator[None]:
     """Count what the test injects."""
-    ledger.begin()
+    mark = request.node.get_closest_marker("fault")
+    ledger.begin(ROWS[mark.args[0]].slow)
     yield
     told = ledger.entry
     count = 1 if told.injections is None else told.injections

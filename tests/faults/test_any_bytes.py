@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from charrnn_core.text.vocabulary import Vocabulary
 from charrnn_core.training.settings import FIELDS, Settings
 from tests.faults.fuzz.mutations import HOSTILE, mutated
 from tests.faults.fuzz.targets import TARGETS, seeds
-from tests.faults.ledger import injected
+from tests.faults.ledger import injected, waited
 
 pytestmark = pytest.mark.fault("bytes")
 
@@ -52,7 +53,9 @@ def holds(thorough: bool) -> Callable[..., None]:
         @given(strategy)
         def claimed(example: Any) -> None:
             injected()
+            began = time.monotonic()
             claim(example)
+            waited(time.monotonic() - began)
 
         claimed()
 

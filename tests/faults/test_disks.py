@@ -20,6 +20,7 @@ import pytest
 from charrnn_core.runs.checkpoint import newest_checkpoint, read_checkpoint
 from charrnn_core.runs.directory import RunDirectory
 from tests.faults.checkpoints import half_made
+from tests.faults.ledger import waited
 from tests.faults.promises import assert_harmless
 from tests.program import (
     PATIENCE,
@@ -41,6 +42,7 @@ pytestmark = pytest.mark.fault("disk")
 
 
 def assert_place_refused(finished: Finished, *words: str) -> None:
+    waited(finished.seconds)
     assert finished.code in (1, 2)
     assert finished.err.count("\n") == 1, finished.err
     assert_harmless(finished.err)
@@ -103,6 +105,7 @@ def test_a_full_disk_is_an_error_at_the_start(here: Path, small_disk: Path, free
         file.write(bytes(65536 - free))
     settings = [*SMALL, "--hidden", "100", "--quiet", "--runs", str(small_disk / "runs")]
     finished = charrnn(here, "train", source, *settings, given=TEXT.encode())
+    waited(finished.seconds)
     assert finished.code in (1, 2)
     assert_harmless(finished.err)
     last = finished.err.splitlines()[-1]
@@ -202,8 +205,11 @@ class Training:
 
     def end(self) -> int:
         """Ask it to stop, and return its exit code."""
+        began = time.monotonic()
         self.process.terminate()
-        return self.process.wait(PATIENCE)
+        code = self.process.wait(PATIENCE)
+        waited(time.monotonic() - began)
+        return code
 
     def events(self) -> list[dict[str, Any]]:
         lines = self.directory.events_path.read_text().splitlines(keepends=True)

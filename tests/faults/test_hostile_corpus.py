@@ -25,7 +25,7 @@ from tests.faults.promises import (
     shown_on_terminal,
     without_own_codes,
 )
-from tests.program import PROGRAM, SMALL, TEXT, Finished, charrnn, finish, without_privileges
+from tests.program import PROGRAM, SMALL, TEXT, Finished, charrnn, finish, in_shell, without_privileges
 
 pytestmark = pytest.mark.fault("corpus")
 
@@ -105,6 +105,16 @@ def test_a_text_in_a_directory_that_may_not_be_entered_is_refused(here: Path) ->
 @pytest.mark.parametrize("given", [b"", b"aaaa", b"\xff\xfe", b"abcab", b"a\xff" * 99], ids=repr)
 def test_standard_input_that_is_no_text_is_refused(tmp_path: Path, given: bytes) -> None:
     assert_refused(charrnn(tmp_path, "train", "-", *SMALL, given=given), tmp_path)
+
+
+def test_standard_input_without_end_is_refused_when_the_memory_is_used_up(tmp_path: Path) -> None:
+    line = 'ulimit -v 1000000 && yes "the cat sat" | exec "$@"'
+    finished = in_shell(line, tmp_path, "train", "-", *SMALL, OPENBLAS_NUM_THREADS="1")
+    assert finished.code == 2, finished.err
+    assert finished.err.count("\n") == 1, finished.err
+    assert "standard input" in finished.err
+    assert "memory" in finished.err
+    assert not (tmp_path / "runs").exists()
 
 
 NO_TEXTS = ["/dev/zero", "/dev/null", ".", "/", "", "a/" * 3000, "b" * 300, "./missing", "-missing"]

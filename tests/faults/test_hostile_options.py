@@ -16,13 +16,22 @@ from charrnn_tui.dashboard.app import Dashboard
 from charrnn_tui.dashboard.screens import new_run
 from tests.faults.ledger import injected
 from tests.faults.promises import EVIL, MARKUP, assert_harmless, assert_refused, assert_trained
-from tests.program import SMALL, TEXT, charrnn
+from tests.program import SMALL, TEXT, charrnn, most_memory
 
 pytestmark = pytest.mark.fault("option")
 
 # -- options -----------------------------------------------------------------------------------------------
 
 NONSENSE = ["0", "-1", "nan", "inf", "1e20", "many", ""]
+POSSIBLE = {
+    **dict.fromkeys(
+        ["seed", "beta1", "beta2", "decay", "held_out", "minimum_updates", "temperature", "checkpoint_every"],
+        ("0",),
+    ),
+    "clip": ("1e20",),
+}
+"""What of it is none for some settings."""
+
 NUMBERS = [name for name, known in FIELDS.items() if known.kind is not str]
 WORDS = [name for name, known in FIELDS.items() if known.kind is str]
 ALSO = {
@@ -37,7 +46,7 @@ ALSO = {
 """What a setting needs beside it to have an effect."""
 
 
-def problem_with(where: Path, name: str, value: str) -> str | None:
+def problem_with(where: Path, name: str, value: str, *, possible: bool = False) -> str | None:
     """Return what is wrong with what the program does with a value of a setting, or None."""
     where.mkdir()
     (where / "book.txt").write_text(TEXT, encoding="utf-8")
@@ -45,7 +54,7 @@ def problem_with(where: Path, name: str, value: str) -> str | None:
         where, "train", "book.txt", *SMALL, *ALSO.get(name, []), f"{option_name(name)}={value}"
     )
     try:
-        if finished.code == 0:
+        if possible:
             assert_trained(finished, where)
             assert "Warning" not in finished.err
         else:
@@ -60,8 +69,12 @@ def problem_with(where: Path, name: str, value: str) -> str | None:
 def test_a_number_is_within_its_range_or_refused(tmp_path: Path, name: str) -> None:
     with ThreadPoolExecutor(4) as pool:
         places = [tmp_path / str(index) for index in range(len(NONSENSE))]
-        problems = list(pool.map(problem_with, places, [name] * len(NONSENSE), NONSENSE))
-    injected(len(NONSENSE))
+        tried = [
+            pool.submit(problem_with, place, name, value, possible=value in POSSIBLE.get(name, ()))
+            for place, value in zip(places, NONSENSE, strict=True)
+        ]
+    problems = [each.result() for each in tried]
+    injected(len(NONSENSE) - len(POSSIBLE.get(name, ())))
     assert [problem for problem in problems if problem] == []
 
 
@@ -74,6 +87,7 @@ def test_what_is_almost_a_number_is_refused(tmp_path: Path, value: str) -> None:
 def test_a_word_is_one_of_those_allowed_or_refused(tmp_path: Path, name: str) -> None:
     for index, value in enumerate(["", "nonsense", FIELDS[name].choices[0].upper()]):
         assert problem_with(tmp_path / str(index), name, value) is None
+    injected(3)
 
 
 ENDS = [
@@ -93,10 +107,12 @@ ENDS = [
 def test_the_ends_of_the_ranges_train(tmp_path: Path) -> None:
     places = [tmp_path / str(index) for index in range(len(ENDS))]
     with ThreadPoolExecutor(4) as pool:
-        problems = list(pool.map(problem_with, places, *zip(*ENDS, strict=True)))
-    assert [problem for problem in problems if problem] == []
-    refused = [end for end, place in zip(ENDS, places, strict=True) if not (place / "runs").exists()]
-    assert refused == []
+        tried = [
+            pool.submit(problem_with, place, *end, possible=True)
+            for place, end in zip(places, ENDS, strict=True)
+        ]
+    injected(0)
+    assert [each.result() for each in tried if each.result()] == []
 
 
 @pytest.mark.parametrize(
@@ -118,6 +134,14 @@ def test_the_ends_of_the_ranges_train(tmp_path: Path) -> None:
 )
 def test_settings_that_cannot_be_met_are_refused(here: Path, settings: list[str], words: list[str]) -> None:
     assert_refused(charrnn(here, "train", "book.txt", *SMALL, *settings), here, *words)
+
+
+@pytest.mark.parametrize("settings", [["--hidden", "1000000"], ["--batch-size", "65536", "--hidden", "9999"]])
+def test_what_does_not_fit_is_refused_before_any_of_it_is_made(here: Path, settings: list[str]) -> None:
+    nothing = most_memory(here, "train", "book.txt", *SMALL, "--hidden", "0")
+    refused = most_memory(here, "train", "book.txt", *SMALL, *settings)
+    assert (nothing[0], refused[0]) == (2, 2)
+    assert refused[1] < nothing[1] + (16 << 20)
 
 
 def test_a_batch_that_is_too_large_for_the_text_is_what_the_remedy_names(here: Path) -> None:

@@ -16,7 +16,7 @@ from charrnn_core.text.corpus import corpus_of
 from charrnn_core.training.settings import Settings
 from tests.faults.ledger import injected, waited
 from tests.faults.promises import EVIL, MARKUP, AtOnce, Outcome, assert_harmless, assert_one_line
-from tests.program import PATIENCE, PROGRAM, TEXT, Finished, charrnn, environment
+from tests.program import PATIENCE, PROGRAM, TEXT, Finished, charrnn, environment, most_memory
 
 pytestmark = pytest.mark.fault("prime")
 
@@ -115,6 +115,13 @@ def test_what_is_odd_is_written(odd: dict[str, Outcome], kind: str) -> None:
     assert finished.code == 0, finished.err
     assert len(finished.out) == ODD[kind][1]
     assert set(finished.out) <= set(TEXT)
+
+
+def test_a_prime_of_a_megabyte_takes_a_few(trained: Path) -> None:
+    short = most_memory(trained, "sample", "mine", "-n", "300", "--prime-file", "empty")
+    long = most_memory(trained, "sample", "mine", "-n", "300", "--prime-file", "long")
+    assert (short[0], long[0]) == (0, 0)
+    assert long[1] < short[1] + (16 << 20)
 
 
 def peak(process: subprocess.Popen[bytes]) -> int:

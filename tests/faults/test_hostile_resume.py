@@ -14,24 +14,25 @@ from charrnn_core.runs.starting import resume, start
 from charrnn_core.text.corpus import read_corpus
 from charrnn_core.text.source import find_source
 from charrnn_core.training.settings import Settings
-from tests.faults.promises import assert_one_line
-from tests.program import TEXT, charrnn
+from tests.faults.promises import assert_harmless, assert_one_line
+from tests.program import TEXT, charrnn, events
 
 pytestmark = pytest.mark.fault("resume")
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with a text, and a run on it that was trained for 40 updates."""
+    """A directory with a text, and a run on it of 150 updates, with all three checkpoints."""
     where = tmp_path_factory.mktemp("trained")
     (where / "book.txt").write_text(TEXT, encoding="utf-8")
-    settings = Settings.of(hidden=8, seq_length=5, updates=40, sample_every=None)
+    settings = Settings.of(hidden=8, seq_length=5, updates=130, sample_every=None)
     process = start(
         settings, read_corpus(find_source(str(where / "book.txt"))), runs=where / "runs", name="mine"
     )
     process.run(lambda item: None)
     # So that there is a previous checkpoint too.
-    resume(process.directory, {"updates": 50}).run(lambda item: None)
+    resume(process.directory, {"updates": 150}).run(lambda item: None)
+    assert {path.stem for path in process.directory.checkpoints.iterdir()} == {"last", "previous", "best"}
     return where
 
 
@@ -66,49 +67,43 @@ def newer(data: bytes) -> bytes:
     return data.replace(rb"\"format\":1", rb"\"format\":2", 1)
 
 
-def with_settings(**changes: object) -> Callable[[Path], None]:
-    def apply(run: Path) -> None:
-        path = run / "config.json"
-        config = json.loads(path.read_text(encoding="utf-8"))
-        config["settings"].update(changes)
-        path.write_text(json.dumps(config), encoding="utf-8")
-
-    return apply
-
-
-# What has happened, and what the messages of `resume` say.
-PLACES: dict[str, tuple[Callable[[Path], object], list[str]]] = {
-    "missing": (shutil.rmtree, ["mine"]),
-    "an empty directory": (emptied, ["mine"]),
-    "a file": (lambda run: (shutil.rmtree(run), run.write_bytes(b"mine")), ["mine"]),
-    "of another program": (foreign, ["mine", "not a run directory"]),
-    "without config.json": (lambda run: (run / "config.json").unlink(), ["mine"]),
-    "without checkpoints": (lambda run: shutil.rmtree(run / "checkpoints"), ["no checkpoint"]),
-    "with empty checkpoints": (of_checkpoints(lambda data: b""), ["no checkpoint"]),
-    "with checkpoints cut off": (of_checkpoints(lambda data: data[:-1]), ["no checkpoint"]),
-    "with a bit flipped": (of_checkpoints(lambda data: data[:-1] + bytes([data[-1] ^ 1])), ["digest"]),
-    "of a newer format": (of_checkpoints(newer), ["format 2"]),
-    "finished": (lambda run: None, ["finished", "--updates"]),
-    "whose text is gone": (lambda run: (run / "../../book.txt").unlink(), ["book.txt", "--corpus"]),
-    "whose text is another": (text_of("../../book.txt", TEXT + "more"), ["the text book is not the one"]),
-    "whose text is empty": (text_of("../../book.txt", ""), ["book.txt"]),
-    "whose text is not UTF-8": (text_of("../../book.txt", b"\xff" * 99), ["book.txt", "UTF-8"]),
+# What has happened, the exit code of a refusal, and what its message says.
+PLACES: dict[str, tuple[Callable[[Path], object], int, list[str]]] = {
+    "missing": (shutil.rmtree, 2, ["mine"]),
+    "an empty directory": (emptied, 2, ["mine"]),
+    "a file": (lambda run: (shutil.rmtree(run), run.write_bytes(b"mine")), 2, ["mine"]),
+    "of another program": (foreign, 2, ["mine", "not a run directory"]),
+    "without config.json": (lambda run: (run / "config.json").unlink(), 2, ["mine"]),
+    "without checkpoints": (lambda run: shutil.rmtree(run / "checkpoints"), 1, ["mine has no"]),
+    "with empty checkpoints": (of_checkpoints(lambda data: b""), 1, ["not a whole checkpoint"]),
+    "with checkpoints cut off": (of_checkpoints(lambda data: data[:-1]), 1, ["not a whole checkpoint"]),
+    "with a bit flipped": (of_checkpoints(lambda data: data[:-1] + bytes([data[-1] ^ 1])), 1, ["digest"]),
+    "of a newer format": (of_checkpoints(newer), 1, ["format 2"]),
+    "finished": (lambda run: None, 2, ["finished", "--updates"]),
+    "whose text is gone": (lambda run: (run / "../../book.txt").unlink(), 2, ["book.txt", "--corpus"]),
+    "whose text is another": (
+        text_of("../../book.txt", TEXT + "more"),
+        2,
+        ["the text book is not the one", "--corpus"],
+    ),
+    "whose text is empty": (text_of("../../book.txt", ""), 2, ["book.txt", "empty"]),
+    "whose text is not UTF-8": (text_of("../../book.txt", b"\xff" * 99), 2, ["book.txt", "UTF-8"]),
 }
 GOES_ON: dict[str, list[str]] = {
     "resume": ["resume", "mine"],
-    "resume with more updates": ["resume", "mine", "--updates", "90"],
-    "resume by path": ["resume", "./runs/mine", "--updates", "90"],
-    "resume from the best": ["resume", "mine", "--from-best", "--updates", "90"],
-    "train --resume": ["train", "--resume", "mine", "--updates", "90"],
+    "resume with more updates": ["resume", "mine", "--updates", "190"],
+    "resume by path": ["resume", "./runs/mine", "--updates", "190"],
+    "resume from the best": ["resume", "mine", "--from-best", "--updates", "190"],
+    "train --resume": ["train", "--resume", "mine", "--updates", "190"],
     "train --replay": ["train", "--replay", "mine", "--name", "again"],
 }
-MAY_GO_ON = {("finished", name) for name in GOES_ON if name not in ("resume", "resume from the best")}
+MAY_GO_ON = {("finished", name) for name in GOES_ON if name != "resume"}
 
 
 def files(where: Path) -> dict[Path, bytes]:
-    """Return all files but locks, which are all that a refusal may leave."""
-    paths = (path for path in where.rglob("*") if path.is_file() and path.name != ".lock")
-    return {path: path.read_bytes() for path in paths}
+    """Return all files and directories but locks, which are all that a refusal may leave."""
+    paths = (path for path in where.rglob("*") if path.name != ".lock")
+    return {path: path.read_bytes() if path.is_file() else b"" for path in paths}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -124,14 +119,43 @@ def test_what_cannot_be_gone_on_with_is_refused_and_left_alone(
     where = tmp_path / "here"
     shutil.copytree(trained, where)
     run = where / "runs" / "mine"
-    change, words = PLACES[place]
+    change, code, words = PLACES[place]
     change(run)
     before = files(where)
     finished = charrnn(where, *GOES_ON[command], "--corpus", "book.txt", "--quiet")
-    is_resume = GOES_ON[command][0] == "resume" and "best" not in command
-    assert_one_line(finished, finished.code, *(words if is_resume else []))
-    assert finished.code in (1, 2)
+    assert_one_line(finished, code, *words)
     assert files(where) == before
+
+
+def with_settings(run: Path, **changes: object) -> None:
+    path = run / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["settings"].update(changes)
+    path.write_text(json.dumps(config), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("changes", "replayed"),
+    [({"hidden": 9}, 1), ({"hidden": -1}, 2), ({"learning_rate": 0.5}, 1), ({"nothing": [{}]}, 0)],
+    ids=str,
+)
+def test_a_run_goes_on_as_it_was_and_not_as_somebody_has_edited_it(
+    trained: Path, tmp_path: Path, changes: dict[str, object], replayed: int
+) -> None:
+    """The checkpoint says what the run is; config.json says what was asked for when it began."""
+    states = []
+    for name in ("as it was", "edited"):
+        where = tmp_path / name
+        shutil.copytree(trained, where)
+        if name == "edited":
+            with_settings(where / "runs" / "mine", **changes)
+        finished = charrnn(where, "resume", "mine", "--updates", "190", "--corpus", "book.txt", "--quiet")
+        assert (finished.code, finished.err) == (0, "")
+        states.append(events(where / "runs" / "mine")[-1]["state_sha256"])
+    assert states[0] == states[1]
+    again = charrnn(where, "train", "--replay", "mine", "--name", "again", "--corpus", "book.txt", "--quiet")
+    assert again.code == replayed
+    assert_harmless(again.err)
 
 
 SETTINGS = [
@@ -143,7 +167,7 @@ SETTINGS = [
 @pytest.mark.parametrize("settings", SETTINGS)
 def test_another_network_or_course_of_training_is_refused(trained: Path, settings: str) -> None:
     before = files(trained)
-    finished = charrnn(trained, "resume", "mine", "--updates", "90", *settings.split())
+    finished = charrnn(trained, "resume", "mine", "--updates", "190", *settings.split())
     assert_one_line(finished, 2, settings.split()[0])
     assert files(trained) == before
 

@@ -229,6 +229,8 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_it_never_had_been(
     with capsys.disabled():
         print(f"\n{updates:,} updates; {', '.join(f'{name}: {n}' for name, n in seen.counts.items())}")
     assert seen.counts["kills"] == kills
+    assert seen.counts["kills on sight of a save"] > 0
+    assert seen.counts["processes that got further"] > 0
     assert_equal_runs(directory, RunDirectory(tmp_path / "runs" / "whole"))
     assert not [path for path in directory.checkpoints.iterdir() if path.name.startswith(".")]
     resumed = [event for event in History.read(directory.events_path).openings if event["type"] == "resumed"]
@@ -237,7 +239,11 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_it_never_had_been(
 
 
 def killed_between_two_saves(where: Path) -> RunDirectory:
-    """Return a run with a new best state, of update 500, and a last one of update 100."""
+    """Return a run with a new best state, of update 500, and a last one of update 100.
+
+    It is what such a kill leaves, made without one.
+    """
+    injected(0)
     settings = Settings.of(hidden=8, seq_length=5, sample_every=None, updates=100, checkpoint_every=1000.0)
     process = start(settings, corpus_of(TEXT, "tide"), runs=where, name="killed")
     directory = process.directory
@@ -285,6 +291,7 @@ def test_after_such_a_kill_too_best_is_what_the_last_checkpoint_names(tmp_path: 
 
 def test_a_run_that_goes_on_from_best_tells_of_nothing_twice(tmp_path: Path) -> None:
     """As when last and previous are damaged; best is saved later than the state that it holds was made."""
+    injected(0)
     settings = Settings.of(hidden=8, seq_length=5, sample_every=50, sample_length=9, updates=150)
     runs = [start(settings, corpus_of(TEXT, "tide"), runs=tmp_path, name=name) for name in ("one", "two")]
     for process in runs:

@@ -90,10 +90,13 @@ def image(tmp_path: Path) -> Path:
     """An ext4 file system of 32 MB in a file."""
     if os.geteuid() != 0:
         pytest.skip("only root may mount images")
+    return made_image(tmp_path / "image")
+
+
+def made_image(path: Path) -> Path:
     for command in ("mount", "umount", "mkfs.ext4"):
         if shutil.which(command) is None:
             pytest.skip(f"{command} is not installed")
-    path = tmp_path / "image"
     with path.open("wb") as file:
         file.truncate(32 << 20)
     subprocess.run(["mkfs.ext4", "-q", "-F", "-J", "size=8", str(path)], check=True)
@@ -110,6 +113,7 @@ class Saving:
             [sys.executable, "-c", textwrap.dedent(PROGRAM), str(directory.path.parent), *more],
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
 
     def hear(self, seconds: float) -> None:
@@ -121,6 +125,12 @@ class Saving:
             *lines, self._rest = (self._rest + block).split(b"\n")
             self.acknowledged += map(json.loads, lines)
             seconds = 0
+
+    def hear_to_the_end(self) -> None:
+        """Take what is acknowledged until it ends."""
+        assert self.process.stdout is not None
+        rest = self._rest + self.process.stdout.read()
+        self.acknowledged += map(json.loads, rest.split(b"\n")[:-1])
 
     def hear_until(self, count: int) -> None:
         """Wait for this many saves, and for one of a best state."""
@@ -164,7 +174,8 @@ def test_a_power_cut_loses_no_save_that_was_acknowledged(
                 while time.monotonic() < instant:
                     pass
                 saving.copy(image, copy)
-                look_after_cut(copy, tmp_path / "after", saving, directory, counts)
+                log = directory.events_path.read_bytes()
+                look_after_cut(copy, tmp_path / "after", saving, log, counts)
                 counts["cuts"] += 1
                 injected()
                 copy.unlink()
@@ -173,9 +184,63 @@ def test_a_power_cut_loses_no_save_that_was_acknowledged(
         print(f"\n{', '.join(f'{name}: {count}' for name, count in counts.items())}", end=" ")
 
 
-def look_after_cut(copy: Path, point: Path, saving: Saving, live: RunDirectory, counts: Counter[str]) -> None:
+def test_a_disk_that_dies_in_the_middle_of_an_fsync_keeps_what_was_acknowledged(
+    tmp_path: Path, thorough: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The cuts above fall between system calls; here the disk takes so many blocks more, and then none."""
+    generator = random.Random(5)
+    counts = Counter[str]()
+    for number in range(20 if thorough else 1):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        with memory_disk(folder / "memory") as memory:
+            image = made_image(memory / "image")
+            with mounted(image, folder / "disk") as disk:
+                directory = RunDirectory(disk / "runs" / "it")
+                with Saving(directory) as saving:
+                    saving.hear_until(generator.randrange(2, 9))
+                    blocks = allocated(image) + generator.randrange(60)
+                    resize(memory, blocks)
+                    saving.hear_to_the_end()
+                    assert saving.process.wait(PATIENCE) == 1, "its disk has died, and it has not noticed"
+                log = directory.events_path.read_bytes()
+            assert allocated(image) == blocks
+            injected()
+            resize(memory, 16384)
+            look_after_cut(image, folder / "after", saving, log, counts)
+        counts["disks that died"] += 1
+    with capsys.disabled():
+        print(f"\n{', '.join(f'{name}: {count}' for name, count in counts.items())}", end=" ")
+
+
+@contextmanager
+def memory_disk(point: Path) -> Iterator[Path]:
+    """Mount a file system in memory that can be made smaller."""
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount file systems")
+    point.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(point)]
+    done = subprocess.run(mount, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"file systems cannot be mounted here: {done.stderr.strip()}")
+    try:
+        yield point
+    finally:
+        subprocess.run(["umount", "--lazy", str(point)], check=True)
+
+
+def allocated(image: Path) -> int:
+    """Return how many blocks of 4 kB of a file are there."""
+    return image.stat().st_blocks // 8
+
+
+def resize(memory: Path, blocks: int) -> None:
+    size = f"remount,nr_blocks={max(blocks, allocated(memory / 'image'))}"
+    subprocess.run(["mount", "-o", size, str(memory)], check=True)
+
+
+def look_after_cut(copy: Path, point: Path, saving: Saving, log: bytes, counts: Counter[str]) -> None:
     acknowledged = saving.acknowledged[-1]
-    log = live.events_path.read_bytes()
     with mounted(copy, point) as disk:
         directory = RunDirectory(disk / "runs" / "it")
         assert "settings" in directory.config()
@@ -203,6 +268,7 @@ def look_after_cut(copy: Path, point: Path, saving: Saving, live: RunDirectory, 
 
 def test_the_same_cut_shows_what_a_save_without_fsync_loses(tmp_path: Path, image: Path) -> None:
     """So that the test above is known to find what it looks for."""
+    injected(0)
     with mounted(image, tmp_path / "disk") as disk:
         with Saving(RunDirectory(disk / "runs" / "it"), "unsafe") as saving:
             saving.hear_until(1)

@@ -284,7 +284,7 @@ def test_what_several_ask_at_once_is_answered_once_each(
     askers = [subprocess.Popen(program) for _ in range(4)]
     assert [asker.wait(PATIENCE) for asker in askers] == [0] * 4
     asked = [json.loads(line)["id"] for line in run.commands_path.read_text(encoding="utf-8").splitlines()]
-    injected(len(asked))
+    injected(len(askers))
     assert len(set(asked)) == 200
     until(lambda: sum(event["type"] == "obeyed" for event in events(run.path)) == 200)
     process.terminate()
