@@ -9,20 +9,57 @@ import secrets
 import shlex
 import signal
 import socket
+import struct
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import aiohttp_jinja2
 from aiohttp import web
 from aiohttp.web_runner import GracefulExit
+from textual_serve.app_service import AppService
 from textual_serve.server import Server, to_int
+
+from charrnn_tui.terminal import say
 
 HOST = "127.0.0.1"
 """Never another one: who wants to look from elsewhere brings the port there by SSH."""
 
+_BEGINNING = b"__GANGLION__\n"
+_PACKET = struct.Struct(">cI")
+_HEARTBEAT_SECONDS = 15.0
 _LAST_SECONDS = 1.0  # that pages which are still open get to end
+
+
+class _Dashboard(AppService):
+    """The process of one dashboard.
+
+    When it ends, however that came, its page is told, and what it has said goes to stderr. The toolkit's own
+    prints it on stdout, where the address is, and leaves the page of one that could not start as it is.
+    """
+
+    async def run(self) -> None:
+        """Pass on what it draws until it ends."""
+        process = self._process
+        assert process is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        said = asyncio.create_task(process.stderr.read())
+        take = {b"D": self.on_data, b"M": self.on_meta, b"P": self.on_packed}
+        with suppress(asyncio.IncompleteReadError):  # its end
+            await process.stdout.readuntil(_BEGINNING)
+            while True:
+                kind, size = _PACKET.unpack(await process.stdout.readexactly(_PACKET.size))
+                await take[kind](await process.stdout.readexactly(size))
+        say((await said).decode(errors="replace"), sys.stderr)
+        await self.remote_close()
+
+    async def on_data(self, payload: bytes) -> None:
+        """Draw, unless the page was closed: then the dashboard hears of it soon, and ends."""
+        with suppress(ConnectionError):
+            await super().on_data(payload)
 
 
 class DashboardServer(Server):
@@ -110,7 +147,27 @@ class DashboardServer(Server):
     async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
         """Start a dashboard, for whoever has the key."""
         self._let_in(request)
-        return await super().handle_websocket(request)
+        columns, lines = (to_int(request.query.get(name, ""), 0) for name in ("width", "height"))
+        page = web.WebSocketResponse(heartbeat=_HEARTBEAT_SECONDS)
+        await page.prepare(request)
+
+        async def close() -> None:
+            await page.close()
+
+        dashboard = _Dashboard(
+            self.command,
+            write_bytes=page.send_bytes,
+            write_str=page.send_str,
+            close=close,
+            download_manager=self.download_manager,
+            debug=self.debug,
+        )
+        await dashboard.start(columns or 80, lines or 24)
+        try:
+            await self._process_messages(page, dashboard)
+        finally:
+            await dashboard.stop()
+        return page
 
     def _let_in(self, request: web.Request) -> None:
         given = request.match_info.get("key") or request.query.get("key", "")

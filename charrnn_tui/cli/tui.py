@@ -68,27 +68,27 @@ def command(
     if new:
         if subject is not None or preset is not None or name is not None or given:
             raise UsageError("--new asks for text and settings on the screen; give it without them")
-        return _show(None, None, glyphs, Path(runs), keymap, served=served)
+        return _show(None, None, glyphs, Path(runs), keymap)
 
-    from charrnn_core.runs.directory import RunDirectory, find_run_or_text, newest_runs
+    from charrnn_core.runs.directory import RunDirectory, find_run, find_run_or_text, newest_runs
 
-    if served and subject is None:
-        newest = newest_runs(Path(runs))
-        return _show(newest[0].path if newest else None, None, glyphs, Path(runs), keymap, served=True)
+    if served:
+        shown = newest_runs(Path(runs))[:1] if subject is None else [find_run(subject, Path(runs))]
+        return _show(shown[0].path if shown else None, None, glyphs, Path(runs), keymap, served=True)
     found = None if subject is None else find_run_or_text(subject, Path(runs))
     if isinstance(found, RunDirectory):
         own = [option_name(setting) for setting in given] + ["--preset"] * (preset is not None)
         own += ["--name"] * (name is not None)
         if own:
             raise UsageError(f"{found.name} is a run, with settings of its own; {own[0]} is for a new one")
-        return _show(found.path, None, glyphs, Path(runs), keymap, served=served)
+        return _show(found.path, None, glyphs, Path(runs), keymap)
     Settings.of(preset or DEFAULT_PRESET, **given).check_memory()
     from charrnn_tui.dashboard.trainer import train_arguments
 
     arguments = train_arguments(subject, given, runs=Path(runs), preset=preset, name=name)
     if subject == "-" and not sys.stdin.isatty():
         arguments += ["--kept-input", str(_keep_input())]
-    return _show(None, arguments, glyphs, Path(runs), keymap, served=served)
+    return _show(None, arguments, glyphs, Path(runs), keymap)
 
 
 def _keep_input() -> Path:
@@ -118,13 +118,13 @@ def _show(
     runs: Path,
     keymap: dict[str, str],
     *,
-    served: bool,
+    served: bool = False,
 ) -> int:
     # Started first: while the toolkit is imported here, the trainer imports what it needs on another core.
     from charrnn_tui.dashboard.preferences import Preferences
     from charrnn_tui.dashboard.trainer import OwnedTrainer
 
-    trainer = None if arguments is None else OwnedTrainer(arguments, outlives=served)
+    trainer = None if arguments is None else OwnedTrainer(arguments)
     from charrnn_tui.dashboard.app import Dashboard
     from charrnn_tui.dashboard.session import RunSession
 

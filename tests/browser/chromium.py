@@ -8,7 +8,7 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -86,14 +86,23 @@ class Page:
         await self.call("Input.dispatchKeyEvent", type="keyDown", text=text, **which)
         await self.call("Input.dispatchKeyEvent", type="keyUp", **which)
 
+    async def is_closed(self) -> bool:
+        """Return whether the page says that its dashboard is closed."""
+        is_shown = "(it => it && getComputedStyle(it).display != 'none')(document.getElementById('closed'))"
+        answer = await self.call("Runtime.evaluate", expression=is_shown)
+        return bool(answer["result"].get("value"))
+
     async def shows(self, words: str) -> None:
         """Wait until the terminal shows words."""
         await self.until(lambda: words in self.screen.text, lambda: f"{words} in\n{self.screen.text}")
 
-    async def until(self, condition: Callable[[], object], told: Callable[[], str] = lambda: "") -> None:
+    async def until(
+        self, condition: Callable[[], object | Awaitable[object]], told: Callable[[], str] = lambda: ""
+    ) -> None:
         """Wait for something to become true."""
         for _ in range(int(PATIENCE / 0.02)):
-            if condition():
+            answer = condition()
+            if await answer if isinstance(answer, Awaitable) else answer:
                 return
             if self._reader.done():
                 self._reader.result()

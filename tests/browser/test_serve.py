@@ -121,6 +121,42 @@ def test_a_run_that_is_started_in_the_page_trains_on_without_it(here: Path) -> N
         assert run.ended["reason"] == "signal SIGTERM"
 
 
+@needs_chromium
+def test_each_page_has_a_dashboard_of_its_own_and_says_when_it_is_closed(here: Path) -> None:
+    async def leave(address: str) -> None:
+        async with page() as one, page() as other:
+            for at in (one, other):
+                await at.opens(address)
+                await at.shows("● training")
+            await one.press("q", 81, "q")
+            await one.until(one.is_closed)
+            loss = loss_shown(other)
+            await other.until(lambda: loss_shown(other) != loss)
+            assert not await other.is_closed()
+
+    async def fail(address: str) -> None:
+        async with page() as at:
+            await at.opens(address)
+            await at.until(at.is_closed)
+
+    with started(here, "train", "book.txt", *ENDLESS) as trainer:
+        run = run_path(trainer)
+        until(lambda: is_training(run))
+        with served(here, run.name) as (server, address):
+            asyncio.run(leave(address))
+            assert trainer.poll() is None
+            trainer.terminate()
+            trainer.wait(PATIENCE)
+            run.rename(here / "elsewhere")
+            asyncio.run(fail(address))
+            until(lambda: not children(server).strip())
+            server.send_signal(signal.SIGINT)
+            out, err = server.communicate(timeout=PATIENCE)
+    assert out == b""
+    assert err.startswith(b"charrnn: ") and err.count(b"\n") == 1
+    assert run.name.encode() in err
+
+
 def test_nobody_without_the_key_gets_in(here: Path) -> None:
     with served(here) as (process, address):
         with urllib.request.urlopen(address, timeout=PATIENCE) as answer:
