@@ -48,11 +48,15 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 # -- commands ------------------------------------------------------------------------------------------------
 
 
+def root() -> Any:
+    """Return Click's command of the program itself."""
+    return typer.main.get_command(app)
+
+
 def commands() -> Iterator[tuple[str, Any]]:
     """Yield name and Click's command of each command."""
-    root: Any = typer.main.get_command(app)
     for name in COMMANDS:
-        yield name, root.get_command(None, name)
+        yield name, root().get_command(None, name)
 
 
 def options_of(command: Any) -> Iterator[tuple[str, Any]]:
@@ -90,6 +94,8 @@ def commands_page() -> str:
         "Data goes to stdout and all else to stderr. Exit codes: 0 done, 1 failed, 2 wrong use or input that "
         "cannot be used, 128 + n ended by signal n."
     )
+    rows = ([f"`{told_option(option)}`", help_of(option)] for _, option in options_of(root()))
+    parts.append(table(["option", ""], rows))
     for name, command in commands():
         example, *more = str(command.help).split("\n\n")
         parts += [f"## charrnn {name}", f"    {usage_of(name, command)}", *more]
@@ -128,16 +134,24 @@ def manual_page() -> str:
           for name, command in commands()),
         ".SH DESCRIPTION",
         *paragraphs(HELP),
+        *described(root()),
     ]  # fmt: skip
     for name, command in commands():
         lines += [f'.SH "charrnn {name}"', *paragraphs(str(command.help))]
         for parameter in command.params:
             if parameter.param_type_name == "argument":
                 lines += [".TP", f".I {roff(parameter.metavar)}", roff(help_of(parameter))]
-        for _, option in options_of(command):
-            lines += [".TP", f".B {roff(told_option(option))}", roff(help_of(option))]
+        lines += described(command)
     lines += [".SH EXIT STATUS", *EXIT_STATUS, ".SH ENVIRONMENT", *ENVIRONMENT, ".SH FILES", *FILES]
     return "\n".join(lines) + "\n"
+
+
+def described(command: Any) -> list[str]:
+    """Return the options of a command, each with its help."""
+    options = [option for _, option in options_of(command)]
+    return [
+        line for each in options for line in (".TP", f".B {roff(told_option(each))}", roff(help_of(each)))
+    ]
 
 
 def paragraphs(text: str) -> list[str]:

@@ -143,6 +143,23 @@ def test_python_of_a_page_runs(page: Path, here: Path) -> None:
     assert done.stdout
 
 
+def gate_blocks(page: str) -> dict[str, list[str]]:
+    """Return the commands that a page leaves to the gate, by their names there."""
+    blocks = [block for section in sections(ROOT / page) for block in section.blocks]
+    return {
+        block.note.removeprefix("gate: "): [command for command, _ in block.commands()]
+        for block in blocks
+        if block.note.startswith("gate: ")
+    }
+
+
+def test_contributing_says_what_the_readme_says_and_the_gate() -> None:
+    (readme,) = gate_blocks("README.md")["test"]
+    *both, gate = gate_blocks("CONTRIBUTING.md")["test"]
+    assert readme.startswith(" && ".join(both))
+    assert os.access(ROOT / gate, os.X_OK)
+
+
 def test_the_gate_runs_what_is_left_to_it() -> None:
     gate = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     for section in SECTIONS:

@@ -7,9 +7,11 @@ import sysconfig
 import tarfile
 import venv
 import zipfile
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 import charrnn_core
 from tests.program import finish
@@ -49,9 +51,24 @@ def installed(wheel, tmp_path_factory):
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps"]
     subprocess.run([*pip, "--no-index", str(wheel)], check=True)
     (site,) = folder.glob("lib/python*/site-packages")
-    # The packages of this environment, but for those that only its .pth files lead to: the checkout.
-    (site / "others.pth").write_text(f"{sysconfig.get_path('purelib')}\n", encoding="utf-8")
+    for name in required("charrnn-tui"):
+        for top in {path.parts[0] for path in distribution(name).files or ()} - {"..", "__pycache__"}:
+            if not (site / top).exists():
+                (site / top).symlink_to(Path(sysconfig.get_path("purelib"), top))
     return folder
+
+
+def required(name):
+    """Return the distributions that one needs without its extras, those that they need, and so on."""
+    found, left = set(), [name]
+    while left:
+        for told in distribution(left.pop()).requires or ():
+            requirement = Requirement(told)
+            of_use = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+            if of_use and requirement.name not in found:
+                found.add(requirement.name)
+                left.append(requirement.name)
+    return found
 
 
 @pytest.fixture
@@ -67,6 +84,15 @@ def test_nothing_comes_from_the_checkout(installed, here):
     told = subprocess.run(command, cwd=here, capture_output=True, text=True, check=True).stdout
     assert told.count(f"{installed}/lib/") == 2
     assert str(ROOT) not in told
+
+
+def test_nothing_else_is_there(installed, here):
+    """So that a package which the program needs, and does not say that it needs, is missed."""
+    for name in ("pytest", "hypothesis", "numba", "textual_serve"):
+        found = subprocess.run(
+            [installed / "bin" / "python", "-c", f"import {name}"], capture_output=True, check=False
+        )
+        assert found.returncode == 1, name
 
 
 def test_what_is_installed_trains_and_writes(installed, here):
