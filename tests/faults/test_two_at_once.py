@@ -268,9 +268,11 @@ def test_a_sample_of_a_run_that_trains_is_of_a_whole_state(
 
 
 ASK = """
-    import sys
+    import os, sys
     from pathlib import Path
     from charrnn_core.runs.commands import Command, send
+    os.close(1)  # ready
+    sys.stdin.read()  # until all of them are
     for number in range(50):
         send(Path(sys.argv[1]), Command.make("sample", length=1 + number))
 """
@@ -281,7 +283,15 @@ def test_what_several_ask_at_once_is_answered_once_each(
 ) -> None:
     process, run = training
     program = [sys.executable, "-c", textwrap.dedent(ASK), str(run.commands_path)]
-    askers = [subprocess.Popen(program) for _ in range(4)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    askers = [subprocess.Popen(program, **pipes) for _ in range(4)]
+    for asker in askers:
+        assert asker.stdout is not None
+        asker.stdout.read()
+        asker.stdout.close()
+    for asker in askers:
+        assert asker.stdin is not None
+        asker.stdin.close()
     assert [asker.wait(PATIENCE) for asker in askers] == [0] * 4
     asked = [json.loads(line)["id"] for line in run.commands_path.read_text(encoding="utf-8").splitlines()]
     injected(len(askers))
