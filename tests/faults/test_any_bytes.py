@@ -141,6 +141,10 @@ def test_any_json_is_settings_or_refused(holds: Callable[..., None]) -> None:
             str(error).encode("utf-8", "backslashreplace")
             return
         assert Settings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
+        for name, field in FIELDS.items():
+            value = getattr(settings, name)
+            kinds = (int, float) if field.kind is float else (field.kind,)
+            assert value is None or type(value) in kinds, name
 
     fields = st.dictionaries(
         st.sampled_from([*FIELDS, "more"]), JSON | st.sampled_from([1, 0.5, "adam"]), max_size=4
