@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -126,7 +127,7 @@ def write_table(path: Path, tally: Tally, *, thorough: bool) -> None:
     lines = [HEAD]
     lines += [
         f"This table is from {datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, "
-        f"{platform.system()}. It is made again by",
+        f"{platform.system()}, commit {_commit()}. It is made again by",
         "",
         f"    pytest tests/faults{option} --table docs/reliability.md",
         "",
@@ -152,6 +153,13 @@ def write_table(path: Path, tally: Tally, *, thorough: bool) -> None:
             *(f"- {reason}" for reason in sorted(tally.skipped)),
         ]
     path.write_text("\n".join([*lines, "", *_fuzzed(), FOOT]), encoding="utf-8")
+
+
+def _commit() -> str:
+    """Return which version of the project this is."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
 
 
 def _fuzzed() -> list[str]:

@@ -175,7 +175,7 @@ def test_the_form_refuses_what_the_command_line_refuses(
             await pilot.pause()
             form = app.screen
             assert isinstance(form, new_run.NewRunScreen)
-            for name in NUMBERS:
+            for name in NUMBERS if thorough else NUMBERS[::3]:
                 box = form.query_one(f"#set-{name}", Input)
                 assert box.parent is not None
                 values = [*NONSENSE, "9" * 5000, EVIL, MARKUP]
