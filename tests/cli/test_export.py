@@ -59,7 +59,6 @@ def recorded(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         patch.setattr("charrnn_core.runs.saving.YOUNG_SECONDS", 1e6)  # else a slow machine saves once more
         process.run(view)
-    os.close(process._lock)
     starting.resume(process.directory, {}).run(lambda item: None)
     settings = Settings.of("dd2424-2026", hidden=5, seq_length=4, updates=1)
     starting.start(settings, corpus_of(TEXT, "tide"), runs=runs, name="single").run(lambda item: None)

@@ -91,7 +91,6 @@ def start(runs, name="run", **given):
 
 def bury(process):
     """Give back what the kernel takes from a killed process."""
-    os.close(process._lock)
     process._log.close()
     process._commands.close()
 

@@ -3,7 +3,6 @@
 import itertools
 import json
 import math
-import os
 import tempfile
 import time
 import tracemalloc
@@ -281,7 +280,6 @@ def test_a_checkpoint_that_was_asked_for_stays_in_the_history_of_a_killed_run(tm
 
     with pytest.raises(Killed):
         process.run(view)
-    os.close(process._lock)
     before = History.read(process.directory.events_path).checkpoints
     assert [one["update"] for one in before] == [30]
     starting.resume(process.directory, {}).run(lambda item: None)

@@ -1,13 +1,15 @@
 """The library as a script or a notebook uses it."""
 
+import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 import charrnn_core
-from charrnn_core import Settings, Trainer, corpus_of, read_checkpoint, start
+from charrnn_core import Settings, Trainer, corpus_of, read_checkpoint, resume, start
 from charrnn_core.rnn.sampler import Sampler
 from charrnn_core.training.events import Event
 
@@ -135,3 +137,44 @@ def test_a_length_below_zero_is_a_value_error():
 def test_an_unknown_prime_is_an_error_of_the_library():
     with pytest.raises(charrnn_core.CharRNNError):
         Trainer(SETTINGS, corpus_of(TEXT)).sample(prime="Æ")
+
+
+ENDLESS = """
+import sys
+from pathlib import Path
+from charrnn_core import Settings, corpus_of, start
+settings = Settings.of(hidden=7, seq_length=4, updates=None, seconds=1e6, sample_every=None, engine="numpy")
+process = start(settings, corpus_of("the cat sat on the mat.\\n" * 60), runs=Path(sys.argv[1]), name="cat")
+ended = process.run(lambda item: print("trains", flush=True) if item.update == 50 else None)
+print(ended.reason, ended.update == process.trainer.update, flush=True)
+"""
+
+
+def test_ctrl_c_finishes_the_update_and_saves(tmp_path):
+    command = [sys.executable, "-c", ENDLESS, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "trains\n"
+        process.send_signal(signal.SIGINT)
+        *_, told = process.communicate(timeout=60)[0].splitlines()
+        assert (process.returncode, told) == (0, "signal SIGINT True")
+    saved = read_checkpoint(tmp_path / "cat" / "checkpoints" / "last.safetensors")
+    assert saved.snapshot.update >= 50
+
+
+def test_a_view_that_raises_leaves_a_run_that_can_be_gone_on_with(tmp_path):
+    def raises(item):
+        if item.update == 200:
+            raise ZeroDivisionError
+
+    before = signal.getsignal(signal.SIGINT)
+    process = start(SETTINGS, corpus_of(TEXT), runs=tmp_path, name="cat")
+    with pytest.raises(ZeroDivisionError):
+        process.run(raises)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert resume(process.directory, {}, corpus=corpus_of(TEXT)).run(lambda item: None).update == 300
+
+
+def test_it_trains_in_another_thread(tmp_path):
+    process = start(SETTINGS, corpus_of(TEXT), runs=tmp_path, name="cat")
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(process.run, lambda item: None).result().reason == "updates"

@@ -66,7 +66,7 @@ def test_a_run_that_is_finished_goes_on_with_what_r_asks_for(
     process.run(lambda item: None)
     again = starting.resume(process.directory, changes)
     assert again.trainer.reached is None
-    again._close()
+    again.close()
 
 
 # -- a trainer that hangs or is gone -----------------------------------------------------------------------

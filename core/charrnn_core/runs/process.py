@@ -6,9 +6,10 @@ import dataclasses
 import os
 import select
 import signal
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import Any
 
@@ -108,6 +109,7 @@ class TrainingProcess:
         self.directory = directory
         self.trainer = trainer
         self.signal: int | None = None
+        self._hears_signals = False
         place = place or Place()
         self._lock = lock
         self._log = log
@@ -125,6 +127,10 @@ class TrainingProcess:
         log.guard = self._look_after_lock
         self._is_deaf = False  # commands cannot be read, and that was said
         self._commands = CommandReader(directory.commands_path, place.command_offset)
+        self._opened = ExitStack()
+        self._opened.callback(lambda: os.close(self._lock))
+        self._opened.callback(self._commands.close)
+        self._opened.callback(log.close)
         self._saver = Saver(directory, trainer, facts, log, self._record, place=place, saved_best=saved_best)
 
     @property
@@ -133,7 +139,9 @@ class TrainingProcess:
         return self._saver.state_sha256
 
     def run(self, view: View) -> Ended:
-        """Train until a stop, and return how it ended; inside `signals`, until a signal too.
+        """Train until a stop or a signal, and return how it ended; it can run once.
+
+        However it ends, also by an exception of the view's, it lets go of log and lock.
 
         Parameters
         ----------
@@ -147,8 +155,12 @@ class TrainingProcess:
         RunFailedError
             The end of the event log could not be written, or another process has taken the run over.
         """
-        trainer, saver = self.trainer, self._saver
         self._view = view
+        with self.signals(), self._opened:
+            return self._run()
+
+    def _run(self) -> Ended:
+        trainer, saver = self.trainer, self._saver
         ended: Ended | None = None
         self._answer_swallowed()
         for event in self._opening:
@@ -171,8 +183,12 @@ class TrainingProcess:
         saver.save()
         ended = dataclasses.replace(ended, time=trainer.seconds, state_sha256=saver.state_sha256)
         self._record(ended)
-        self._close()
+        self._end()
         return ended
+
+    def close(self) -> None:
+        """Let go of log and lock, also without having trained."""
+        self._opened.close()
 
     # -- what is recorded and shown ------------------------------------------------------------------------
 
@@ -196,16 +212,14 @@ class TrainingProcess:
     def _warn(self, message: str) -> None:
         self._record(Warned(update=self.trainer.update, time=self.trainer.seconds, message=message))
 
-    def _close(self) -> None:
-        """Give back log and lock, and say now what could not be made durable."""
+    def _end(self) -> None:
+        """Let go of log and lock, and say now what could not be made durable."""
         unsynced = None
         try:
             self._log.sync()
         except OSError as error:
             unsynced = error
-        self._log.close()
-        self._commands.close()
-        os.close(self._lock)
+        self.close()
         if self._saver.failed:
             is_saved = any(self.directory.checkpoint_path(kind).exists() for kind in KINDS)
             kept = "; the one before it is kept" if is_saved else ", and there is none any more"
@@ -270,9 +284,7 @@ class TrainingProcess:
 
     def _taken_over(self, what: str) -> RunFailedError:
         """Write nothing more, and return the error that says why."""
-        self._log.close()
-        self._commands.close()
-        os.close(self._lock)
+        self.close()
         return RunFailedError(
             f"the lock of this run was removed, and {what}; this process has stopped and saves no more"
         )
@@ -443,8 +455,12 @@ class TrainingProcess:
     def signals(self) -> Iterator[None]:
         """Let the first SIGINT, SIGTERM or SIGHUP finish the update and save, and a second one exit at once.
 
-        For the caller to enter before its view, so that the view is taken down whenever a signal comes.
+        `run` enters it; a caller does so before its view, so that the view is taken down whenever a signal
+        comes. In another thread than the main one there are no signals to be heard.
         """
+        if self._hears_signals or threading.current_thread() is not threading.main_thread():
+            yield
+            return
 
         def stop(number: int, frame: FrameType | None) -> None:
             if self.signal is not None:
@@ -455,9 +471,11 @@ class TrainingProcess:
         # A signal that whoever started this process has set to be ignored (nohup) stays ignored.
         heeded = [number for number in _STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
         before = {number: signal.signal(number, stop) for number in heeded}
+        self._hears_signals = True
         try:
             yield
         finally:
+            self._hears_signals = False
             for number, handler in before.items():
                 signal.signal(number, handler)
 
