@@ -15,8 +15,9 @@ from typing import Any
 import typer
 
 import charrnn_core
+from charrnn_core.rnn.gradcheck.check import CheckRow
 from charrnn_core.runs import checkpoint
-from charrnn_core.runs.commands import Command
+from charrnn_core.runs.commands import COMMAND_NAMES, Command
 from charrnn_core.runs.starting import start
 from charrnn_core.text.corpus import corpus_of
 from charrnn_core.training import events
@@ -289,14 +290,25 @@ def events_page() -> str:
         inherited = f" It has all fields of `{kind.__mro__[1].type}`, and:" if kind is events.Resumed else ""
         parts.append(f"### {kind.type}\n\n{summary(kind)}{inherited}")
         parts.append(table(head, rows_of(kind)))
-    parts += ["## status.json", summary(events.Status), table(head, rows_of(events.Status))]
+        if kind is events.GradientsChecked:
+            parts += ["Each of its rows has:", table(head, rows_of(CheckRow))]
+    own = [
+        ["`state`", "str", '"training", "paused" or "stopping".'],
+        ["`pid`", "int", "The process that trains."],
+    ]
+    parts += ["## status.json", summary(events.Status), table(head, [*own, *rows_of(events.Status)])]
     parts += [
         "## commands.jsonl",
         "One JSON object a line, appended by a single write: `id`, `command` and the arguments. "
-        "`charrnn command` writes it; any program may.",
+        f"`charrnn command` writes it; any program may. The commands are {named(COMMAND_NAMES)}.",
         table(head, [["`command`" if row[0] == "`name`" else row[0], *row[1:]] for row in rows_of(Command)]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def named(names: Iterable[str]) -> str:
+    """Return names as code, with commas."""
+    return ", ".join(f"`{name}`" for name in names)
 
 
 # -- the checkpoint ------------------------------------------------------------------------------------------

@@ -71,7 +71,7 @@ def command(
     tolerance: Annotated[
         str | None,
         typer.Option(
-            "--tolerance", metavar="X", help="Largest relative error that passes (default 1e-4 and 1e-9)."
+            "--tolerance", metavar="X", help="Largest relative error that passes (default 1e-4 and 1e-8)."
         ),
     ] = None,
     floor: Annotated[

@@ -220,3 +220,15 @@ def test_training_tells_that_its_gradients_are_wrong():
     assert list(told(checked, Settings.of(), "run")) == ["gradients are WRONG at update 30: W"]
     asked = GradientsChecked(update=30, time=1.0, rows=rows, command="id")
     assert list(told(asked, Settings.of(), "run")) == ["gradients checked at update 30: 1 of 5 checks failed"]
+
+
+def test_the_help_says_the_defaults_as_they_are(charrnn):
+    from charrnn_core.rnn.gradcheck.comparisons import DEFAULT_FLOOR, DEFAULT_STEPS, DEFAULT_TOLERANCES
+
+    told = " ".join(charrnn("gradcheck", "--help", COLUMNS="200").out.replace("│", " ").split())
+    for defaults in (DEFAULT_STEPS, DEFAULT_TOLERANCES):
+        both = " and ".join(
+            f"{defaults[method]:.0e}".replace("e-0", "e-") for method in ("central", "complex-step")
+        )
+        assert f"(default {both})" in told
+    assert f"(default {DEFAULT_FLOOR:.0e})" in told

@@ -51,11 +51,12 @@ class Shell:
         Of what Ctrl+C has ended the code is 0 if it said so itself, by code 130.
         """
         os.write(self._master, command.encode() + b"\n")
-        code, told, was_interrupted = self._wait(may_interrupt=True)
+        ends_soon = re.search(r"--updates \d{1,4}\b|--replay", command) is not None
+        code, told, was_interrupted = self._wait(may_interrupt=True, ends_soon=ends_soon)
         lines = told.replace("\r\n", "\n").split("\n")[command.count("\n") + 1 :]
         return (0 if was_interrupted and code == 130 else code), _CODES.sub("", "\n".join(lines))
 
-    def _wait(self, *, may_interrupt: bool) -> tuple[int, str, bool]:
+    def _wait(self, *, may_interrupt: bool, ends_soon: bool = False) -> tuple[int, str, bool]:
         screen, seen, rest = Screen(40, 100), "", ""
         was_interrupted, asked, deadline = False, 0.0, time.monotonic() + 3 * PATIENCE
         while time.monotonic() < deadline:
@@ -68,7 +69,7 @@ class Shell:
                     return int(found[1]), seen[: found.start()], was_interrupted
             if not may_interrupt or time.monotonic() < asked:
                 continue
-            keys = self._keys(screen, seen, was_interrupted)
+            keys = self._keys(screen, seen, was_interrupted or ends_soon)
             if keys:
                 was_interrupted = was_interrupted or keys == b"\x03"
                 os.write(self._master, keys)

@@ -330,7 +330,8 @@ class Ended(Event):
     Attributes
     ----------
     reason : str
-        "updates", "epochs", "seconds", "smooth loss", "diverged", or "signal NAME".
+        "updates", "epochs", "seconds", "smooth loss", "diverged"; "stopped", by a command; "signal NAME";
+        "owner gone", whose run it was; or "output closed".
     epoch : float
     smooth_loss : float
     best_loss : float or None
