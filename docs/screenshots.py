@@ -4,7 +4,7 @@
     python docs/screenshots.py
 
 Trains the default network in a temporary directory, asks a gradient check and another learning rate of it as
-a user would, and writes docs/dashboard.svg (120x40) and docs/dashboard-small.svg (80x24).
+a user would, and writes docs/dashboard.svg (120x40).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from charrnn_tui.dashboard.app import Dashboard
 from charrnn_tui.dashboard.trainer import OwnedTrainer
 
 HERE = Path(__file__).parent
-SIZES = {"dashboard": (120, 40), "dashboard-small": (80, 24)}
+SIZES = {"dashboard": (120, 40)}
 ASKED_AT = {20_000: "right_square_bracket", 30_000: "g"}
 TAKEN_AT = 43_000
 

@@ -44,8 +44,8 @@ def here(tmp_path: Path) -> Path:
 
 @contextmanager
 def served(here: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Serve, and give the process and the address that it says."""
-    with started(here, "serve", "--port", "0", *arguments) as process:
+    """Serve in a process group of its own, and give the process and the address that it says."""
+    with started(here, "serve", "--port", "0", *arguments, start_new_session=True) as process:
         yield process, str(run_path(process)).replace("http:/1", "http://1")
 
 
@@ -106,14 +106,16 @@ def test_a_run_that_is_started_in_the_page_trains_on_without_it(here: Path) -> N
             assert at.problems == []
             await at.opens(address)  # loaded again, it shows the run that was started
             await at.shows("● training")
+            os.killpg(server.pid, signal.SIGINT)  # as Ctrl+C does, with a page that is open
+            await at.until(at.is_closed)
 
     with served(here) as (server, address):
         asyncio.run(begin(address))
         (log,) = here.glob("runs/*/events.jsonl")
         run = Run(log.parent)
         try:
-            until(lambda: not children(server).strip())
-            assert_ends(server, signal.SIGTERM)
+            _, err = server.communicate(timeout=PATIENCE)
+            assert (server.returncode, err) == (128 + signal.SIGINT, b"")
             run.goes_on()
         finally:
             os.kill(run.trainer, signal.SIGTERM)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shutil
 import subprocess
@@ -13,7 +14,9 @@ from types import ModuleType
 import pytest
 
 import charrnn_core
-from charrnn_core.training.settings import FIELDS, option_name
+from charrnn_core.runs.starting import start
+from charrnn_core.text.corpus import corpus_of
+from charrnn_core.training.settings import FIELDS, Settings, option_name
 from charrnn_tui.cli import COMMANDS
 from tests.docs.pages import ROOT
 
@@ -30,6 +33,15 @@ def generate() -> ModuleType:
 def test_the_reference_and_the_manual_page_are_as_the_code_is(generate: ModuleType) -> None:
     for name, text in generate.pages().items():
         assert (ROOT / "docs" / name).read_text(encoding="utf-8") == text, "python docs/generate.py"
+
+
+def test_a_status_has_the_fields_of_the_page(generate: ModuleType, tmp_path: Path) -> None:
+    section = generate.pages()["reference/events.md"].partition("## status.json")[2].partition("\n## ")[0]
+    settings = Settings.of(hidden=4, seq_length=3, updates=2, sample_every=None)
+    process = start(settings, corpus_of("abcde" * 9), runs=tmp_path)
+    process.run(lambda item: None)
+    status = json.loads(process.directory.status_path.read_text(encoding="utf-8"))
+    assert list(status) == re.findall(r"^\| `(\w+)`", section, re.M)
 
 
 def test_commands_and_settings_are_all_there(generate: ModuleType) -> None:
