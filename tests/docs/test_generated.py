@@ -88,5 +88,16 @@ def test_version_and_changelog_agree() -> None:
 
 def test_links_between_pages_lead_somewhere() -> None:
     for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "core" / "README.md"]:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
-            assert (path.parent / target).exists(), f"{path.name} leads to {target}"
+        for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", path.read_text(encoding="utf-8")):
+            page = path.parent / target if target else path
+            assert page.exists(), f"{path.name} leads to {target}"
+            assert not anchor or anchor in anchors(page), f"{path.name} leads to {target}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what headings of a page, and of one that it includes, are called in links."""
+    text = page.read_text(encoding="utf-8")
+    included = re.findall(r"^```\{include\} (.*)$", text, re.M)
+    headings = re.findall(r"^#+ (.*)$", text, re.M)
+    own = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return own.union(*(anchors(page.parent / other) for other in included))
