@@ -91,8 +91,7 @@ def start(runs, name="run", **given):
 
 def bury(process):
     """Give back what the kernel takes from a killed process."""
-    process._log.close()
-    process._commands.close()
+    process.close()
 
 
 def at_update(update, action):

@@ -90,9 +90,7 @@ def live(process, *, kill_at=None, save_every=7, rate_at=RATE_AT, see=lambda ite
 
 def bury(process):
     """Give back what the kernel takes from a killed process."""
-    os.close(process._lock)
-    process._log.close()
-    process._commands.close()
+    process.close()
 
 
 def start(runs, settings, name=None):

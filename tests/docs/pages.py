@@ -102,6 +102,7 @@ def sections(path: Path) -> list[Section]:
         else:
             is_noted = text[end : piece.start()].strip() == ""
             found[-1][1].append(Block(piece["kind"] or "text", piece["text"], note if is_noted else ""))
+            note = ""
         end = piece.end()
     page = str(path.relative_to(ROOT))
     return [Section(page, heading, tuple(blocks)) for heading, blocks in found if blocks]

@@ -84,7 +84,8 @@ class Shell:
             if any(words in screen.text for words in ("● training", "■ ended", "■ interrupted")):
                 return b"q"
             return b"\x1b" if "Start" in screen.text else b""
-        return b"\x03" if "updates/s" in seen and not was_interrupted else b""
+        has_seen_enough = "updates/s" in seen or "/?key=" in seen
+        return b"\x03" if has_seen_enough and not was_interrupted else b""
 
     def end(self) -> None:
         """Close the terminal, which ends what still runs in it."""

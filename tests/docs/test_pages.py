@@ -89,9 +89,8 @@ def shell(here: Path, tmp_path: Path) -> Iterator[Shell]:
     program.chmod(0o755)
     # The other machine is this one.
     ssh = programs / "ssh"
-    ssh.write_text(
-        '#!/bin/sh\nwhile case $1 in -*) ;; *) false ;; esac; do shift; done\nshift\nexec sh -c "$*"\n'
-    )
+    options = "while :; do case $1 in -L) shift 2 ;; -*) shift ;; *) break ;; esac; done"
+    ssh.write_text(f'#!/bin/sh\n{options}\nshift\nexec sh -c "$*"\n', encoding="ascii")
     ssh.chmod(0o755)
     path = os.pathsep.join([str(programs), os.environ["PATH"]])
     shell = Shell(here, environment(PATH=path, XDG_CONFIG_HOME=str(here / ".config"), LANG="C.UTF-8"))
