@@ -84,7 +84,7 @@ class Shell:
             if any(words in screen.text for words in ("● training", "■ ended", "■ interrupted")):
                 return b"q"
             return b"\x1b" if "Start" in screen.text else b""
-        has_seen_enough = "updates/s" in seen or "/?key=" in seen
+        has_seen_enough = re.search(r"[1-9][\d,]* updates/s|/\?key=", seen) is not None
         return b"\x03" if has_seen_enough and not was_interrupted else b""
 
     def end(self) -> None:
