@@ -78,6 +78,7 @@ class Page:
         for domain in ("Network", "Page", "Log"):
             await self.call(f"{domain}.enable")
         await self.call("Emulation.setFocusEmulationEnabled", enabled=True)
+        self.screen.resize(1, 1)  # what was shown before is gone
         await self.call("Page.navigate", url=address)
 
     async def press(self, key: str, code: int, text: str = "") -> None:

@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical
 from textual.content import Content
+from textual.events import Mount
 from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input, Label, Select
@@ -30,9 +31,12 @@ class Choice(Select[str]):
         options = [(Content(choice), choice) for choice in choices]
         super().__init__(options, id=id, allow_blank=blank, prompt="", compact=True)
 
-    def on_mount(self) -> None:
+    def on_mount(self, event: Mount) -> None:
         """Show the default that was told while this was being made, when it is not heard."""
-        self.call_later(self.mutate_reactive, Choice.prompt)
+        if self.children:
+            self.call_later(self.mutate_reactive, Choice.prompt)
+        else:  # the application has ended meanwhile: there is nothing to set up
+            event.prevent_default()
 
     @property
     def chosen(self) -> str | None:
@@ -67,7 +71,8 @@ class SettingRow(Container):
 
     def on_mount(self) -> None:
         """Show the help."""
-        self._check()
+        if self.children:
+            self._check()
 
     @property
     def text(self) -> str:
