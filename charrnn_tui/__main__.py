@@ -22,7 +22,25 @@ def main() -> None:
             os.open(os.devnull, os.O_RDWR)
     from charrnn_tui.cli import run
 
-    sys.exit(run(sys.argv[1:]))
+    try:
+        code = run(sys.argv[1:])
+    finally:
+        _leave_broken_streams()
+    sys.exit(code)
+
+
+def _leave_broken_streams() -> None:
+    """Let go of streams that take nothing any more.
+
+    Some versions of Python try once more to write what they did not take, and end with code 120 then.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            setattr(sys, name, None)
 
 
 if __name__ == "__main__":

@@ -135,7 +135,8 @@ def test_the_source_distribution_makes_the_same_wheel(wheel, tmp_path):
     subprocess.run([*build, "-t", "sdist", "-d", str(tmp_path)], cwd=ROOT, check=True, capture_output=True)
     (archive,) = tmp_path.glob("*.tar.gz")
     with tarfile.open(archive) as file:
-        file.extractall(tmp_path, filter="data")
+        safe = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # since 3.11.4
+        file.extractall(tmp_path, **safe)
     (source,) = tmp_path.glob("charrnn_tui-*/")
     subprocess.run([*build, "-t", "wheel", "-d", str(tmp_path)], cwd=source, check=True, capture_output=True)
     (again,) = tmp_path.glob("*.whl")
