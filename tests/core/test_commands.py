@@ -89,11 +89,6 @@ def start(runs, name="run", **given):
     return starting.start(settings_of(**given), corpus_of(TEXT, "tide"), runs=Path(runs), name=name)
 
 
-def bury(process):
-    """Give back what the kernel takes from a killed process."""
-    process.close()
-
-
 def at_update(update, action):
     """A view that does something once, when so many updates are done."""
     done = []
@@ -391,7 +386,7 @@ def test_a_pause_saves_what_was_trained(tmp_path):
     ask = asks(process, Command.make("pause"))
     with pytest.raises(Killed):
         process.run(view)
-    bury(process)
+    process.close()
     assert last_of(process.directory).snapshot.update == 10
     # A process that goes on is not paused.
     ended = starting.resume(process.directory, {}).run(lambda item: None)
@@ -673,7 +668,7 @@ def run_until_killed(process, view, kill_at, how):
         try:
             process.run(shown)
         except Killed:
-            bury(process)
+            process.close()
             return True
     return False
 
@@ -756,7 +751,7 @@ def test_a_rate_that_was_saved_but_not_answered_is_answered_obeyed(tmp_path):
         patch.setattr(EventLog, "append", crash)
         with pytest.raises(Killed):
             process.run(ask)
-    bury(process)
+    process.close()
     assert answers(process.directory, command.id) == []
     ended = starting.resume(process.directory, {}).run(lambda item: None)
     told = answer(process.directory, command)

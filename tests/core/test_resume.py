@@ -84,13 +84,8 @@ def live(process, *, kill_at=None, save_every=7, rate_at=RATE_AT, see=lambda ite
         try:
             return process.run(view)
         except Killed:
-            bury(process)
+            process.close()
             return None
-
-
-def bury(process):
-    """Give back what the kernel takes from a killed process."""
-    process.close()
 
 
 def start(runs, settings, name=None):

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from charrnn_core.runs.checkpoint import newest_checkpoint, read_checkpoint
 from charrnn_core.runs.directory import RunDirectory
 from tests.faults.checkpoints import half_made
 from tests.faults.ledger import waited
+from tests.faults.mounts import mounted
 from tests.faults.promises import assert_harmless
 from tests.program import (
     PATIENCE,
@@ -85,16 +85,8 @@ def test_a_file_size_limit_of_nothing_names_the_run(here: Path) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 kB."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    try:
-        subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(place)], check=True, capture_output=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("mounting a small file system needs root")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    with mounted(tmp_path / "disk", "-t", "tmpfs", "-o", "size=64k", "tmpfs") as place:
+        yield place
 
 
 @pytest.mark.parametrize(
@@ -222,22 +214,6 @@ class Training:
     def __exit__(self, *exception: object) -> None:
         self.process.kill()
         self.process.wait()
-
-
-@contextmanager
-def mounted(point: Path, *arguments: str) -> Iterator[None]:
-    """Mount a file system, and take it away again whatever happens."""
-    if os.geteuid() != 0 or shutil.which("mount") is None:
-        pytest.skip("file systems cannot be mounted here")
-    point.mkdir()
-    done = subprocess.run(["mount", *arguments, str(point)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"file systems cannot be mounted here: {done.stderr.strip()}")
-    try:
-        yield
-    finally:
-        if subprocess.run(["umount", str(point)], capture_output=True, check=False).returncode:
-            subprocess.run(["umount", "--lazy", str(point)], capture_output=True, check=False)
 
 
 def fill(where: Path) -> None:

@@ -17,8 +17,6 @@ import sys
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,6 +25,7 @@ from charrnn_core.runs.checkpoint import newest_checkpoint, read_checkpoint
 from charrnn_core.runs.commands import Command, send
 from charrnn_core.runs.directory import RunDirectory
 from tests.faults.ledger import injected, waited
+from tests.faults.mounts import mounted
 from tests.program import ENDLESS, PATIENCE, HangError, Lines, charrnn, started, until
 
 pytestmark = pytest.mark.fault("power")
@@ -68,21 +67,6 @@ PROGRAM = """
         told.update(digest=saved.state_sha256, log_length=log.length)
         os.write(1, json.dumps(told).encode() + b"\\n")
 """
-
-
-@contextmanager
-def mounted(image: Path, point: Path) -> Iterator[Path]:
-    """Mount an image, which replays its journal, and take it away again whatever happens."""
-    point.mkdir(exist_ok=True)
-    command = ["mount", "-o", "loop", str(image), str(point)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"images cannot be mounted here: {done.stderr.strip()}")
-    try:
-        yield point
-    finally:  # the loop device is detached with it
-        if subprocess.run(["umount", str(point)], capture_output=True, check=False).returncode:
-            subprocess.run(["umount", "--lazy", str(point)], capture_output=True, check=False)
 
 
 @pytest.fixture
@@ -165,7 +149,7 @@ def test_a_power_cut_loses_no_save_that_was_acknowledged(
 ) -> None:
     generator = random.Random(4)
     copy, counts = tmp_path / "copy", Counter[str]()
-    with mounted(image, tmp_path / "disk") as disk:
+    with mounted(tmp_path / "disk", "-o", "loop", str(image)) as disk:
         directory = RunDirectory(disk / "runs" / "it")
         with Saving(directory) as saving:
             for _ in range(60 if thorough else 3):
@@ -193,9 +177,9 @@ def test_a_disk_that_dies_in_the_middle_of_an_fsync_keeps_what_was_acknowledged(
     for number in range(20 if thorough else 1):
         folder = tmp_path / str(number)
         folder.mkdir()
-        with memory_disk(folder / "memory") as memory:
+        with mounted(folder / "memory", "-t", "tmpfs", "-o", "size=64m", "tmpfs") as memory:
             image = made_image(memory / "image")
-            with mounted(image, folder / "disk") as disk:
+            with mounted(folder / "disk", "-o", "loop", str(image)) as disk:
                 directory = RunDirectory(disk / "runs" / "it")
                 with Saving(directory) as saving:
                     saving.hear_until(generator.randrange(2, 9))
@@ -210,22 +194,6 @@ def test_a_disk_that_dies_in_the_middle_of_an_fsync_keeps_what_was_acknowledged(
         counts["disks that died"] += 1
     with capsys.disabled():
         print(f"\n{', '.join(f'{name}: {count}' for name, count in counts.items())}", end=" ")
-
-
-@contextmanager
-def memory_disk(point: Path) -> Iterator[Path]:
-    """Mount a file system in memory that can be made smaller."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount file systems")
-    point.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(point)]
-    done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"file systems cannot be mounted here: {done.stderr.strip()}")
-    try:
-        yield point
-    finally:
-        subprocess.run(["umount", "--lazy", str(point)], check=True)
 
 
 def allocated(image: Path) -> int:
@@ -250,7 +218,7 @@ def leave(memory: Path, image: Path, blocks: int) -> int:
 
 def look_after_cut(copy: Path, point: Path, saving: Saving, log: bytes, counts: Counter[str]) -> None:
     acknowledged = saving.acknowledged[-1]
-    with mounted(copy, point) as disk:
+    with mounted(point, "-o", "loop", str(copy)) as disk:
         directory = RunDirectory(disk / "runs" / "it")
         assert "settings" in directory.config()
         began = time.monotonic()
@@ -278,12 +246,12 @@ def look_after_cut(copy: Path, point: Path, saving: Saving, log: bytes, counts: 
 def test_the_same_cut_shows_what_a_save_without_fsync_loses(tmp_path: Path, image: Path) -> None:
     """So that the test above is known to find what it looks for."""
     injected(0)
-    with mounted(image, tmp_path / "disk") as disk:
+    with mounted(tmp_path / "disk", "-o", "loop", str(image)) as disk:
         with Saving(RunDirectory(disk / "runs" / "it"), "unsafe") as saving:
             saving.hear_until(1)
             saving.copy(image, tmp_path / "copy")
             acknowledged = saving.acknowledged[-1]
-        with mounted(tmp_path / "copy", tmp_path / "after") as after:
+        with mounted(tmp_path / "after", "-o", "loop", str(tmp_path / "copy")) as after:
             path = RunDirectory(after / "runs" / "it").checkpoint_path("last")
             assert not path.exists() or read_checkpoint(path).place.drawn < acknowledged["number"]
 
@@ -293,7 +261,7 @@ def test_a_power_cut_keeps_what_the_program_has_answered(
 ) -> None:
     """The program itself: a learning rate that it has said to be changed is there after the cut."""
     generator = random.Random(7)
-    with mounted(image, tmp_path / "disk") as disk:
+    with mounted(tmp_path / "disk", "-o", "loop", str(image)) as disk:
         directory = RunDirectory(disk / "runs" / "it")
         saving = [
             "--runs",
@@ -319,7 +287,7 @@ def test_a_power_cut_keeps_what_the_program_has_answered(
                 finally:
                     os.kill(process.pid, signal.SIGCONT)
                 injected()
-                with mounted(tmp_path / "copy", tmp_path / "after") as after:
+                with mounted(tmp_path / "after", "-o", "loop", str(tmp_path / "copy")) as after:
                     run = RunDirectory(after / "runs" / "it")
                     newest, problems = newest_checkpoint(run)
                     assert problems == []

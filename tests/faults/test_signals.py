@@ -107,11 +107,13 @@ PAIRS = [
 @pytest.mark.parametrize(("first", "second"), PAIRS)
 def test_a_second_signal_ends_it_at_once(here: Path, first: signal.Signals, second: signal.Signals) -> None:
     (here / "long.txt").write_text(TEXT * 4, encoding="utf-8")
-    # One update takes about a tenth of a second: the second signal finds the first one not yet obeyed.
+    # One update takes about a tenth of a second, and has just begun when the first signal comes: the second
+    # one finds it not yet obeyed.
     slow = ["--hidden", "300", "--seq-length", "3000", "--sample-every", "none"]
     with started(here, "train", "long.txt", *slow) as process:
         run = run_path(process)
-        wait_until((run / "checkpoints" / "last.safetensors").exists)
+        before = updates_done(run)
+        wait_until(lambda: updates_done(run) > before)
         process.send_signal(first)
         # The system keeps one signal of a kind until it is taken.
         wait_until(lambda: is_taken(process.pid, first))
