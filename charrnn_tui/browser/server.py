@@ -31,6 +31,7 @@ _BEGINNING = b"__GANGLION__\n"
 _PACKET = struct.Struct(">cI")
 _HEARTBEAT_SECONDS = 15.0
 _LAST_SECONDS = 1.0  # that pages which are still open get to end
+_PATIENCE_SECONDS = 5.0  # with a dashboard that was told to end
 
 
 class _Dashboard(AppService):
@@ -55,6 +56,17 @@ class _Dashboard(AppService):
                 await take[kind](await process.stdout.readexactly(size))
         say((await said).decode(errors="replace"), sys.stderr)
         await self.remote_close()
+        await process.wait()
+
+    async def stop(self) -> None:
+        """Have it end, by itself while it answers."""
+        process = self._process
+        assert process is not None
+        ending = asyncio.create_task(super().stop())
+        _, late = await asyncio.wait([ending], timeout=_PATIENCE_SECONDS)
+        if late and process.returncode is None:
+            process.kill()  # the run that it shows has a process of its own
+        await ending
 
     async def on_data(self, payload: bytes) -> None:
         """Draw, unless the page was closed: then the dashboard hears of it soon, and ends."""
@@ -93,6 +105,7 @@ class DashboardServer(Server):
         self._said = said
         self._key = secrets.token_urlsafe(24)
         self._ended_by = 0
+        self._dashboards: set[_Dashboard] = set()
 
     @property
     def address(self) -> str:
@@ -108,6 +121,10 @@ class DashboardServer(Server):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, self._end, number)
         self._said(self.address)
+
+    async def on_shutdown(self, app: web.Application) -> None:
+        """Wait for the dashboards: a process that outlives the loop is an exception of asyncio."""
+        await asyncio.gather(*(dashboard.stop() for dashboard in self._dashboards))
 
     def run(self) -> int:
         """Serve until a signal, and return which one it was."""
@@ -163,10 +180,12 @@ class DashboardServer(Server):
             debug=self.debug,
         )
         await dashboard.start(columns or 80, lines or 24)
+        self._dashboards.add(dashboard)
         try:
             await self._process_messages(page, dashboard)
         finally:
             await dashboard.stop()
+            self._dashboards.discard(dashboard)
         return page
 
     def _let_in(self, request: web.Request) -> None:

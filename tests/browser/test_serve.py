@@ -159,6 +159,26 @@ def test_each_page_has_a_dashboard_of_its_own_and_says_when_it_is_closed(here: P
     assert run.name.encode() in err
 
 
+@needs_chromium
+def test_a_dashboard_that_does_not_end_is_ended(here: Path) -> None:
+    async def hold(address: str) -> int:
+        async with page() as at:
+            await at.opens(address)
+            await at.shows("New run")
+            dashboard = int(children(server))
+            os.kill(dashboard, signal.SIGSTOP)
+            server.send_signal(signal.SIGINT)
+            await at.until(at.is_closed)
+            return dashboard
+
+    with served(here) as (server, address):
+        dashboard = asyncio.run(hold(address))
+        _, err = server.communicate(timeout=PATIENCE)
+    assert (server.returncode, err) == (128 + signal.SIGINT, b"")
+    with pytest.raises(ProcessLookupError):
+        os.kill(dashboard, signal.SIGKILL)
+
+
 def test_nobody_without_the_key_gets_in(here: Path) -> None:
     with served(here) as (process, address):
         with urllib.request.urlopen(address, timeout=PATIENCE) as answer:
