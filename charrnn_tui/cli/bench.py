@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SHORT_HELP = "Measure how fast this machine trains."
 HELP = (
-    "Example: charrnn bench --hidden 256 --batch-size 32\n\n"
+    "Example: charrnn bench --hidden 256 --rounds 2\n\n"
     "Measure how many updates and characters a second each engine does on this machine, in float64 and "
     "float32, beside the loop as one writes it from the lecture notes: in turn, so that whatever else the "
     "machine does meets all of them. No run is made. With default sizes it takes well under a minute."

@@ -13,6 +13,8 @@ PAGES = [
     ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "docs" / "how-to").glob("*.md")),
+    ROOT / "core" / "README.md",
+    ROOT / "core" / "benchmarks" / "README.md",
 ]
 
 
@@ -106,6 +108,15 @@ def sections(path: Path) -> list[Section]:
         end = piece.end()
     page = str(path.relative_to(ROOT))
     return [Section(page, heading, tuple(blocks)) for heading, blocks in found if blocks]
+
+
+def examples(path: Path) -> list[Section]:
+    """Return the examples of a page of commands: those that ask a run which trains apart from the others."""
+    page = str(path.relative_to(ROOT))
+    commands = re.findall(r"^For example:\n\n    (.*)\n", path.read_text(encoding="utf-8"), re.M)
+    asking = [command for command in commands if command.startswith("charrnn command ")]
+    groups = {"examples": [each for each in commands if each not in asking], "examples of asking": asking}
+    return [Section(page, heading, (Block("sh", "\n".join(group), ""),)) for heading, group in groups.items()]
 
 
 SECTIONS = [section for path in PAGES for section in sections(path)]

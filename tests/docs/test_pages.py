@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -19,9 +20,9 @@ from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.starting import start
 from charrnn_core.text.corpus import read_corpus
 from charrnn_core.training.settings import Settings
-from tests.docs.pages import PAGES, ROOT, SECTIONS, Section, sections
+from tests.docs.pages import PAGES, ROOT, SECTIONS, Section, examples, sections
 from tests.docs.shell import Shell
-from tests.program import PATIENCE, TEXT, environment, until
+from tests.program import PATIENCE, TEXT, environment, finish, until
 
 ELSEWHERE = {"pip": "needs the network", "git": "needs the network"}
 TOOLS = ("jq", "rsync", "tensorboard", "iconv", "zcat", "tar", "xargs")
@@ -32,7 +33,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a reader who has the texts and runs that the pages speak of."""
     where = tmp_path_factory.mktemp("desk")
     for name in ("book.txt", "other.txt", "goblet.txt"):
-        (where / name).write_text(TEXT * 20, encoding="utf-8")
+        (where / name).write_text(TEXT * 20 + "Once upon a time\n", encoding="utf-8")
     (where / "old.txt").write_text("où est le chat ?\n" * 500, encoding="latin-1")
     (where / "book.txt.gz").write_bytes(gzip.compress((where / "book.txt").read_bytes()))
     for name in ("chapters", "texts"):
@@ -71,11 +72,11 @@ def missing(command: str) -> str:
 
 
 def typed(section: Section) -> list[tuple[str, list[str]]]:
-    """Return the commands of a section that the gate does not run, with what they say."""
+    """Return the commands of a section, with what they say, but for those of the gate and long ones."""
     return [
         (command, said)
         for block in section.blocks
-        if block.kind in ("sh", "console") and not block.note.startswith("gate: ")
+        if block.kind in ("sh", "console") and not block.note.startswith(("gate: ", "long"))
         for command, said in block.commands()
     ]
 
@@ -98,7 +99,10 @@ def shell(here: Path, tmp_path: Path) -> Iterator[Shell]:
     shell.end()
 
 
-@pytest.mark.parametrize("section", [each for each in SECTIONS if typed(each)], ids=str)
+EXAMPLES = examples(ROOT / "docs" / "reference" / "commands.md")
+
+
+@pytest.mark.parametrize("section", [each for each in [*SECTIONS, *EXAMPLES] if typed(each)], ids=str)
 def test_commands_do_what_the_page_says(section: Section, shell: Shell, here: Path) -> None:
     skipped = []
     if any("charrnn command" in command for command, _ in typed(section)):
@@ -139,6 +143,26 @@ def shape(line: str) -> str:
     if line.startswith(("update 0 ", "tales · ", "✓ all ")):
         return line.strip()
     return re.sub(r"\s+", " ", re.sub(r"[-\d][\d,.:e+-]*", "0", line)).strip()
+
+
+LONG = [
+    command
+    for section in SECTIONS
+    for block in section.blocks
+    if block.note == "long"
+    for command, _ in block.commands()
+]
+
+
+@pytest.mark.parametrize("command", LONG)
+def test_what_takes_minutes_has_the_options_of_the_page(command: str) -> None:
+    program = shlex.split(command)
+    begin = program[: 3 if program[0] == "charrnn" else 2]
+    begin[:1] = [sys.executable, "-m", "charrnn_tui"] if begin[0] == "charrnn" else [sys.executable]
+    done = finish([*begin, "--help"], ROOT)
+    assert done.code == 0, done.err
+    options = [word for word in program if word.startswith("--")]
+    assert [option for option in options if not re.search(rf"{option}\b", done.out)] == []
 
 
 SAME_NETWORK = """
