@@ -79,13 +79,16 @@ def test_the_loss_moves_a_key_is_obeyed_and_closing_the_page_stops_nothing(here:
 
 
 async def look(address: str, run: Run) -> None:
+    async def is_painted_anew() -> bool:
+        return await at.picture() != picture
+
     async with page() as at:
         await at.opens(address)
         await at.shows("● training")
         await at.until(lambda: loss_shown(at))
         first, picture = loss_shown(at), await at.picture()
         await at.until(lambda: loss_shown(at) != first, lambda: "the loss does not move")
-        assert await at.picture() != picture
+        await at.until(is_painted_anew, lambda: "the page is not painted anew")
         await at.press(" ", 32, " ")
         await at.until(lambda: run.status["phase"] == "paused", lambda: str(run.status))
         await at.shows("paused")
