@@ -38,7 +38,8 @@ _ENDINGS = {
     "epochs": "all epochs done",
     "seconds": "time is up",
     "smooth loss": "smooth loss is low enough",
-    "owner gone": "stopped with its dashboard",
+    "owner gone": "stopped with its owner",
+    "handed over": "handed over to go on elsewhere",
     "output closed": "stopped: nobody reads its output",
 }
 

@@ -8,7 +8,8 @@
     │   ├── UnknownCharacterError   a character that the vocabulary does not have
     │   ├── SettingsError           an option outside its range, or a size that cannot fit
     │   ├── RunDirectoryError       a run that cannot be created, found or opened
-    │   │   └── RunTakenError       a run that another process trains
+    │   │   ├── RunTakenError       a run that another process trains
+    │   │   └── RunFinishedError    a run that has reached what was to end it
     │   └── CommandError            a command to a run that it cannot obey
     ├── CheckpointError             a checkpoint that cannot be written or read
     ├── OutputFileError             a file for the user that cannot be written
@@ -61,6 +62,10 @@ class RunDirectoryError(UsageError):
 
 class RunTakenError(RunDirectoryError):
     """A run that another process trains."""
+
+
+class RunFinishedError(RunDirectoryError):
+    """A run that has reached what was to end it."""
 
 
 class CommandError(UsageError):

@@ -10,7 +10,7 @@ from charrnn_core.runs.files import read_small
 
 RunState = Literal["training", "paused", "ended", "interrupted", "crashed"]
 
-_INTERRUPTIONS = ("signal", "owner gone", "stopped", "output closed")
+_INTERRUPTIONS = ("signal", "owner gone", "stopped", "output closed", "handed over")
 
 
 def run_state(*, locked: bool, status: dict[str, Any], reason: str | None) -> RunState:

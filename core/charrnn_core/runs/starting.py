@@ -9,7 +9,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from charrnn_core.errors import CheckpointError, CorpusError, RunDirectoryError, RunFailedError, SettingsError
+from charrnn_core.errors import (
+    CheckpointError,
+    CorpusError,
+    RunDirectoryError,
+    RunFailedError,
+    RunFinishedError,
+    SettingsError,
+)
 from charrnn_core.rnn.engine import EngineName
 from charrnn_core.rnn.engines import is_numba_broken, problem_with_numba, resolve_engine
 from charrnn_core.rnn.threads import limit_blas_threads
@@ -129,8 +136,12 @@ def resume(
 
     Raises
     ------
+    RunTakenError
+        Another process trains it.
+    RunFinishedError
+        It has reached what was to end it.
     RunDirectoryError
-        Another process trains it, or it is finished.
+        It is no run, or its engine cannot be used here.
     CheckpointError
         No checkpoint is whole, or there is no best one.
     SettingsError
@@ -157,7 +168,7 @@ def resume(
         trainer = Trainer(settings, text, snapshot=checkpoint.snapshot, engine=engine, threads=threads)
         blas = limit_blas_threads(trainer.engine.threads)
         if trainer.finished:
-            raise RunDirectoryError(
+            raise RunFinishedError(
                 f"{directory.path} is at update {trainer.update:,} and so finished ({trainer.reached}); "
                 f"to go on, give it more in all, for example --updates {2 * trainer.update}"
             )

@@ -331,7 +331,7 @@ class Ended(Event):
     ----------
     reason : str
         "updates", "epochs", "seconds", "smooth loss", "diverged"; "stopped", by a command; "signal NAME";
-        "owner gone", whose run it was; or "output closed".
+        "owner gone", whose run it was; "output closed"; or "handed over", by a worker of a sweep.
     epoch : float
     smooth_loss : float
     best_loss : float or None

@@ -1,0 +1,328 @@
+"""The sweep directory: the plan of a sweep, what happened in it, and the run directories of its trials."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from charrnn_core.errors import CharRNNError, RunDirectoryError, RunFailedError, SettingsError
+from charrnn_core.runs.directory import RunDirectory, create_run, utc_now
+from charrnn_core.runs.environment import describe_corpus, versions
+from charrnn_core.runs.files import read_small, replace_file
+from charrnn_core.runs.history import EventFields, EventTail
+from charrnn_core.runs.lock import is_locked, take_lock
+from charrnn_core.runs.log import EventLog
+from charrnn_core.sweeps.plan import Plan, Trial
+from charrnn_core.text.corpus import Corpus, write_text
+from charrnn_core.training.events import Event, encodable
+
+_MOST_BYTES = 200_000_000  # of sweep.json
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposed(Event):
+    """A search has chosen a combination for its next trials.
+
+    Attributes
+    ----------
+    values : dict
+        What varies, without the seed.
+    """
+
+    type: ClassVar[str] = "proposed"
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pruned(Event):
+    """A search has given trials up, which promised nothing.
+
+    Attributes
+    ----------
+    trials : list of str
+    """
+
+    type: ClassVar[str] = "pruned"
+    trials: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed(Event):
+    """A trial could not be trained.
+
+    Attributes
+    ----------
+    trial : str
+    error : str
+    """
+
+    type: ClassVar[str] = "failed"
+    trial: str
+    error: str
+
+
+@dataclass
+class Record:
+    """What happened in a sweep, besides what its runs say themselves.
+
+    Attributes
+    ----------
+    proposed : list of dict
+        Combinations that a search has chosen, in order.
+    pruned : set of str
+        Names of trials that were given up.
+    failed : dict of str to str
+        Why trials could not be trained when that was last tried, by name.
+    """
+
+    proposed: list[dict[str, Any]] = field(default_factory=list)
+    pruned: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def add(self, event: EventFields) -> None:
+        """Take in the next event of the sweep's log."""
+        match event:
+            case {"type": "proposed", "values": dict(values)}:
+                self.proposed.append(values)
+            case {"type": "pruned", "trials": list(trials)}:
+                self.pruned.update(map(str, trials))
+            case {"type": "failed", "trial": str(trial), "error": str(error)}:
+                self.failed[trial] = error
+
+
+@dataclass(frozen=True)
+class SweepDirectory:
+    """A directory that holds a sweep.
+
+    ::
+
+        sweep.json      the plan, the text, versions
+        events.jsonl    what a search chose and gave up, and what failed, one JSON object a line
+        status.json     which trials are being trained; believed only while the lock is held
+        corpus.txt      the text, where it came from standard input
+        .lock           locked by the process that sweeps
+        TRIAL/          the run directory of a trial, named by what varies
+
+    Attributes
+    ----------
+    path : Path
+        Absolute.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The sweep's name."""
+        return self.path.name
+
+    @property
+    def plan_path(self) -> Path:
+        """`sweep.json`."""
+        return self.path / "sweep.json"
+
+    @property
+    def events_path(self) -> Path:
+        """`events.jsonl`."""
+        return self.path / "events.jsonl"
+
+    @property
+    def status_path(self) -> Path:
+        """`status.json`."""
+        return self.path / "status.json"
+
+    @property
+    def corpus_path(self) -> Path:
+        """`corpus.txt`."""
+        return self.path / "corpus.txt"
+
+    @property
+    def lock_path(self) -> Path:
+        """`.lock`."""
+        return self.path / ".lock"
+
+    def run_of(self, trial: str) -> RunDirectory:
+        """Return the run directory of a trial, which may not be there yet."""
+        return RunDirectory(self.path / trial)
+
+    def told(self) -> dict[str, Any]:
+        """Return what `sweep.json` says.
+
+        Raises
+        ------
+        RunDirectoryError
+            There is none, or it is not of a sweep.
+        """
+        try:
+            told = json.loads(read_small(self.plan_path, _MOST_BYTES))
+        except (OSError, ValueError, RecursionError) as error:
+            raise RunDirectoryError(f"{self.path} is not the directory of a sweep: {error}") from None
+        if not isinstance(told, dict) or not isinstance(told.get("corpus"), dict):
+            raise RunDirectoryError(
+                f"{self.path} is not the directory of a sweep: its sweep.json is not of one"
+            )
+        return told
+
+    def plan(self) -> Plan:
+        """Return the plan.
+
+        Raises
+        ------
+        RunDirectoryError
+            There is none, or it is not whole.
+        """
+        try:
+            return Plan.from_json(self.told())
+        except SettingsError as error:
+            raise RunDirectoryError(f"{self.plan_path}: {error}") from None
+
+    def record(self) -> Record:
+        """Return what happened so far."""
+        record = Record()
+        tail = EventTail(self.events_path)
+        for _, event in tail.read():
+            record.add(event)
+        tail.close()
+        return record
+
+    def trials(self, plan: Plan | None = None, record: Record | None = None) -> list[Trial]:
+        """Return the trials that are known by now."""
+        plan = plan or self.plan()
+        if plan.search != "tpe":
+            return plan.first_trials()
+        return plan.in_trials((record or self.record()).proposed)
+
+    def write_plan(self, plan: Plan, corpus: dict[str, Any], created: str) -> None:
+        """Write `sweep.json`, durably; with it the directory is a sweep."""
+        told = {"created": created, **plan.to_json(), "corpus": corpus, "versions": versions()}
+        text = encodable(json.dumps(told, ensure_ascii=False, indent=2))
+        replace_file(self.plan_path, f"{text}\n".encode())
+
+    def write_status(self, status: dict[str, Any]) -> None:
+        """Replace `status.json`; not durable."""
+        replace_file(self.status_path, json.dumps(status, ensure_ascii=False).encode(), durable=False)
+
+    def status(self) -> dict[str, Any]:
+        """Return what `status.json` says; {} where nobody sweeps, or nothing is said yet."""
+        if not self.is_locked():
+            return {}
+        try:
+            status = json.loads(read_small(self.status_path))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return status if isinstance(status, dict) else {}
+
+    def lock(self) -> int:
+        """Take the sweep for this process until it ends, and return the lock's descriptor.
+
+        Raises
+        ------
+        RunTakenError
+            Another process has it.
+        RunDirectoryError
+            There is no file that could be locked.
+        """
+        return take_lock(self.lock_path)
+
+    def is_locked(self) -> bool:
+        """Return whether a process goes through this sweep now."""
+        return is_locked(self.lock_path)
+
+
+def is_sweep(path: Path) -> bool:
+    """Return whether a directory holds a sweep."""
+    return (path / "sweep.json").is_file()
+
+
+def create_sweep(runs: Path, plan: Plan, corpus: Corpus, name: str | None = None) -> SweepDirectory:
+    """Make the directory of a new sweep.
+
+    Raises
+    ------
+    RunDirectoryError
+        The name cannot be one, is taken, or the directory cannot be made.
+    RunFailedError
+        It cannot be written.
+    """
+    made = create_run(runs, f"{corpus.name}-sweep", name)
+    directory = SweepDirectory(made.path)
+    try:
+        made.checkpoints.rmdir()
+        facts: dict[str, Any] = dict(describe_corpus(corpus))
+        if corpus.kind == "input":
+            write_text(corpus, directory.corpus_path)
+            # A file from now on, for all trials together.
+            facts = {**facts, "kind": "file", "path": str(directory.corpus_path)}
+        EventLog(directory.events_path).close()
+        directory.write_plan(plan, facts, utc_now())
+    except OSError as error:
+        shutil.rmtree(directory.path, ignore_errors=True)  # made a moment ago, and not yet a sweep
+        raise RunFailedError(f"cannot write {directory.path}: {error.strerror}") from None
+    return directory
+
+
+def list_sweeps(runs: Path) -> list[SweepDirectory]:
+    """Return the sweeps under a directory, ordered by name."""
+    return [SweepDirectory(path.parent.absolute()) for path in sorted(runs.glob("*/sweep.json"))]
+
+
+def find_sweep(text: str, runs: Path) -> SweepDirectory | None:
+    """Return the sweep that a user means by a path, a name, or the unique beginning of a name; None for none.
+
+    Raises
+    ------
+    RunDirectoryError
+        It is the beginning of several.
+    """
+    with suppress(OSError, ValueError):  # a name that is too long, or has a NUL
+        if is_sweep(Path(text)):
+            return SweepDirectory(Path(text).absolute())
+    if "/" in text or not text:
+        return None
+    named = [sweep for sweep in list_sweeps(runs) if sweep.name.startswith(text)]
+    exact = [sweep for sweep in named if sweep.name == text]
+    if len(exact or named) > 1:
+        names = ", ".join(sweep.name for sweep in named[:5])
+        raise RunDirectoryError(f"{text} is the beginning of {len(named)} sweeps: {names}")
+    return next(iter(exact or named), None)
+
+
+def newest_equal(runs: Path, plan: Plan, sha256: str) -> SweepDirectory | None:
+    """Return the newest sweep with this plan and this text; None where there is none."""
+    found = []
+    for sweep in list_sweeps(runs):
+        with suppress(CharRNNError):  # of another version, or edited: not this one
+            told = sweep.told()
+            if told["corpus"].get("sha256") == sha256 and Plan.from_json(told) == plan:
+                found.append((str(told.get("created", "")), sweep.name, sweep))
+    return max(found, key=lambda each: each[:2])[2] if found else None
+
+
+def clear_unborn(run: RunDirectory) -> None:
+    """Remove what was made of a run that has no checkpoint yet: no update of it was done.
+
+    Only what a run makes before it is saved the first time; whatever else is there keeps the directory.
+
+    Raises
+    ------
+    OSError
+    """
+    known: Iterable[Path] = (
+        run.config_path, run.events_path, run.status_path, run.commands_path, run.corpus_path, run.lock_path,
+    )  # fmt: skip
+    if run.checkpoints.is_dir() and not any(run.checkpoints.glob("*.safetensors")):
+        run.remove_stale_files()
+        with suppress(OSError):
+            run.checkpoints.rmdir()
+    if run.checkpoints.exists():
+        return
+    for path in known:
+        path.unlink(missing_ok=True)
+    with suppress(OSError):
+        os.rmdir(run.path)  # noqa: PTH106

@@ -1,0 +1,335 @@
+"""A sweep as a view follows it: a row for each trial, while they are trained and after."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import statistics
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.runs.files import open_regular
+from charrnn_core.runs.history import EventTail, History
+from charrnn_core.runs.liveness import read_status, was_interrupted
+from charrnn_core.runs.log import whole_lines
+from charrnn_core.sweeps.directory import Record, SweepDirectory
+from charrnn_core.sweeps.plan import Trial
+from charrnn_core.training.settings import Value
+
+TrialState = Literal[
+    "training", "paused", "ended", "diverged", "pruned", "interrupted", "crashed", "failed", "waiting"
+]
+
+_LAST_BYTES = 1 << 13
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """What there is to say of a trial.
+
+    Attributes
+    ----------
+    trial : Trial
+    state : str
+        "waiting": not begun; "training" or "paused" now; "ended" by its own stop; "diverged"; "pruned" by a
+        search; "interrupted" or "crashed" before its end; "failed": it could not be trained.
+    update : int
+        Updates done.
+    smooth_loss : float or None
+        Nats per character.
+    held_out_loss : float or None
+        Of the best state, nats per character.
+    updates_per_second : float
+        Now; 0 while it is not trained.
+    error : str or None
+        Why it failed.
+    """
+
+    trial: Trial
+    state: TrialState
+    update: int = 0
+    smooth_loss: float | None = None
+    held_out_loss: float | None = None
+    updates_per_second: float = 0.0
+    error: str | None = None
+
+    @property
+    def loss(self) -> float | None:
+        """What trials are compared by: the held-out loss where there is one, else the smooth loss."""
+        return self.smooth_loss if self.held_out_loss is None else self.held_out_loss
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing of it is left to be trained."""
+        return self.state in ("ended", "diverged", "pruned")
+
+    @property
+    def share(self) -> float:
+        """Which share of its updates is done, as far as that is known."""
+        if self.is_done:
+            return 1.0
+        updates = self.trial.settings.updates
+        return 0.0 if updates is None else min(1.0, self.update / updates)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row as JSON values."""
+        return {
+            "trial": self.trial.name,
+            **self.trial.values,
+            "state": self.state,
+            "update": self.update,
+            "smooth_loss_per_character": self.smooth_loss,
+            "held_out_loss_per_character": self.held_out_loss,
+            "error": self.error,
+        }
+
+
+@dataclass(frozen=True)
+class Group:
+    """Trials that differ by the seed alone.
+
+    Attributes
+    ----------
+    values : dict
+        What they have in common of what varies.
+    rows : tuple of TrialRow
+    """
+
+    values: dict[str, Value]
+    rows: tuple[TrialRow, ...]
+
+    @property
+    def losses(self) -> list[float]:
+        """The losses of those that came to their end, nats per character."""
+        return [row.loss for row in self.rows if row.state == "ended" and row.loss is not None]
+
+    @property
+    def mean(self) -> float:
+        """Mean of the losses; NaN where there is none."""
+        return statistics.fmean(self.losses) if self.losses else math.nan
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation over the seeds (n - 1); NaN for fewer than two."""
+        return statistics.stdev(self.losses) if len(self.losses) > 1 else math.nan
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the group as JSON values."""
+        losses = self.losses
+        return {
+            **self.values,
+            "trials": [row.trial.name for row in self.rows],
+            "ended": len(losses),
+            "mean_loss": self.mean if losses else None,
+            "deviation": self.deviation if len(losses) > 1 else None,
+            "lowest": min(losses, default=None),
+            "highest": max(losses, default=None),
+        }
+
+
+def best_first(rows: Iterable[TrialRow]) -> list[TrialRow]:
+    """Return rows by their loss, the lowest first; behind them what is not finite, and what has none.
+
+    Trials that gave up their state (diverged) stand behind all others that have a loss.
+    """
+
+    def place(row: TrialRow) -> tuple[bool, bool, float]:
+        loss = row.loss
+        has_none = loss is None or not math.isfinite(loss)
+        return has_none, row.state == "diverged", 0.0 if has_none or loss is None else loss
+
+    return sorted(rows, key=place)
+
+
+def groups_of(rows: Iterable[TrialRow]) -> list[Group]:
+    """Return the rows in groups that differ by the seed alone, the lowest mean first."""
+    grouped: dict[str, list[TrialRow]] = {}
+    for row in rows:
+        grouped.setdefault(json.dumps(row.trial.combination), []).append(row)
+    groups = [Group(members[0].trial.combination, tuple(members)) for members in grouped.values()]
+    return sorted(groups, key=lambda group: (math.isnan(group.mean), group.mean))
+
+
+class SweepFollower:
+    """Reads what a sweep and its trials have to say, when it is asked to.
+
+    Parameters
+    ----------
+    directory : SweepDirectory
+
+    Attributes
+    ----------
+    directory : SweepDirectory
+    plan : Plan
+    record : Record
+    trials : list of Trial
+    rows : list of TrialRow
+        One for each trial, in the order of the plan.
+    status : dict
+        What the process that sweeps does now; empty where there is none.
+
+    Raises
+    ------
+    RunDirectoryError
+        It is no sweep directory.
+    """
+
+    def __init__(self, directory: SweepDirectory) -> None:
+        self.directory = directory
+        self.record = Record()
+        self.status: dict[str, Any] = {}
+        self.rows: list[TrialRow] = []
+        self._tail = EventTail(directory.events_path)
+        self._known: dict[str, tuple[object, TrialRow]] = {}
+        self._curves: dict[str, tuple[object, NDArray[np.float64]]] = {}
+        self._read_plan()
+        self.poll()
+
+    def _read_plan(self) -> None:
+        self._plan_stamp = _stamp(self.directory.plan_path)
+        self.plan = self.directory.plan()
+        self.trials: list[Trial] = self.directory.trials(self.plan, self.record)
+
+    def poll(self) -> None:
+        """Read what is new."""
+        self.status = self.directory.status()
+        proposed = len(self.record.proposed)
+        for _, event in self._tail.read():
+            self.record.add(event)
+        if _stamp(self.directory.plan_path) != self._plan_stamp:
+            self._read_plan()
+        elif len(self.record.proposed) != proposed:
+            self.trials = self.directory.trials(self.plan, self.record)
+        training = self.status.get("training")
+        names = set(training) if isinstance(training, list) else set()
+        self.rows = [self._row(trial, is_training=trial.name in names) for trial in self.trials]
+
+    def _row(self, trial: Trial, *, is_training: bool) -> TrialRow:
+        run = self.directory.run_of(trial.name)
+        stamp = _stamp(run.events_path)
+        if stamp is None:
+            error = self.record.failed.get(trial.name)
+            state: TrialState = "training" if is_training else "waiting" if error is None else "failed"
+            return TrialRow(trial, state, error=error if state == "failed" else None)
+        if is_training or run.is_locked():
+            self._known.pop(trial.name, None)
+            return self._live_row(trial, run)
+        is_pruned = trial.name in self.record.pruned
+        known = self._known.get(trial.name)
+        if known is None or known[0] != (stamp, is_pruned):
+            known = (stamp, is_pruned), self._still_row(trial, run, is_pruned=is_pruned)
+            self._known[trial.name] = known
+        return known[1]
+
+    def _live_row(self, trial: Trial, run: RunDirectory) -> TrialRow:
+        status = read_status(run)
+        last = _last_event(run, "ended", "progress") or {}
+        is_paused = status.get("state") == "paused"
+        smooth = _per_character(trial, status.get("smooth_loss") or last.get("smooth_loss"))
+        update = _number(status.get("update")) or _number(last.get("update")) or 0
+        validated = _number((_last_event(run, "validated") or {}).get("loss"))
+        return TrialRow(
+            trial,
+            "paused" if is_paused else "training",
+            int(update),
+            smooth,
+            validated if trial.settings.held_out else None,
+            _number(status.get("updates_per_second")) or 0.0,
+        )
+
+    def _still_row(self, trial: Trial, run: RunDirectory, *, is_pruned: bool) -> TrialRow:
+        last = _last_event(run, "ended", "progress", "resumed") or {}
+        reason = str(last.get("reason"))
+        error = self.record.failed.get(trial.name)
+        state: TrialState = "crashed"
+        if last.get("type") == "ended":
+            is_whole = not was_interrupted(reason)
+            state = "diverged" if reason == "diverged" else "ended" if is_whole else "interrupted"
+            if is_whole:
+                error = None
+        if is_pruned:
+            state = "pruned"
+        elif error is not None:
+            state = "failed"
+        best = _number(last.get("best_loss")) if trial.settings.held_out else None
+        return TrialRow(
+            trial,
+            state,
+            int(_number(last.get("update")) or 0),
+            _per_character(trial, last.get("smooth_loss")),
+            best,
+            error=error if state == "failed" else None,
+        )
+
+    def curve(self, trial: str) -> NDArray[np.float64]:
+        """Return updates and smooth losses of a trial, float64 of shape (2, points), nats per character."""
+        run = self.directory.run_of(trial)
+        stamp = _stamp(run.events_path)
+        known = self._curves.get(trial)
+        if known is None or known[0] != stamp:
+            history = History.read(run.events_path)
+            settings = next(each.settings for each in self.trials if each.name == trial)
+            losses = history.column("smooth_loss") / settings.characters_of_loss
+            known = stamp, np.stack([history.column("update"), losses])
+            self._curves[trial] = known
+        return known[1]
+
+    @property
+    def done(self) -> int:
+        """How many trials have nothing left to be trained."""
+        return sum(row.is_done for row in self.rows)
+
+    def close(self) -> None:
+        """Close the log."""
+        self._tail.close()
+
+
+def _stamp(path: os.PathLike[str]) -> tuple[int, int, int] | None:
+    """Return what tells whether a file has changed; None where there is none."""
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _last_event(run: RunDirectory, *types: str) -> dict[str, Any] | None:
+    """Return the last event of some types, if it is near the end of the log."""
+    try:
+        descriptor = open_regular(run.events_path)
+    except OSError:
+        return None
+    try:
+        size = whole_lines(descriptor, os.fstat(descriptor).st_size)
+        lines = os.pread(descriptor, _LAST_BYTES, max(0, size - _LAST_BYTES)).split(b"\n")
+    finally:
+        os.close(descriptor)
+    for line in reversed(lines):
+        with suppress(ValueError, RecursionError):  # the first line need not be whole
+            event = json.loads(line)
+            if isinstance(event, dict) and event.get("type") in types:
+                return event
+    return None
+
+
+def _number(value: object) -> float | None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e18
+    return float(value) if is_number else None  # type: ignore[arg-type]
+
+
+def _per_character(trial: Trial, loss: object) -> float | None:
+    number = _number(loss)
+    return None if number is None else number / trial.settings.characters_of_loss
+
+
+def values_of(rows: Sequence[TrialRow], name: str) -> list[Value]:
+    """Return the values that a setting takes in some trials, in order."""
+    values = {row.trial.values.get(name) for row in rows}
+    return sorted(values, key=lambda value: (isinstance(value, str), value is None, value))

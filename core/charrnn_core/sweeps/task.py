@@ -1,0 +1,206 @@
+"""Training one trial of a sweep, wherever that is: begun, gone on with, or done already."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from charrnn_core.errors import CharRNNError, CorpusError, RunFinishedError, RunTakenError
+from charrnn_core.rnn.engine import EngineName
+from charrnn_core.runs.checkpoint import newest_checkpoint
+from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.runs.history import History
+from charrnn_core.runs.liveness import was_interrupted
+from charrnn_core.runs.process import TrainingProcess
+from charrnn_core.runs.starting import resume, start
+from charrnn_core.sweeps.directory import clear_unborn
+from charrnn_core.text.corpus import Corpus, read_corpus
+from charrnn_core.text.source import Kind, Source
+from charrnn_core.training.events import Event, Status
+from charrnn_core.training.settings import Settings, Value
+
+End = Literal["ended", "interrupted", "failed"]
+
+HANDED_OVER = "handed over"
+"""Why training stops whose state is to be returned to whoever asked for it."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a slot is asked to do: train a trial until it ends, or for a while.
+
+    Attributes
+    ----------
+    path : str
+        Of the run directory, which need not exist.
+    settings : dict
+        As JSON.
+    corpus : dict
+        What is recorded of the text, as `describe_corpus` gives it.
+    files : list of str
+        Where the text can be read here.
+    engine : str or None
+        What computes; None for what the settings mean.
+    updates : int or None
+        Train up to this update only, if that is before the trial's end.
+    seconds : float or None
+        Hand over after this time.
+    """
+
+    path: str
+    settings: dict[str, Value]
+    corpus: dict[str, Any]
+    files: list[str]
+    engine: EngineName | None = None
+    updates: int | None = None
+    seconds: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the task as JSON values."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What has come of a task.
+
+    Attributes
+    ----------
+    end : "ended", "interrupted" or "failed"
+        The trial, or what was asked of it, is done; it was stopped before; it could not be trained.
+    reason : str
+        Of the run's end; or what was wrong.
+    update : int
+        How many updates have been done.
+    state_sha256 : str or None
+    """
+
+    end: End
+    reason: str
+    update: int = 0
+    state_sha256: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the outcome as JSON values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> Self:
+        """Return the outcome that `to_json` gave."""
+        return cls(**told)
+
+
+@dataclass
+class Trainee:
+    """Trains trials one after another, and keeps the text between them.
+
+    Parameters
+    ----------
+    owned : bool
+        Standard input is a pipe from whoever asks; its end stops training.
+    """
+
+    owned: bool = False
+    _corpus: Corpus | None = None
+    _clock: Callable[[], float] = field(default=time.monotonic)
+
+    def train(self, task: Task) -> tuple[Outcome, int | None]:
+        """Do a task, and return what has come of it, and the signal that stopped it, if one did.
+
+        However it fails, that is an outcome.
+        """
+        try:
+            process = self._process(task)
+            if isinstance(process, Outcome):
+                return process, None
+            return self._trained(process, task), process.signal
+        except CharRNNError as error:
+            return Outcome("failed", str(error)), None
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename is not None else ""
+            return Outcome("failed", f"{where}{error.strerror}"), None
+        except MemoryError:
+            self._corpus = None
+            return Outcome("failed", "there is not enough memory for this trial"), None
+
+    def _trained(self, process: TrainingProcess, task: Task) -> Outcome:
+        trainer = process.trainer
+        deadline = None if task.seconds is None else self._clock() + task.seconds
+
+        def look(item: Event | Status) -> None:
+            # Not while it compiles or is just being begun: what is handed over has got further each time.
+            if deadline is not None and self._clock() >= deadline and trainer.update > begun_at:
+                trainer.stop(HANDED_OVER)
+
+        begun_at = trainer.update
+        ended = process.run(look)
+        interrupted = was_interrupted(ended.reason)
+        return Outcome(
+            "interrupted" if interrupted else "ended", ended.reason, ended.update, process.state_sha256
+        )
+
+    def _process(self, task: Task) -> TrainingProcess | Outcome:
+        """Return the process that begins a trial or goes on with it; or what has come of it already."""
+        run, settings = RunDirectory(Path(task.path)), Settings.from_json(task.settings)
+        stops: dict[str, Value] = {}
+        if task.updates is not None and (settings.updates is None or task.updates < settings.updates):
+            stops["updates"] = task.updates
+        if run.path.exists() and not any(run.checkpoints.glob("*.safetensors")):
+            if run.is_locked():
+                raise RunTakenError(f"{run.path} is being trained by another process")
+            clear_unborn(run)
+        text = self._text(task)
+        if not run.path.exists():
+            settings = dataclasses.replace(settings, **stops)  # type: ignore[arg-type]
+            return start(
+                settings, text, runs=run.path.parent, name=run.name, engine=task.engine, owned=self.owned
+            )
+        done = finished(run, stops.get("updates", settings.updates))
+        if done is not None:
+            return done
+        try:
+            return resume(run, {**stops_of(settings), **stops}, corpus=text, owned=self.owned)
+        except RunFinishedError:  # a crash was faster than the last line of the log
+            checkpoint, _ = newest_checkpoint(run)
+            return Outcome("ended", "updates", checkpoint.snapshot.update, checkpoint.state_sha256)
+
+    def _text(self, task: Task) -> Corpus:
+        facts = task.corpus
+        if self._corpus is None or self._corpus.sha256 != facts["sha256"]:
+            self._corpus = None  # let go of it before there is another one
+            kind: Kind = facts["kind"]
+            paths = tuple(map(Path, task.files))
+            self._corpus = read_corpus(Source(kind, str(facts["name"]), paths))
+        if self._corpus.sha256 != facts["sha256"]:
+            self._corpus = None
+            raise CorpusError(f"{task.files[0]} is another text than the sweep began with")
+        return dataclasses.replace(self._corpus, name=facts["name"], path=facts["path"])
+
+
+def stops_of(settings: Settings) -> dict[str, Value]:
+    """Return the settings that say when a trial ends, to go on with it until then."""
+    names = ("updates", "epochs", "seconds", "stop_below", "minimum_updates")
+    return {name: getattr(settings, name) for name in names}
+
+
+def finished(run: RunDirectory, updates: Value) -> Outcome | None:
+    """Return what has come of a trial that has nothing left to be trained; else None.
+
+    Parameters
+    ----------
+    run : RunDirectory
+    updates : int or None
+        Up to which update it is to be trained now.
+    """
+    ended = History.read(run.events_path).ended
+    if ended is None or was_interrupted(str(ended.get("reason"))):
+        return None
+    update = int(ended["update"])
+    if ended.get("reason") == "updates" and isinstance(updates, int) and update < updates:
+        return None  # it was trained up to a step of a search
+    state = ended.get("state_sha256")
+    return Outcome("ended", str(ended.get("reason")), update, state if isinstance(state, str) else None)
