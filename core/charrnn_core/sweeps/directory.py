@@ -22,7 +22,7 @@ from charrnn_core.sweeps.plan import Plan, Trial
 from charrnn_core.text.corpus import Corpus, write_text
 from charrnn_core.training.events import Event, encodable
 
-_MOST_BYTES = 200_000_000  # of sweep.json
+_MOST_BYTES = 50_000_000  # of sweep.json
 
 
 @dataclass(frozen=True, kw_only=True)

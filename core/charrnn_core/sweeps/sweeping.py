@@ -1,0 +1,155 @@
+"""Going through a sweep: trials are handed out until none is left, or somebody stops it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any
+
+from charrnn_core.errors import CharRNNError, RunFailedError, UsageError
+from charrnn_core.rnn.engines import resolve_engine
+from charrnn_core.runs.log import EventLog
+from charrnn_core.sweeps.directory import Failed, SweepDirectory
+from charrnn_core.sweeps.places import Place, files_of
+from charrnn_core.sweeps.plan import Trial
+from charrnn_core.sweeps.queues import Queue, Step
+from charrnn_core.sweeps.task import Outcome, Task
+from charrnn_core.training.events import Event
+
+_LOOK_SECONDS = 0.1
+_STATUS_SECONDS = 0.5
+_MOST_THREADS = 4096
+
+
+class Sweeping:
+    """One process's share of a sweep, from where it begins to where it ends.
+
+    Parameters
+    ----------
+    directory : SweepDirectory
+        Locked by the caller.
+    place : Place
+    facts : mapping
+        What is recorded of the text.
+    log : EventLog
+        Of the sweep.
+
+    Attributes
+    ----------
+    training : dict of str to Step
+        What is being trained, by the names of the trials.
+    outcomes : dict of str to Outcome
+        What has come of the trials that this process has had trained.
+    """
+
+    def __init__(
+        self, directory: SweepDirectory, place: Place, facts: Mapping[str, Any], log: EventLog
+    ) -> None:
+        self.directory = directory
+        self.training: dict[str, Step] = {}
+        self.outcomes: dict[str, Outcome] = {}
+        self._place = place
+        self._facts = dict(facts)
+        self._files = files_of(facts)
+        self._log = log
+        self._began = time.monotonic()
+        self._next_status = 0.0
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Have what is trained saved, and begin nothing more; safe in a handler of signals."""
+        self._stopped = True
+
+    def run(self, queue: Queue, look: Callable[[], None]) -> None:
+        """Go through the trials until none is left or `stop` was called.
+
+        Parameters
+        ----------
+        queue : Queue
+        look : callable
+            Called about ten times a second.
+
+        Raises
+        ------
+        RunFailedError
+            The place where trials are trained is gone.
+        """
+        futures: dict[Future[Outcome], Step] = {}
+        is_told = False
+        lost: RunFailedError | None = None
+        # Made when they are needed: a cluster may grow.
+        with ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="trial") as threads:
+            while True:
+                while not self._stopped and len(futures) < self._place.size:
+                    step = queue.next()
+                    if step is None:
+                        break
+                    self.training[step.trial.name] = step
+                    futures[threads.submit(self._train, step)] = step
+                if self._stopped and not is_told:
+                    is_told = True
+                    self._place.stop()
+                if not futures:
+                    break
+                done, _ = wait(futures, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
+                for future in done:
+                    step = futures.pop(future)
+                    try:
+                        outcome = future.result()
+                    except RunFailedError as error:  # of the place, not of the trial
+                        lost, outcome = error, Outcome("interrupted", str(error))
+                        self._stopped = True
+                    self._take(queue, step, outcome)
+                self._write_status()
+                look()
+        self._next_status = 0.0
+        self._write_status()
+        if lost is not None:
+            raise lost
+
+    def record(self, event: Event) -> None:
+        """Write an event of the sweep into its log."""
+        refused = self._log.append(event)
+        if refused is not None:
+            raise CharRNNError(f"cannot write {self.directory.events_path}: {refused.strerror}")
+
+    @property
+    def seconds(self) -> float:
+        """Since this process began."""
+        return time.monotonic() - self._began
+
+    def _train(self, step: Step) -> Outcome:
+        try:
+            return self._place.train(self._task(step.trial, step.updates))
+        except (UsageError, OSError) as error:
+            return Outcome("failed", str(error))
+
+    def _task(self, trial: Trial, updates: int | None) -> Task:
+        return Task(
+            path=str(self.directory.run_of(trial.name).path),
+            settings=trial.settings.to_json(),
+            corpus=self._facts,
+            files=self._files,
+            engine=resolve_engine(trial.settings.engine),
+            updates=updates,
+        )
+
+    def _take(self, queue: Queue, step: Step, outcome: Outcome) -> None:
+        name = step.trial.name
+        del self.training[name]
+        self.outcomes[name] = outcome
+        if outcome.end == "failed":
+            failed = Failed(update=outcome.update, time=self.seconds, trial=name, error=outcome.reason)
+            self._log.append(failed)  # on a full disk it waits, or is told by the exit code alone
+        queue.take(step, outcome)
+
+    def _write_status(self) -> None:
+        if time.monotonic() < self._next_status:
+            return
+        self._next_status = time.monotonic() + _STATUS_SECONDS
+        try:
+            self.directory.write_status({"pid": os.getpid(), "training": list(self.training)})
+        except OSError:  # a full disk: the trials say so
+            self._next_status = time.monotonic() + 10 * _STATUS_SECONDS
