@@ -22,7 +22,7 @@ from charrnn_tui.terminal import OutputError, harmless_line, put, say
 
 COMMANDS = (
     "tui", "train", "resume", "study", "sample", "command", "gradcheck", "report", "plot", "export", "runs",
-    "corpora", "bench", "serve",
+    "corpora", "bench", "sweep", "serve",
 )  # fmt: skip
 
 HELP = (

@@ -19,8 +19,24 @@ _PLAIN = re.compile(r"[\w.,+@%=/-]+")
 
 def runs(context: typer.Context, incomplete: str) -> Iterator[str]:
     """Yield the names of runs that begin so, in the directory that holds the runs."""
+    yield from _named(context, incomplete, "config.json")
+
+
+def sweeps(context: typer.Context, incomplete: str) -> Iterator[str]:
+    """Yield the names of sweeps that begin so, in the directory that holds them beside the runs."""
+    yield from _named(context, incomplete, "sweep.json")
+
+
+def runs_and_sweeps(context: typer.Context, incomplete: str) -> Iterator[str]:
+    """Yield what `runs` and `sweeps` do."""
+    yield from runs(context, incomplete)
+    yield from sweeps(context, incomplete)
+
+
+def _named(context: typer.Context, incomplete: str, file: str) -> Iterator[str]:
+    """Yield the names of directories that hold such a file and begin so."""
     folder = Path(context.params.get("runs") or os.environ.get("CHARRNN_RUNS") or "runs")
-    names = (path.parent.name for path in folder.glob("*/config.json"))
+    names = (path.parent.name for path in folder.glob(f"*/{file}"))
     fitting = (name for name in names if name.startswith(incomplete) and _PLAIN.fullmatch(name))
     yield from sorted(fitting, reverse=True)
 

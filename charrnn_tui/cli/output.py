@@ -57,8 +57,30 @@ def report_target(
     UsageError
         As `check_output`; or it is no run directory.
     """
-    wanted = check_output(output, format, directory.config()["corpus"].get("path"))
-    path = Path(output) if output is not None else directory.path / f"report.{wanted}"
+    return target_in(directory.path, output, format, directory.config()["corpus"].get("path"))
+
+
+def target_in(
+    folder: Path, output: str | None, format: str | None, text: str | None
+) -> tuple[Path, ReportFormat]:
+    """Return where the report of what is in a folder goes, and its format, as `report_target`.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the report lies by default.
+    output, format : str or None
+        As of `report_target`.
+    text : str or None
+        As of `check_output`.
+
+    Raises
+    ------
+    UsageError
+        As `check_output`.
+    """
+    wanted = check_output(output, format, text)
+    path = Path(output) if output is not None else folder / f"report.{wanted}"
     check_place(path)
     return path, wanted
 

@@ -1,51 +1,159 @@
-"""`charrnn report`: the document of a run."""
+"""`charrnn report`: the document of a run or of a sweep."""
 
 from __future__ import annotations
 
+import json as json_module
+import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from charrnn_tui.cli.options import MovedCorpus, Quiet, RunOrNewest, Runs
-from charrnn_tui.cli.output import Output, OutputFormat, check_output, report_target
+import typer
+
+from charrnn_core.errors import UsageError
+from charrnn_tui.cli import completion
+from charrnn_tui.cli.options import MovedCorpus, Quiet, Runs
+from charrnn_tui.cli.output import OutputFormat, check_output, report_target, target_in
 from charrnn_tui.terminal import put, say
 
-SHORT_HELP = "Write the document of a run: figures, loss, samples."
+if TYPE_CHECKING:
+    from charrnn_core.runs.directory import RunDirectory
+    from charrnn_core.sweeps.directory import SweepDirectory
+    from charrnn_tui.report.document import ReportFormat
+
+SHORT_HELP = "Write the document of a run or sweep: figures, loss, samples."
 HELP = (
     "Example: charrnn report 20261122 -o report.html\n\n"
     "Write the document of a run, as it is now: its numbers, the gradient check, the figure of the loss, how "
     "its samples got better, the best passage, the words that it has learnt, and the command that repeats "
-    "it. The path of the document goes to stdout; with -o - the document itself does."
+    "it. Of a sweep: which combination is best and how much of that is luck of the seed, the figure of the "
+    "loss against each setting, all trials, and the command that trains the best one alone. The path of the "
+    "document goes to stdout; with -o - the document itself does."
 )
 
 
 def command(
-    run: RunOrNewest = None,
-    output: Output = None,
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN | SWEEP]",
+            autocompletion=completion.runs_and_sweeps,
+            help="The directory of a run or sweep, its name, or the beginning of its name (default: the "
+            "newest run).",
+            show_default=False,
+        ),
+    ] = None,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Where the report goes (default: report.html or report.md in the directory of the run or "
+            "sweep).",
+        ),
+    ] = None,
     format: OutputFormat = None,
+    json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="Of a sweep: its plan, trials and combinations as one JSON object on stdout, no document.",
+        ),
+    ] = False,
     moved: MovedCorpus = None,
     quiet: Quiet = False,
     runs: Runs = "runs",
 ) -> None:
-    """Write the report of a run."""
+    """Write the report of a run or of a sweep."""
+    if json and (output is not None or format is not None):
+        raise UsageError("--json goes to stdout, and excludes -o and --format")
     streamed = output == "-"
     form = check_output(None if streamed else output, format)
-    from charrnn_core.runs.directory import find_run_or_newest
+    directory = _meant(run, Path(runs))
+    from charrnn_core.sweeps.directory import SweepDirectory
+
+    if not isinstance(directory, SweepDirectory):
+        if json:
+            raise UsageError(
+                f"--json is for a sweep, and {directory.name} is a run; charrnn export {directory.name} "
+                "--format jsonl gives its data"
+            )
+        _write_run(directory, None if streamed else (output, format), form, moved, quiet=quiet)
+        return
+    if moved is not None:
+        raise UsageError("--corpus is for the report of a run; that of a sweep does not need the text")
+    from charrnn_tui.report.sweep_findings import look_into
+
+    if json:
+        put(json_module.dumps(look_into(directory).to_json(), allow_nan=False) + "\n")
+        return
+    from charrnn_tui.report.sweep_report import sweep_report
+
+    if streamed:
+        report = sweep_report(look_into(directory))
+        _put(report.to_html() if form == "html" else report.to_markdown(), form, quiet=quiet)
+        return
+    text = directory.told()["corpus"].get("path")
+    path, form = target_in(directory.path, output, format, text)
+    for written in sweep_report(look_into(directory)).write(path, form)[:1]:
+        put(f"{written}\n")
+
+
+def _write_run(
+    directory: RunDirectory,
+    target: tuple[str | None, str | None] | None,
+    form: ReportFormat,
+    moved: str | None,
+    *,
+    quiet: bool,
+) -> None:
+    """Write the report of a run: to a file and in a format, or to stdout where the target is None."""
     from charrnn_tui.cli.progress import passing
     from charrnn_tui.report.findings import find
     from charrnn_tui.report.writing import report_html, report_markdown, write_report
 
-    directory = find_run_or_newest(run, Path(runs))
     with passing(quiet) as show:
 
         def looked_at(characters: int) -> None:
             show(f"looking at the text: {characters:,} characters")
 
-        if not streamed:
-            path, form = report_target(output, format, directory)
+        if target is not None:
+            path, form = report_target(*target, directory)
             for written in write_report(directory, path, form, corpus=moved, progress=looked_at)[:1]:
                 put(f"{written}\n")
             return
         found = find(directory, corpus=moved, progress=looked_at)
-    put(report_html(found) if form == "html" else report_markdown(found), raw=True)
+    _put(report_html(found) if form == "html" else report_markdown(found), form, quiet=quiet)
+
+
+def _put(document: str, form: ReportFormat, *, quiet: bool) -> None:
+    put(document, raw=True)
     if form == "md" and not quiet:
         say("charrnn: the figure is left out; -o FILE writes it beside the document\n", sys.stderr)
+
+
+def _meant(text: str | None, runs: Path) -> RunDirectory | SweepDirectory:
+    """Return the run or the sweep that a user means; the newest run where none is named.
+
+    Raises
+    ------
+    UsageError
+        There is none, or it is the beginning of several.
+    """
+    from charrnn_core.runs.directory import find_run_or_newest, list_runs
+    from charrnn_core.sweeps.directory import find_sweep
+
+    if not text:
+        return find_run_or_newest(text, runs)
+    begins = [] if "/" in text else [run.name for run in list_runs(runs) if run.name.startswith(text)]
+    is_run = text in begins or os.path.isfile(f"{text}/config.json")  # noqa: PTH113
+    sweep = None if is_run else find_sweep(text, runs)
+    if sweep is None:
+        return find_run_or_newest(text, runs)
+    if begins and sweep.name != text and Path(text).absolute() != sweep.path:
+        raise UsageError(
+            f"{text} is the beginning of the run {begins[0]} and of the sweep {sweep.name}; give more of the "
+            "name"
+        )
+    return sweep

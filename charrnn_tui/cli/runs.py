@@ -20,6 +20,8 @@ HELP = (
     "crashed), its text, updates, smooth loss, best loss, age and size."
 )
 
+_MOST_SWEEPS = 5
+
 
 def command(
     runs: Runs = "runs",
@@ -29,6 +31,7 @@ def command(
     from charrnn_core.errors import RunDirectoryError
     from charrnn_core.runs.directory import list_runs
     from charrnn_core.runs.listing import RunSummary, summarize
+    from charrnn_core.sweeps.directory import list_sweeps
 
     summaries: list[RunSummary] = []
     for directory in list_runs(Path(runs)):
@@ -40,8 +43,14 @@ def command(
     if json:
         put("".join(json_module.dumps(run.to_json()) + "\n" for run in summaries))
         return
-    if not summaries:
+    sweeps = [harmless_line(sweep.name) for sweep in list_sweeps(Path(runs))]
+    if sweeps:
+        more = f" and {len(sweeps) - _MOST_SWEEPS:,} more" if len(sweeps) > _MOST_SWEEPS else ""
+        say(f"sweeps, by charrnn sweep: {', '.join(sweeps[-_MOST_SWEEPS:])}{more}\n", sys.stderr)
+    if not summaries and not sweeps:
         say(f"no runs under {runs}; charrnn train makes one\n", sys.stderr)
+        return
+    if not summaries:
         return
     names = [harmless_line(run.name) for run in summaries]
     width = max(len("name"), *map(len, names))

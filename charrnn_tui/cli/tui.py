@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +18,7 @@ from charrnn_tui.cli.options import Charts, Runs, Subject, glyphs_of, with_setti
 from charrnn_tui.terminal import harmless_line, is_rich, put, say
 
 if TYPE_CHECKING:
+    from charrnn_core.sweeps.directory import SweepDirectory
     from charrnn_tui.dashboard.app import Dashboard
     from charrnn_tui.dashboard.renderables.canvas import GlyphSet
 
@@ -75,10 +77,15 @@ def command(
     if served:
         shown = newest_runs(Path(runs))[:1] if subject is None else [find_run(subject, Path(runs))]
         return _show(shown[0].path if shown else None, None, glyphs, Path(runs), keymap, served=True)
+    own = [option_name(setting) for setting in given] + ["--preset"] * (preset is not None)
+    own += ["--name"] * (name is not None)
+    sweep = None if subject is None else _find_sweep(subject, Path(runs))
+    if sweep is not None:
+        if own:
+            raise UsageError(f"{sweep.name} is a sweep, with settings of its own; {own[0]} is for a new run")
+        return _show(None, None, glyphs, Path(runs), keymap, sweep=sweep)
     found = None if subject is None else find_run_or_text(subject, Path(runs))
     if isinstance(found, RunDirectory):
-        own = [option_name(setting) for setting in given] + ["--preset"] * (preset is not None)
-        own += ["--name"] * (name is not None)
         if own:
             raise UsageError(f"{found.name} is a run, with settings of its own; {own[0]} is for a new one")
         return _show(found.path, None, glyphs, Path(runs), keymap)
@@ -89,6 +96,19 @@ def command(
     if subject == "-" and not sys.stdin.isatty():
         arguments += ["--kept-input", str(_keep_input())]
     return _show(None, arguments, glyphs, Path(runs), keymap)
+
+
+def _find_sweep(subject: str, runs: Path) -> SweepDirectory | None:
+    """Return the sweep that is meant; None where it is none."""
+    with suppress(OSError, ValueError):  # a name that is too long, or has a NUL
+        beside = () if "/" in subject else runs.glob("*/sweep.json")
+        if not Path(subject, "sweep.json").is_file() and not any(
+            path.parent.name.startswith(subject) for path in beside
+        ):
+            return None  # as mostly; then what reads sweeps need not be imported
+    from charrnn_core.sweeps.directory import find_sweep
+
+    return find_sweep(subject, runs)
 
 
 def _keep_input() -> Path:
@@ -119,6 +139,7 @@ def _show(
     keymap: dict[str, str],
     *,
     served: bool = False,
+    sweep: SweepDirectory | None = None,
 ) -> int:
     # Started first: while the toolkit is imported here, the trainer imports what it needs on another core.
     from charrnn_tui.dashboard.preferences import Preferences
@@ -129,6 +150,11 @@ def _show(
     from charrnn_tui.dashboard.session import RunSession
 
     session = None if path is None else RunSession.of(path)
+    reader = None
+    if sweep is not None:
+        from charrnn_tui.dashboard.sweep_look import SweepReader
+
+        reader = SweepReader(sweep)
     preferences = Preferences.read()
     app = Dashboard(
         session,
@@ -138,6 +164,7 @@ def _show(
         preferences=preferences,
         keymap=keymap,
         is_served=served,
+        sweep=reader,
     )
     app.run_here()
     return (app.return_code or 0) if served else _left(app)
@@ -152,6 +179,11 @@ def _left(app: Dashboard) -> int:
             app.starting.release()
         if app.failure is not None:
             raise (UsageError if app.return_code == 2 else RunFailedError)(harmless_line(app.failure))
+        if app.sweep is not None:
+            from charrnn_tui.dashboard.sweep_lines import summary_line
+
+            say(f"{summary_line(app.sweep.look())}\n", sys.stdout)
+            app.sweep.close()
         return app.return_code or 0
     trainer = app.session.trainer
     app.session.close()

@@ -196,7 +196,8 @@ class SweepDirectory:
         plan = plan or self.plan()
         if plan.search != "tpe":
             return plan.first_trials()
-        return plan.in_trials((record or self.record()).proposed)
+        found = plan.in_trials((record or self.record()).proposed)
+        return list({trial.name: trial for trial in found}.values())
 
     def write_plan(self, plan: Plan, corpus: dict[str, Any], created: str) -> None:
         """Write `sweep.json`, durably; with it the directory is a sweep."""

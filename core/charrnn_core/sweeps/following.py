@@ -38,8 +38,9 @@ class TrialRow:
     ----------
     trial : Trial
     state : str
-        "waiting": not begun; "training" or "paused" now; "ended" by its own stop; "diverged"; "pruned" by a
-        search; "interrupted" or "crashed" before its end; "failed": it could not be trained.
+        "waiting": not begun, or a search has not decided yet whether it goes on; "training" or "paused" now;
+        "ended" by its own stop; "diverged"; "pruned" by a search; "interrupted" or "crashed" before its end;
+        "failed": it could not be trained.
     update : int
         Updates done.
     smooth_loss : float or None
@@ -218,15 +219,16 @@ class SweepFollower:
             error = self.record.failed.get(trial.name)
             state: TrialState = "training" if is_training else "waiting" if error is None else "failed"
             return TrialRow(trial, state, error=error if state == "failed" else None)
-        if is_training or run.is_locked():
-            self._known.pop(trial.name, None)
-            return self._live_row(trial, run)
         is_pruned = trial.name in self.record.pruned
+        key = stamp, is_pruned, self.record.failed.get(trial.name)
         known = self._known.get(trial.name)
-        if known is None or known[0] != (stamp, is_pruned):
-            known = (stamp, is_pruned), self._still_row(trial, run, is_pruned=is_pruned)
-            self._known[trial.name] = known
-        return known[1]
+        if known is not None and known[0] == key and not is_training:
+            return known[1]  # whoever trains it has written that into its log
+        if is_training or run.is_locked():
+            return self._live_row(trial, run)
+        row = self._still_row(trial, run, is_pruned=is_pruned)
+        self._known[trial.name] = key, row
+        return row
 
     def _live_row(self, trial: Trial, run: RunDirectory) -> TrialRow:
         status = read_status(run)
@@ -254,6 +256,10 @@ class SweepFollower:
             state = "diverged" if reason == "diverged" else "ended" if is_whole else "interrupted"
             if is_whole:
                 error = None
+            if reason == "updates" and trial.settings.updates is not None:
+                # A search trains it step by step.
+                is_step = (_number(last.get("update")) or 0) < trial.settings.updates
+                state = "waiting" if is_step else state
         if is_pruned:
             state = "pruned"
         elif error is not None:

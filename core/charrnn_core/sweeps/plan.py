@@ -16,7 +16,7 @@ import numpy as np
 from charrnn_core.errors import SettingsError
 from charrnn_core.runs.files import read_small
 from charrnn_core.sweeps.varying import Variation, shown, variation_of
-from charrnn_core.training.settings import DEFAULT_PRESET, STOPS, Settings, Value
+from charrnn_core.training.settings import DEFAULT_PRESET, FIELDS, STOPS, Settings, Value
 
 Search = Literal["grid", "random", "tpe"]
 
@@ -85,6 +85,10 @@ class Plan:
     _names: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        for name, value in self.given.items():
+            if name not in FIELDS:
+                raise SettingsError(f"there is no setting called {name!r}")
+            FIELDS[name].check(name, value)
         names = [each.name for each in self.vary]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
@@ -252,7 +256,7 @@ class Plan:
                 combinations=int(told["combinations"]),
                 seeds=int(told["seeds"]),
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise SettingsError(f"it is not the plan of a sweep: {error}") from None
 
 

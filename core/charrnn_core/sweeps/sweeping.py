@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import Any
 
 from charrnn_core.errors import CharRNNError, RunFailedError, UsageError
@@ -76,42 +77,52 @@ class Sweeping:
         RunFailedError
             The place where trials are trained is gone.
         """
+        try:
+            # Threads are made when they are needed: a cluster may grow.
+            with ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="trial") as threads:
+                try:
+                    self._hand_out(queue, look, threads)
+                except BaseException:
+                    self._place.stop()  # else the trials would be waited for
+                    raise
+        finally:
+            self.training.clear()
+            self._next_status = 0.0
+            self._write_status()
+
+    def _hand_out(self, queue: Queue, look: Callable[[], None], threads: ThreadPoolExecutor) -> None:
         futures: dict[Future[Outcome], Step] = {}
         is_told = False
         lost: RunFailedError | None = None
-        # Made when they are needed: a cluster may grow.
-        with ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="trial") as threads:
-            while True:
-                while not self._stopped and len(futures) < self._place.size:
-                    step = queue.next()
-                    if step is None:
-                        break
-                    self.training[step.trial.name] = step
-                    futures[threads.submit(self._train, step)] = step
-                if self._stopped and not is_told:
-                    is_told = True
-                    self._place.stop()
-                if not futures:
+        while True:
+            while not self._stopped and len(futures) < self._place.size:
+                step = queue.next()
+                if step is None:
                     break
-                done, _ = wait(futures, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
-                for future in done:
-                    step = futures.pop(future)
-                    try:
-                        outcome = future.result()
-                    except RunFailedError as error:  # of the place, not of the trial
-                        lost, outcome = error, Outcome("interrupted", str(error))
-                        self._stopped = True
-                    self._take(queue, step, outcome)
-                self._write_status()
-                look()
-        self._next_status = 0.0
-        self._write_status()
+                self.training[step.trial.name] = step
+                futures[threads.submit(self._train, step)] = step
+            if self._stopped and not is_told:
+                is_told = True
+                self._place.stop()
+            if not futures:
+                break
+            done, _ = wait(futures, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
+            for future in done:
+                step = futures.pop(future)
+                try:
+                    outcome = future.result()
+                except RunFailedError as error:  # of the place, not of the trial
+                    lost, outcome = error, Outcome("interrupted", str(error))
+                    self._stopped = True
+                self._take(queue, step, outcome)
+            self._write_status()
+            look()
         if lost is not None:
             raise lost
 
     def record(self, event: Event) -> None:
         """Write an event of the sweep into its log."""
-        refused = self._log.append(event)
+        refused = self._log.append(replace(event, time=round(self.seconds, 6)))
         if refused is not None:
             raise CharRNNError(f"cannot write {self.directory.events_path}: {refused.strerror}")
 
@@ -141,8 +152,9 @@ class Sweeping:
         del self.training[name]
         self.outcomes[name] = outcome
         if outcome.end == "failed":
-            failed = Failed(update=outcome.update, time=self.seconds, trial=name, error=outcome.reason)
-            self._log.append(failed)  # on a full disk it waits, or is told by the exit code alone
+            seconds = round(self.seconds, 6)
+            # On a full disk it waits, and the exit code says so.
+            self._log.append(Failed(update=outcome.update, time=seconds, trial=name, error=outcome.reason))
         queue.take(step, outcome)
 
     def _write_status(self) -> None:

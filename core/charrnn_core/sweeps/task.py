@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -77,12 +78,18 @@ class Outcome:
     update : int
         How many updates have been done.
     state_sha256 : str or None
+    smooth_loss : float or None
+        In the unit of the trial's setting.
+    best_loss : float or None
+        Of the best state: held-out loss where there is one, else smooth loss.
     """
 
     end: End
     reason: str
     update: int = 0
     state_sha256: str | None = None
+    smooth_loss: float | None = None
+    best_loss: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the outcome as JSON values."""
@@ -138,9 +145,13 @@ class Trainee:
 
         begun_at = trainer.update
         ended = process.run(look)
-        interrupted = was_interrupted(ended.reason)
         return Outcome(
-            "interrupted" if interrupted else "ended", ended.reason, ended.update, process.state_sha256
+            "interrupted" if was_interrupted(ended.reason) else "ended",
+            ended.reason,
+            ended.update,
+            process.state_sha256,
+            ended.smooth_loss if math.isfinite(ended.smooth_loss) else None,
+            ended.best_loss,
         )
 
     def _process(self, task: Task) -> TrainingProcess | Outcome:
@@ -203,4 +214,15 @@ def finished(run: RunDirectory, updates: Value) -> Outcome | None:
     if ended.get("reason") == "updates" and isinstance(updates, int) and update < updates:
         return None  # it was trained up to a step of a search
     state = ended.get("state_sha256")
-    return Outcome("ended", str(ended.get("reason")), update, state if isinstance(state, str) else None)
+    return Outcome(
+        "ended",
+        str(ended.get("reason")),
+        update,
+        state if isinstance(state, str) else None,
+        _number(ended.get("smooth_loss")),
+        _number(ended.get("best_loss")),
+    )
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) else None

@@ -140,7 +140,7 @@ def variation_of(name: str, values: str | Sequence[object]) -> Variation:
 
 def _checked(name: str, value: object) -> Value:
     field = FIELDS[name]
-    number: Value = value if isinstance(value, (int, float, str)) else str(value)
+    number: Value = value if value is None or isinstance(value, (int, float, str)) else str(value)
     if field.kind is float and isinstance(number, int) and not isinstance(number, bool):
         number = float(number)
     field.check(name, number)

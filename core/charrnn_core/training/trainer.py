@@ -107,27 +107,10 @@ class Trainer:
         threads: int | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if len(corpus.vocabulary) < 2:
-            raise CorpusError(
-                f"the text has one distinct character, {corpus.vocabulary.characters!r}: nothing to learn"
-            )
-        settings.check_memory(len(corpus.vocabulary))
+        self.windows = windows_of(settings, corpus)
         self.settings = settings
         self.corpus = corpus
         training, self._held_out = corpus.split(settings.held_out)
-        if 0 < len(self._held_out) < 2 or (settings.held_out and not len(self._held_out)):
-            raise CorpusError(
-                f"--held-out {settings.held_out:g} of {len(corpus):,} characters leaves too few to score; "
-                "at least two are needed"
-            )
-        self.windows = Windows(
-            len(training),
-            settings.batch_size,
-            settings.seq_length,
-            settings.chunks,
-            settings.chunk_length,
-            settings.seed,
-        )
         parameters = initial_parameters(
             settings.hidden,
             len(corpus.vocabulary),
@@ -689,6 +672,37 @@ class Trainer:
             seconds_left=min(left, default=None),
             time=seconds,
         )
+
+
+def windows_of(settings: Settings, corpus: Corpus) -> Windows:
+    """Return the windows of the part of a text that is trained on, if settings and text go together.
+
+    Raises
+    ------
+    CorpusError
+        The text is too short, or has a single distinct character.
+    SettingsError
+        The network cannot fit into memory.
+    """
+    if len(corpus.vocabulary) < 2:
+        raise CorpusError(
+            f"the text has one distinct character, {corpus.vocabulary.characters!r}: nothing to learn"
+        )
+    settings.check_memory(len(corpus.vocabulary))
+    training, held_out = corpus.split(settings.held_out)
+    if settings.held_out and len(held_out) < 2:
+        raise CorpusError(
+            f"--held-out {settings.held_out:g} of {len(corpus):,} characters leaves too few to score; "
+            "at least two are needed"
+        )
+    return Windows(
+        len(training),
+        settings.batch_size,
+        settings.seq_length,
+        settings.chunks,
+        settings.chunk_length,
+        settings.seed,
+    )
 
 
 def _next(update: int, every: int) -> int:
