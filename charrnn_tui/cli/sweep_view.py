@@ -77,12 +77,13 @@ class SweepView:
 
     def end(self, sweeping: Sweeping) -> None:
         """Tell what has ended since it was last told."""
-        self._follower.poll()
+        # What the disk could not take is known here.
+        failed = {name: each.reason for name, each in sweeping.outcomes.items() if each.end == "failed"}
+        self._follower.record.failed.update(failed)
+        self._follower.poll(training=sweeping.training)
         for row in self._follower.rows:
             name = row.trial.name
-            outcome = sweeping.outcomes.get(name)
-            failed = outcome is not None and outcome.end == "failed"
-            if name in self._told or name in sweeping.training or not (row.is_done or failed):
+            if name in self._told or name in sweeping.training or not (row.is_done or name in failed):
                 continue
             self._told.add(name)
             if self._json:

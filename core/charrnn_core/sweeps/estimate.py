@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,12 @@ from charrnn_core.training.trainer import windows_of
 
 _MEASURED_SECONDS = 0.15
 _LOOKED_AT = 64  # trials of a search, whose settings are not known yet
+_TAME: dict[str, Any] = {
+    **{
+        name: getattr(Settings(), name) for name in ("init", "init_std", "beta1", "beta2", "decay", "epsilon")
+    },
+    "learning_rate": 1e-9,
+}
 _MORE_THAN_UPDATES = 1.1  # samples, checkpoints, the check: what a run does besides
 
 
@@ -76,8 +83,8 @@ def _work_of(settings: Settings, corpus: Corpus) -> float:
 
 
 def _seconds_of_update(settings: Settings, corpus: Corpus, clock: Callable[[], float]) -> float:
-    # How fast it is does not depend on the learning rate, and with a small one nothing diverges.
-    engine = TrainedEngine(replace(settings, learning_rate=1e-9), corpus)
+    # How fast it is depends on none of these, and so nothing diverges.
+    engine = TrainedEngine(replace(settings, **_TAME), corpus)
     limit_blas_threads(engine.threads)
     engine.prepare()
     done, began = 0, clock()

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -198,9 +198,15 @@ class SweepFollower:
         self.plan = self.directory.plan()
         self.trials: list[Trial] = self.directory.trials(self.plan, self.record)
 
-    def poll(self) -> None:
-        """Read what is new."""
-        self.status = self.directory.status()
+    def poll(self, training: Collection[str] | None = None) -> None:
+        """Read what is new.
+
+        Parameters
+        ----------
+        training : collection of str, optional
+            The trials that are being trained, from who has them trained: a full disk does not know.
+        """
+        self.status = self.directory.status() if training is None else {"training": list(training)}
         proposed = len(self.record.proposed)
         for _, event in self._tail.read():
             self.record.add(event)
@@ -208,8 +214,8 @@ class SweepFollower:
             self._read_plan()
         elif len(self.record.proposed) != proposed:
             self.trials = self.directory.trials(self.plan, self.record)
-        training = self.status.get("training")
-        names = set(training) if isinstance(training, list) else set()
+        told = self.status.get("training")
+        names = set(map(str, told)) if isinstance(told, list) else set()
         self.rows = [self._row(trial, is_training=trial.name in names) for trial in self.trials]
 
     def _row(self, trial: Trial, *, is_training: bool) -> TrialRow:

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self
 
 from charrnn_core.errors import CharRNNError, CorpusError, RunFinishedError, RunTakenError
 from charrnn_core.rnn.engine import EngineName
-from charrnn_core.runs.checkpoint import newest_checkpoint
+from charrnn_core.runs.concluding import conclude
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.history import History
 from charrnn_core.runs.liveness import was_interrupted
@@ -21,7 +21,7 @@ from charrnn_core.runs.starting import resume, start
 from charrnn_core.sweeps.directory import clear_unborn
 from charrnn_core.text.corpus import Corpus, read_corpus
 from charrnn_core.text.source import Kind, Source
-from charrnn_core.training.events import Event, Status
+from charrnn_core.training.events import Ended, Event, Status
 from charrnn_core.training.settings import Settings, Value
 
 End = Literal["ended", "interrupted", "failed"]
@@ -145,14 +145,7 @@ class Trainee:
 
         begun_at = trainer.update
         ended = process.run(look)
-        return Outcome(
-            "interrupted" if was_interrupted(ended.reason) else "ended",
-            ended.reason,
-            ended.update,
-            process.state_sha256,
-            ended.smooth_loss if math.isfinite(ended.smooth_loss) else None,
-            ended.best_loss,
-        )
+        return _outcome(ended)
 
     def _process(self, task: Task) -> TrainingProcess | Outcome:
         """Return the process that begins a trial or goes on with it; or what has come of it already."""
@@ -175,9 +168,8 @@ class Trainee:
             return done
         try:
             return resume(run, {**stops_of(settings), **stops}, corpus=text, owned=self.owned)
-        except RunFinishedError:  # a crash was faster than the last line of the log
-            checkpoint, _ = newest_checkpoint(run)
-            return Outcome("ended", "updates", checkpoint.snapshot.update, checkpoint.state_sha256)
+        except RunFinishedError:
+            return _outcome(conclude(run, text))
 
     def _text(self, task: Task) -> Corpus:
         facts = task.corpus
@@ -190,6 +182,17 @@ class Trainee:
             self._corpus = None
             raise CorpusError(f"{task.files[0]} is another text than the sweep began with")
         return dataclasses.replace(self._corpus, name=facts["name"], path=facts["path"])
+
+
+def _outcome(ended: Ended) -> Outcome:
+    return Outcome(
+        "interrupted" if was_interrupted(ended.reason) else "ended",
+        ended.reason,
+        ended.update,
+        ended.state_sha256,
+        ended.smooth_loss if math.isfinite(ended.smooth_loss) else None,
+        ended.best_loss,
+    )
 
 
 def stops_of(settings: Settings) -> dict[str, Value]:
