@@ -10,6 +10,7 @@ from pathlib import Path
 from charrnn_core.errors import OutputFileError, UsageError
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.files import replace_file
+from charrnn_core.sweeps.directory import SweepDirectory, is_sweep
 
 
 def check_place(path: Path) -> None:
@@ -84,3 +85,7 @@ def _refuse_file_of_run(path: Path, target: Path) -> None:
         is_own = target in own or target.name.startswith(".") or target.name == "trainer.log"
         if run.config_path.exists() and (is_own or run.checkpoints in target.parents):
             raise UsageError(f"{path} is what the run {folder} consists of; choose another place with -o")
+    sweep = SweepDirectory(target.parent)
+    own = (sweep.plan_path, sweep.events_path, sweep.status_path, sweep.corpus_path, sweep.lock_path)
+    if target in own and is_sweep(sweep.path):
+        raise UsageError(f"{path} is what the sweep {sweep.path} consists of; choose another place with -o")

@@ -1,4 +1,4 @@
-"""The report of a run as values: sections of paragraphs, tables and texts, whatever they are written in.
+"""A report as values: sections of paragraphs, tables and texts, whatever they are written in.
 
 What a network or a user has written stands here as it is; whoever writes the document down makes it harmless.
 """
@@ -100,7 +100,7 @@ class Commands:
 
 @dataclass(frozen=True)
 class LossFigure:
-    """The place of the figure of the loss.
+    """The place of the report's figure, which is one of the loss.
 
     Attributes
     ----------

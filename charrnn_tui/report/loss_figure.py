@@ -13,14 +13,14 @@ from typing import Any, Literal
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import Formatter, LogLocator, MaxNLocator, NullFormatter
 
 from charrnn_core.runs.history import History
 from charrnn_tui.dashboard.loss_chart import Abscissa, abscissa, held_out_curve, markers_of
 from charrnn_tui.dashboard.renderables.columns import reduced
 from charrnn_tui.dashboard.renderables.curves import Marker
-from charrnn_tui.dashboard.renderables.ticks import Axis, FloatArray, labels
+from charrnn_tui.dashboard.renderables.ticks import Axis, FloatArray
 from charrnn_tui.formatting import characters_of_loss, loss_of, number_of
+from charrnn_tui.report.axes import legend_above, mark_round_values
 from charrnn_tui.report.look import DASHES, DPI, PAPER, Look, styled
 from charrnn_tui.terminal import harmless_line
 
@@ -276,15 +276,7 @@ class _Drawing:
     def _legend(self) -> None:
         """Say above the curves, where it hides nothing, what they are."""
         handles, names = self._axes.get_legend_handles_labels()
-        if not handles:
-            return
-        widths = [0.066 * len(name) + 0.55 for name in names]  # inches, about
-        room = self._figure.get_figwidth() - 0.3
-        columns = len(names) if sum(widths) <= room else int(room / max(widths))
-        self._figure.legend(
-            handles, names, title=self._title or None, alignment="left", loc="outside upper left",
-            ncols=max(1, columns), frameon=False, handlelength=2.0, columnspacing=1.4, borderpad=0.1,
-        )  # fmt: skip
+        legend_above(self._figure, handles, names, self._title)
 
     def _epochs(self, markers: Sequence[Marker]) -> None:
         if not markers or self._by == "epoch":
@@ -363,27 +355,10 @@ class _Drawing:
         right.set_ylim(low * scale, high * scale)
         right.set_ylabel("bits per character")
         for axis in (axes.xaxis, axes.yaxis, right.yaxis):
-            if axis.get_scale() == "log":
-                span = np.ptp(np.log10(axis.get_view_interval()))
-                axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if span < 2.5 else (1.0,)))
-                axis.set_minor_formatter(NullFormatter())
-            else:
-                is_count = axis is axes.xaxis and self._by == "update"
-                axis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 2.5, 5, 10], integer=is_count))
-            axis.set_major_formatter(_Labels())
+            mark_round_values(axis, integer=axis is axes.xaxis and self._by == "update")
 
 
 _STEPS = tuple(mantissa * 10**exponent for exponent in range(12) for mantissa in (1, 2, 5))
-
-
-class _Labels(Formatter):
-    """Writes round values as the dashboard's chart does: 20k, 1.5M."""
-
-    def format_ticks(self, values: Any) -> list[str]:
-        return labels(np.asarray(values, dtype=np.float64))
-
-    def __call__(self, x: float, pos: int | None = None) -> str:
-        return labels(np.array([x]))[0]
 
 
 def _legend_name(run: LossOf) -> str:

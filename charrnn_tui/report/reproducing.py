@@ -18,24 +18,48 @@ from charrnn_tui.report.findings import Findings
 def command_line(found: Findings) -> str:
     """Return the command that repeats a run: with what was asked of it, if that changed it."""
     if was_changed(found):
-        return f"charrnn train --replay {_quoted(found.name)}"
-    by_itself = found.ended_by in _OWN_ENDS and not _stops_changed(found)
+        return f"charrnn train --replay {quoted(found.name)}"
+    by_itself = found.ended_by in OWN_ENDS and not _stops_changed(found)
     updates = {} if by_itself or not found.update else {"updates": found.update}
-    return " ".join(["charrnn train", _text(found.corpus), *_options(_as_computed(found), updates)])
+    opening = found.history.openings[0] if found.history.openings else {}
+    settings = as_computed(found.begun_with, opening, found.vocabulary_size)
+    return training_command(found.corpus, settings, updates)
 
 
-def _as_computed(found: Findings) -> Settings:
+def training_command(
+    corpus: Mapping[str, Any], settings: Settings, updates: Mapping[str, Value] | None = None
+) -> str:
+    """Return the command that trains with these settings.
+
+    Parameters
+    ----------
+    corpus : mapping
+        What is recorded of the text.
+    settings : Settings
+    updates : mapping, optional
+        What ends training in place of the settings' own stops.
+    """
+    return " ".join(["charrnn train", _text(corpus), *_options(settings, updates or {})])
+
+
+def as_computed(settings: Settings, opening: Mapping[str, Any], vocabulary_size: int) -> Settings:
     """Return the settings with the engine that trained, and how many threads where another number may follow.
 
     Another engine gives other last bits; so does another number of threads in NumPy.
+
+    Parameters
+    ----------
+    settings : Settings
+    opening : mapping
+        The event with which training began; {} for none.
+    vocabulary_size : int
+        K; 0 where it is not recorded.
     """
-    settings = found.begun_with
-    opening = found.history.openings[0] if found.history.openings else {}
     engine, threads = opening.get("engine"), opening.get("threads")
     changes: dict[str, Any] = {}
     if settings.engine == "auto" and engine in ("numpy", "numba"):
         changes["engine"] = engine
-    sizes = settings.hidden, found.vocabulary_size, settings.batch_size
+    sizes = settings.hidden, vocabulary_size, settings.batch_size
     if (
         settings.threads is None
         and engine == "numpy"
@@ -51,7 +75,8 @@ def was_changed(found: Findings) -> bool:
     return any(rate != found.begun_with.learning_rate for _, rate in found.history.learning_rates())
 
 
-_OWN_ENDS = ("updates", "epochs", "smooth loss")  # at the same update every time
+OWN_ENDS = ("updates", "epochs", "smooth loss")
+"""Ends that come at the same update every time."""
 
 
 def _stops_changed(found: Findings) -> bool:
@@ -63,11 +88,11 @@ def _text(corpus: Mapping[str, Any]) -> str:
     """Return the text as an argument: without the folders of whoever trained on it."""
     if corpus.get("kind") == "file" and isinstance(corpus.get("path"), str):
         name = PurePath(corpus["path"]).name
-        return _quoted(f"./{name}" if name.startswith("-") else name)
-    return "corpus.txt" if corpus.get("kind") == "input" else _quoted(str(corpus.get("name", "TEXT")))
+        return quoted(f"./{name}" if name.startswith("-") else name)
+    return "corpus.txt" if corpus.get("kind") == "input" else quoted(str(corpus.get("name", "TEXT")))
 
 
-def _quoted(word: str) -> str:
+def quoted(word: str) -> str:
     """Return a word for a shell; characters that a document cannot show are written by their codes."""
     if word.isprintable():
         return shlex.quote(word)
