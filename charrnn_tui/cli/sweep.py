@@ -28,6 +28,7 @@ HELP = (
 )
 
 _MOST = 100_000
+_LONGEST_SECONDS = 86_400
 
 
 @with_settings
@@ -86,6 +87,14 @@ def command(
             "--dask", metavar="ADDRESS", help="Train on the workers of the Dask scheduler at this address."
         ),
     ] = None,
+    return_every: Annotated[
+        float,
+        typer.Option(
+            "--return-every",
+            metavar="SECONDS",
+            help="With --dask: how often a worker returns what it has, so that no more is lost with it.",
+        ),
+    ] = 15.0,
     runs: Runs = "runs",
     name: Annotated[
         str | None,
@@ -106,6 +115,11 @@ def command(
         raise UsageError("--jobs is for this machine; with --dask it is the workers' number that counts")
     if jobs is not None and not 1 <= jobs <= _MOST:
         raise SettingsError(f"--jobs {jobs} is not possible; it is a number from 1 to {_MOST:,}")
+    if not 0.1 <= return_every <= _LONGEST_SECONDS:
+        raise SettingsError(
+            f"--return-every {return_every:g} is not possible; it is a number from 0.1 to "
+            f"{_LONGEST_SECONDS:,}"
+        )
     told = Specification(
         preset=preset,
         name=name,
@@ -127,7 +141,7 @@ def command(
         told = replace(told, corpus=subject)
     from charrnn_tui.cli.sweeping import Asked
 
-    asked = Asked(jobs=jobs, dask=dask, quiet=quiet, json=json)
+    asked = Asked(jobs=jobs, dask=dask, return_every=return_every, quiet=quiet, json=json)
     if there is not None:
         _refuse_plan(there, replace(told, corpus=None))
         return asked.go_on(there)

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from charrnn_core.runs.starting import text_of
 from charrnn_core.sweeps.directory import SweepDirectory, create_sweep, is_sweep, newest_equal
 from charrnn_core.sweeps.estimate import estimated_seconds, trials_to_estimate
 from charrnn_core.sweeps.following import SweepFollower
-from charrnn_core.sweeps.places import Place, ThisMachine, files_of, trials_at_a_time
+from charrnn_core.sweeps.places import Place, ThisMachine, trials_at_a_time
 from charrnn_core.sweeps.plan import Plan, Trial
 from charrnn_core.sweeps.queues import AllOf, Queue
 from charrnn_core.sweeps.sweeping import Sweeping
@@ -45,12 +45,15 @@ class Asked:
         Trials at a time on this machine; None for one a core.
     dask : str or None
         Address of the scheduler of a cluster.
+    return_every : float
+        Seconds after which a worker of the cluster returns what it has.
     quiet, json : bool
         As on the command line.
     """
 
     jobs: int | None
     dask: str | None
+    return_every: float
     quiet: bool
     json: bool
 
@@ -71,17 +74,25 @@ class Asked:
                     f"the sweep {name} has another plan; the same with more values, seeds or trials would "
                     "add to it; for another one choose another --name"
                 )
-        directory = there or create_sweep(runs, plan, corpus, name)
-        return self._sweep(directory, plan, corpus, is_new=there is None)
+        with ExitStack() as opened:
+            place = self._place(trials or trials_to_estimate(plan))
+            opened.callback(place.close)
+            directory = there or create_sweep(runs, plan, corpus, name)
+            return self._sweep(directory, plan, corpus, place, is_new=there is None)
 
     def go_on(self, directory: SweepDirectory) -> int:
         """Go on with a sweep that is there, and return the exit code."""
         plan = directory.plan()
         with reading(self.quiet):
             corpus = text_of(RunDirectory(directory.path), directory.told()["corpus"])
-        return self._sweep(directory, plan, corpus, is_new=False)
+        with ExitStack() as opened:
+            place = self._place(plan.first_trials() or trials_to_estimate(plan))
+            opened.callback(place.close)
+            return self._sweep(directory, plan, corpus, place, is_new=False)
 
-    def _sweep(self, directory: SweepDirectory, plan: Plan, corpus: Corpus, *, is_new: bool) -> int:
+    def _sweep(
+        self, directory: SweepDirectory, plan: Plan, corpus: Corpus, place: Place, *, is_new: bool
+    ) -> int:
         with ExitStack() as opened:
             lock = directory.lock()
             opened.callback(os.close, lock)
@@ -91,8 +102,6 @@ class Asked:
             follower = SweepFollower(directory)
             opened.callback(follower.close)
             left = [row.trial for row in follower.rows if not row.is_done]
-            place = self._place(plan, left or follower.trials, told["corpus"])
-            opened.callback(place.close)
             log = EventLog(directory.events_path)
             opened.callback(log.close)
             sweeping = Sweeping(directory, place, told["corpus"], log)
@@ -104,17 +113,16 @@ class Asked:
             self._say_first(directory, plan, follower, left, corpus, place, is_new=is_new)
             return self._go_through(plan, follower, queue, sweeping)
 
-    def _place(self, plan: Plan, trials: list[Trial], facts: dict[str, Any]) -> Place:
+    def _place(self, trials: Sequence[Trial]) -> Place:
         if self.dask is not None:
             from charrnn_core.sweeps.cluster import Cluster
 
             # What it says of workers that come and go is no news for who sweeps.
             logging.getLogger("distributed").setLevel(logging.CRITICAL)
-            return Cluster(self.dask, files_of(facts))
+            return Cluster(self.dask, hand_over_seconds=self.return_every)
         if self.jobs is not None:
             return ThisMachine(self.jobs)
-        known = trials or trials_to_estimate(plan)
-        return ThisMachine(trials_at_a_time(max(trial.settings.threads or 1 for trial in known)))
+        return ThisMachine(trials_at_a_time(max(trial.settings.threads or 1 for trial in trials)))
 
     def _say_first(
         self,

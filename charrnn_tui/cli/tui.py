@@ -99,16 +99,32 @@ def command(
 
 
 def _find_sweep(subject: str, runs: Path) -> SweepDirectory | None:
-    """Return the sweep that is meant; None where it is none."""
-    with suppress(OSError, ValueError):  # a name that is too long, or has a NUL
-        beside = () if "/" in subject else runs.glob("*/sweep.json")
-        if not Path(subject, "sweep.json").is_file() and not any(
-            path.parent.name.startswith(subject) for path in beside
-        ):
-            return None  # as mostly; then what reads sweeps need not be imported
-    from charrnn_core.sweeps.directory import find_sweep
+    """Return the sweep that is meant; None where it is none.
 
-    return find_sweep(subject, runs)
+    Raises
+    ------
+    UsageError
+        It could be a run or a text as well.
+    """
+    with suppress(OSError, ValueError):  # a name that is too long, or has a NUL
+        is_path = "/" in subject or os.path.lexists(subject)
+        named = () if is_path else [path.parent.name for path in runs.glob("*/sweep.json")]
+        if not Path(subject, "sweep.json").is_file() and not any(name.startswith(subject) for name in named):
+            return None  # as mostly; then what reads sweeps need not be imported
+    from charrnn_core.runs.directory import list_runs
+    from charrnn_core.sweeps.directory import find_sweep
+    from charrnn_core.text.source import bundled_sources
+
+    sweep = find_sweep(subject, runs)
+    if sweep is not None and not is_path:
+        others = [f"run {run.name}" for run in list_runs(runs) if run.name.startswith(subject)]
+        others += ["bundled text"] * (subject in bundled_sources())
+        if others and (sweep.name != subject or "bundled text" in others):
+            raise UsageError(
+                f"{subject} could mean the sweep {sweep.name} or the {others[0]}; say {sweep.path} for the "
+                "sweep"
+            )
+    return sweep
 
 
 def _keep_input() -> Path:
@@ -180,9 +196,11 @@ def _left(app: Dashboard) -> int:
         if app.failure is not None:
             raise (UsageError if app.return_code == 2 else RunFailedError)(harmless_line(app.failure))
         if app.sweep is not None:
-            from charrnn_tui.dashboard.sweep_lines import summary_line
+            from charrnn_tui.dashboard.sweep_lines import sweep_summary
 
-            say(f"{summary_line(app.sweep.look())}\n", sys.stdout)
+            where = os.path.relpath(app.sweep.directory.path)
+            for line in sweep_summary(app.sweep.look(), where):
+                say(f"{line}\n", sys.stdout)
             app.sweep.close()
         return app.return_code or 0
     trainer = app.session.trainer

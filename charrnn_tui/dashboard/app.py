@@ -31,12 +31,14 @@ from charrnn_tui.dashboard.screens.leaving import LeavingScreen
 from charrnn_tui.dashboard.session import RunSession
 from charrnn_tui.dashboard.signals import ENDING, Signals
 from charrnn_tui.dashboard.steady import LOOK_SECONDS, Palette, is_whole
+from charrnn_tui.dashboard.sweep_look import SweepReader
+from charrnn_tui.dashboard.sweep_screen import SweepScreen
 from charrnn_tui.dashboard.trainer import OwnedTrainer
 from charrnn_tui.terminal import harmless_line
 
 
 class Dashboard(App[int]):
-    """Shows one run: one that this starts, or one that is there.
+    """Shows one run: one that this starts, or one that is there; or a sweep, and its runs one at a time.
 
     Parameters
     ----------
@@ -55,6 +57,8 @@ class Dashboard(App[int]):
         The directory that holds runs.
     is_served : bool
         It is shown in a browser: what it starts trains on when the page is closed.
+    sweep : SweepReader, optional
+        A sweep, which is shown in place of a run, and from which its runs are opened.
 
     Attributes
     ----------
@@ -96,9 +100,11 @@ class Dashboard(App[int]):
         clock: Callable[[], float] = time.time,
         runs: Path = Path("runs"),
         is_served: bool = False,
+        sweep: SweepReader | None = None,
     ) -> None:
         super().__init__(driver_class=None if is_served else TerminalDriver)
         self.is_served = is_served
+        self.sweep = sweep
         self.session = session
         self.glyphs: GlyphSet = glyphs
         self.clock = clock
@@ -128,8 +134,8 @@ class Dashboard(App[int]):
                 self.post_message(Resize(size, size))
 
     def get_default_screen(self) -> Screen[None]:
-        """Return the screen of a run."""
-        return RunScreen()
+        """Return the screen of a run, or of a sweep."""
+        return RunScreen() if self.sweep is None else SweepScreen(self.sweep)
 
     def on_load(self) -> None:
         """Obey signals, before the terminal is changed."""
@@ -198,10 +204,15 @@ class Dashboard(App[int]):
 
     def action_leave(self) -> None:
         """Leave from wherever this is."""
-        while not isinstance(self.screen, RunScreen) and len(self.screen_stack) > 1:
+        ground = self._ground()
+        if ground is not None:
+            ground.action_leave()
+
+    def _ground(self) -> RunScreen | SweepScreen | None:
+        """Return the screen of the run or the sweep that is shown, without what lies over it."""
+        while not isinstance(self.screen, (RunScreen, SweepScreen)) and len(self.screen_stack) > 1:
             self.pop_screen()
-        if isinstance(self.screen, RunScreen):
-            self.screen.action_leave()
+        return self.screen if isinstance(self.screen, (RunScreen, SweepScreen)) else None
 
     def action_interrupt(self) -> None:
         """Copy what is selected; else leave from wherever this is, and at the second time without asking."""
@@ -213,10 +224,9 @@ class Dashboard(App[int]):
         elif isinstance(self.screen, LeavingScreen):
             self.screen.action_leave("stop")
         else:
-            while not isinstance(self.screen, RunScreen) and len(self.screen_stack) > 1:
-                self.pop_screen()
-            if isinstance(self.screen, RunScreen):
-                self.screen.interrupt()
+            ground = self._ground()
+            if ground is not None:
+                ground.interrupt()
 
     def pop_screen(self) -> AwaitComplete:
         """Leave a screen."""
@@ -299,3 +309,11 @@ class Dashboard(App[int]):
             self.session.close()
         self.session = session
         return self.session
+
+    def close_run(self) -> None:
+        """Go back from a run to the sweep."""
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        if self.session is not None:
+            self.session.close()
+            self.session = None

@@ -146,6 +146,44 @@ class ChangingScreen(Steady, Screen[None]):
         for timer in self._lookers:
             timer.resume()
 
+    # -- the sweep of a trial ------------------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Return whether something can be done: to go back, where this was opened from a sweep."""
+        return action != "back" or self.dashboard.sweep is not None
+
+    def action_back(self) -> None:
+        """Go back to the sweep; ask first where a process of this dashboard's own trains."""
+        if self.trains_own:
+            self.app.push_screen(LeavingScreen(), self._go_back_after)
+        elif not self.letting_go:
+            self._go_back()
+
+    def _go_back_after(self, answer: Leaving | None) -> None:
+        if answer in ("stop", "detach"):
+            self.run_worker(self._let_go_and_go_back(answer), group="change")
+
+    async def _let_go_and_go_back(self, leaving: Leaving) -> None:
+        before = self.session
+        self.letting_go = True
+        try:
+            if before is not None:
+                await let_go(before, leaving)
+                if leaving == "stop" and before.trainer is not None:
+                    self.dashboard.stopping.append(before.trainer)
+        except CharRNNError as error:
+            self.tell(str(error), "error")
+        else:
+            self._go_back()
+        finally:
+            self.letting_go = False
+
+    def _go_back(self) -> None:
+        for timer in self._lookers:  # what they look at is not this screen's any more
+            timer.stop()
+        self._comparison.choose({})
+        self.dashboard.close_run()
+
     # -- comparing -----------------------------------------------------------------------------------------
 
     def action_compare(self) -> None:

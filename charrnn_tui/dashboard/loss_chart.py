@@ -24,6 +24,9 @@ ABSCISSAS: tuple[Abscissa, ...] = ("update", "epoch", "time")
 HALF_LIVES = (0, 200, 1000, 5000)
 """Updates after which a loss counts half in the drawn average; 0 draws the smooth loss as it was logged."""
 
+RECENT = 0.2
+"""The share of a run that the recent view shows."""
+
 
 @dataclass(frozen=True)
 class LossView:

@@ -38,11 +38,11 @@ LOOKS_A_SECOND = 5
 _FOOT_LIVE = (
     ("pause", "Pause", 9), ("sample", "Sample", 8), ("check", "Check", 7), ("checkpoint", "Save", 5),
     ("rate.lower", "", 4), ("rate.higher", "Rate", 4), ("full", "Full", 3), ("find", "Find", 1),
-    ("detach", "Detach", 6), ("quit", "Quit", 9), ("help", "Keys", 10),
+    ("detach", "Detach", 6), ("back", "Sweep", 8), ("quit", "Quit", 9), ("help", "Keys", 10),
 )  # fmt: skip
 _FOOT_STILL = (
     ("resume", "Resume", 9), ("new", "New", 8), ("open", "Open", 7), ("compare", "Compare", 4),
-    ("full", "Full", 3), ("find", "Find", 2), ("quit", "Quit", 9), ("help", "Keys", 10),
+    ("full", "Full", 3), ("find", "Find", 2), ("back", "Sweep", 8), ("quit", "Quit", 9), ("help", "Keys", 10),
 )  # fmt: skip
 _FOOT_NONE = (("new", "New", 8), ("open", "Open", 7), ("quit", "Quit", 9), ("help", "Keys", 10))
 """What stands at the foot while the run trains, while it does not, and without one: binding, word, worth."""
@@ -93,6 +93,9 @@ class RunScreen(AskingScreen):
         Binding(
             "m", "compare", "Compare", show=False, id="compare", tooltip="Lay other losses over this one"
         ),
+        Binding(
+            "b,escape", "back", "Back", show=False, id="back", tooltip="Go back to the sweep of this trial"
+        ),
         Binding("q", "leave", "Quit", id="quit", tooltip="Leave; asks whether to stop the run"),
         Binding("question_mark", "help", "Keys", key_display="?", id="help", tooltip="Show all keys"),
         Binding("t", "temperature(-0.1)", "Cooler samples", show=False, id="temperature.lower"),
@@ -132,7 +135,7 @@ class RunScreen(AskingScreen):
         self.query_one(LossPane).focus()
         if self.session is not None:
             self.call_after_refresh(self._opened)
-        elif self.dashboard.starting is None:
+        elif self.dashboard.starting is None and self.dashboard.sweep is None:
             self.call_after_refresh(self.action_new_run)
         self.look_every(1 / LOOKS_A_SECOND, self._look)
         self.look_every(1.0, self._show_run)
@@ -213,7 +216,8 @@ class RunScreen(AskingScreen):
 
     def _opened(self) -> None:
         session = self.session
-        assert session is not None
+        if session is None:  # who opened it has gone back already
+            return
         self.query_one(SamplesPane).open(session.history.samples)
         self._show_all()
         if session.follower.state in ("interrupted", "crashed"):
@@ -250,7 +254,9 @@ class RunScreen(AskingScreen):
         return [FootKey("Enter", go, "focused.submit"), FootKey("Esc", "Leave", "focused.leave")]
 
     def _keys(self, *, live: bool) -> list[FootKey]:
-        known = {active.binding.id: active.binding for active in self.active_bindings.values()}
+        known: dict[str | None, Binding] = {}
+        for active in self.active_bindings.values():  # of several keys of one name the first is shown
+            known.setdefault(active.binding.id, active.binding)
         keys = []
         shown = _FOOT_NONE if self.session is None else _FOOT_LIVE if live else _FOOT_STILL
         for name, word, worth in shown:
@@ -375,4 +381,11 @@ class RunScreen(AskingScreen):
         """Show all keys."""
         from charrnn_tui.dashboard.keymap import GROUPS  # which names this screen's keys
 
-        self.app.push_screen(HelpScreen(GROUPS, self.dashboard.keys))
+        possible = {
+            heading: [each for each in bindings if self._is_possible(each)]
+            for heading, bindings in GROUPS.items()
+        }
+        self.app.push_screen(HelpScreen(possible, self.dashboard.keys))
+
+    def _is_possible(self, binding: BindingType) -> bool:
+        return not isinstance(binding, Binding) or self.check_action(binding.action, ()) is not False

@@ -17,11 +17,14 @@ from textual.pilot import Pilot
 from textual.widgets import DirectoryTree
 
 from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.sweeps.directory import SweepDirectory
 from charrnn_core.training.settings import Settings
 from charrnn_tui.dashboard.app import Dashboard
 from charrnn_tui.dashboard.lines import Lines
 from charrnn_tui.dashboard.run_screen import RunScreen
 from charrnn_tui.dashboard.session import RunSession
+from charrnn_tui.dashboard.sweep_screen import SweepScreen
+from tests.sweep_files import TRIALS, half_done, read_at_once
 from tests.terminals import book, dashboard, until_fixture
 
 __all__ = ["book", "dashboard", "until_fixture"]
@@ -233,6 +236,8 @@ class Stage:
             for screen in self.app.screen_stack:
                 if isinstance(screen, RunScreen):
                     screen._look()
+                elif isinstance(screen, SweepScreen):
+                    screen.look()
         await self.settle()
 
 
@@ -276,9 +281,10 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: None) -> Play:
         best: bool = False,
         shown: bool = True,
         others: Sequence[str] = (),
+        sweep: bool | SweepDirectory = False,
         size: tuple[int, int] = (80, 24),
     ) -> Stage:
-        """Play with a run that trains, as its own or not, or one that has ended, or without one."""
+        """Play with a run that trains, as its own or not, or one that has ended, without one, or a sweep."""
         runs = tmp_path / "runs"
         run = write_run(runs / "shown", None if live else reason)
         for name in others:
@@ -287,8 +293,12 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: None) -> Play:
             run.checkpoint_path("best").write_bytes(b"")
         lock = run.lock() if live else None
         trainer = FakeTrainer() if owned else None
-        session = RunSession.of(run.path, trainer) if shown else None  # type: ignore[arg-type]
-        app = Dashboard(session, None, runs=runs)
+        session = RunSession.of(run.path, trainer) if shown and not sweep else None  # type: ignore[arg-type]
+        if sweep:
+            sweep = half_done(runs / "swept") if sweep is True else sweep
+            run = sweep.run_of(TRIALS[0])
+        reader = read_at_once(sweep) if sweep else None
+        app = Dashboard(session, None, runs=runs, sweep=reader)
 
         async def acting() -> Stage:
             async with app.run_test(size=size, notifications=True) as pilot:

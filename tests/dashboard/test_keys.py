@@ -16,10 +16,12 @@ from textual.widgets import Input
 import charrnn_tui.dashboard
 from charrnn_tui.dashboard import app as app_module
 from charrnn_tui.dashboard.app import Dashboard
+from charrnn_tui.dashboard.panes.best import BestPane
 from charrnn_tui.dashboard.panes.evolution import EvolutionPane
 from charrnn_tui.dashboard.panes.gradients import GradientPane
 from charrnn_tui.dashboard.panes.loss import LossPane
 from charrnn_tui.dashboard.panes.samples import PrimeBox
+from charrnn_tui.dashboard.panes.trials import TrialTable
 from charrnn_tui.dashboard.run_screen import FindBox, RunScreen
 from charrnn_tui.dashboard.screens import settings_form
 from charrnn_tui.dashboard.screens.compare import CompareScreen
@@ -32,6 +34,8 @@ from charrnn_tui.dashboard.screens.pick_file import PickFileScreen, TextTree
 from charrnn_tui.dashboard.screens.reading import EntriesScreen, SampleScreen
 from charrnn_tui.dashboard.screens.run_list import RunTable
 from charrnn_tui.dashboard.screens.settings_form import Choice, SettingRow
+from charrnn_tui.dashboard.sweep_screen import SweepScreen
+from charrnn_tui.dashboard.table import Table
 
 # A stage is tests/dashboard/conftest.py's, whose classes cannot be imported.
 Check = Callable[[Any, str], Awaitable[None]]
@@ -589,7 +593,7 @@ async def _closes_the_sample(at: Any, key: str) -> None:
 MANY = [f"run-{number:02}" for number in range(40)]
 
 
-@key(RunTable, "up", "down", "pageup", "pagedown", "home", "end", others=MANY)
+@key(Table, "up", "down", "pageup", "pagedown", "home", "end", others=MANY)
 async def _chooses_a_run(at: Any, key: str) -> None:
     await at.press("o")
     table = at.screen.query_one(RunTable)
@@ -764,6 +768,77 @@ async def _picks_nothing(at: Any, key: str) -> None:
     await picking(at, picked)
     await at.press(key)
     assert picked == [None]
+
+
+# -- a sweep ------------------------------------------------------------------------------------------------
+
+
+@key(SweepScreen, "enter", sweep=True)
+async def _opens_a_trial(at: Any, key: str) -> None:
+    await at.press("down", key)
+    assert isinstance(at.screen, RunScreen)
+    assert at.app.session.name == "hidden-20_learning-rate-0.1"
+    assert "Sweep" in at.shown("#key-line")
+
+
+@key(RunScreen, "b", "escape", sweep=True)
+async def _goes_back_to_the_sweep(at: Any, key: str) -> None:
+    await at.press("down", "enter")
+    await at.press("left")
+    if key == "escape":  # first it takes the crosshair away
+        await at.press(key)
+        assert isinstance(at.screen, RunScreen)
+    await at.press(key)
+    assert isinstance(at.screen, SweepScreen)
+    assert at.app.session is None
+    assert at.screen.query_one(TrialTable).cursor == 1
+
+
+@key(SweepScreen, "f", "1", "2", sweep=True)
+async def _shows_one_pane_of_a_sweep(at: Any, key: str) -> None:
+    trials, chart = at.screen.query_one("#trials"), at.screen.query_one("#best")
+    assert trials.size.height and chart.size.height
+    await at.press("2")
+    assert at.focus == "BestPane"
+    if key != "2":
+        await at.press("f")
+        assert not trials.size.height
+        assert "1 20 0.03  2 20 0.1  3 50 0.03" in at.shown("#best")
+        await at.press(key)
+        assert trials.size.height and bool(chart.size.height) == (key == "f")
+        assert at.focus == {"f": "BestPane", "1": "TrialTable"}[key]
+
+
+@key(SweepScreen, "w", "x", "y", sweep=True)
+async def _changes_the_axes_of_a_sweep(at: Any, key: str) -> None:
+    before = at.shown("#best")
+    await at.press(key)
+    view = at.screen.query_one("#best").view
+    assert {"w": view.span == 40, "x": view.log_x, "y": view.log_y}[key]
+    assert at.shown("#best") != before
+    await at.press(key)
+    assert at.shown("#best") == before
+
+
+@key(SweepScreen, "q", sweep=True)
+async def _leaves_a_sweep_at_once(at: Any, key: str) -> None:
+    await at.press(key)
+    assert at.app.return_code == 0
+
+
+@key(SweepScreen, "question_mark", sweep=True)
+async def _shows_the_keys_of_a_sweep(at: Any, key: str) -> None:
+    await at.press(key)
+    assert isinstance(at.screen, HelpScreen)
+    assert "Show the run of the trial" in at.shown("#keys")
+    assert "Pause" not in at.shown("#keys")
+
+
+@key(BestPane, "up", "down", sweep=True)
+async def _chooses_a_trial_from_the_chart(at: Any, key: str) -> None:
+    await at.press("down", "2", key)
+    assert at.screen.query_one(TrialTable).cursor == {"up": 0, "down": 2}[key]
+    assert at.foot_of("#best").startswith({"up": "1 hidden 20", "down": "3 hidden 50"}[key])
 
 
 # -- all of them -------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar, overload
 
+from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import var
@@ -95,9 +96,10 @@ class EvolutionPane(Pane):
             self.show(SampleLines(self._samples, self._marked))
 
     def action_show_all(self) -> None:
-        """Show all samples, where only those with a text are shown."""
-        if self.sought:
-            self.post_message(self.Unsought())
+        """Show all samples; where they are shown, the key is not for this pane."""
+        if not self.sought:
+            raise SkipAction
+        self.post_message(self.Unsought())
 
     def action_copy(self) -> None:
         """Copy the chosen sample."""

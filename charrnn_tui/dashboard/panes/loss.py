@@ -8,12 +8,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 from textual import events
+from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
 
 from charrnn_core.runs.history import History
 from charrnn_tui.dashboard.loss_chart import (
     ABSCISSAS,
     HALF_LIVES,
+    RECENT,
     LossView,
     Unit,
     chart_of,
@@ -29,7 +31,6 @@ from charrnn_tui.dashboard.renderables.chart import Drawing
 from charrnn_tui.dashboard.session import RunSession
 from charrnn_tui.dashboard.spans import Line
 
-_RECENT = 0.2  # share of the run that the recent view shows
 _ZOOM = 1.5
 _NARROWEST = 10.0
 _GROWS_SECONDS = 0.35  # between two drawings of a chart that only grows
@@ -132,7 +133,7 @@ class LossPane(Pane):
 
     def action_whole(self) -> None:
         """Show all, or the last fifth."""
-        self._change(span=self._last * _RECENT if self.view.span is None else None, end=None)
+        self._change(span=self._last * RECENT if self.view.span is None else None, end=None)
 
     def action_zoom(self, direction: int, at: float | None = None) -> None:
         """Show less or more, around the crosshair or the mouse where there is one."""
@@ -167,7 +168,9 @@ class LossPane(Pane):
             self._change(crosshair=float(axis.value(min(1.0, max(0.0, place)))))
 
     def action_plain(self) -> None:
-        """Take the crosshair away."""
+        """Take the crosshair away; where there is none, the key is not for this pane."""
+        if self.view.crosshair is None:
+            raise SkipAction
         self._change(crosshair=None)
 
     def action_log(self, which: str) -> None:

@@ -10,8 +10,9 @@ from textual.binding import Binding, BindingType
 
 from charrnn_core.runs.listing import RunSummary
 from charrnn_tui.dashboard.comparison import MOST
-from charrnn_tui.dashboard.screens.run_list import RunListScreen, RunTable
+from charrnn_tui.dashboard.screens.run_list import RunListScreen
 from charrnn_tui.dashboard.spans import Span
+from charrnn_tui.dashboard.table import Table
 
 
 class CompareScreen(RunListScreen[list[Path]]):
@@ -67,6 +68,6 @@ class CompareScreen(RunListScreen[list[Path]]):
         """Compare with the marked runs; with none, take all others off the chart."""
         self.dismiss([Path(path) for path in self._marked])
 
-    def on_run_table_clicked(self, message: RunTable.Clicked) -> None:
+    def on_table_clicked(self, message: Table.Clicked) -> None:
         """Mark the run that is clicked."""
         self.action_mark()

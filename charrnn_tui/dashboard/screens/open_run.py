@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from charrnn_tui.dashboard.screens.run_list import RunListScreen, RunTable
+from charrnn_tui.dashboard.screens.run_list import RunListScreen
+from charrnn_tui.dashboard.table import Table
 
 
 class OpenRunScreen(RunListScreen[Path]):
@@ -28,7 +29,7 @@ class OpenRunScreen(RunListScreen[Path]):
     def action_search(self) -> None:
         """Do nothing: what is typed is what is searched for, with or without it."""
 
-    def on_run_table_clicked(self, message: RunTable.Clicked) -> None:
+    def on_table_clicked(self, message: Table.Clicked) -> None:
         """Choose a run that is clicked twice."""
         if message.times > 1:
             self.action_open()

@@ -9,7 +9,6 @@ from typing import ClassVar, Generic, TypeVar
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
@@ -23,6 +22,7 @@ from charrnn_tui.dashboard.lines import Lines
 from charrnn_tui.dashboard.run_lines import Columns, matches, newest_first, run_line, title_line
 from charrnn_tui.dashboard.spans import Span
 from charrnn_tui.dashboard.steady import Steady
+from charrnn_tui.dashboard.table import Table
 from charrnn_tui.terminal import harmless_line
 
 _FIRST, _MOST = 25, 100  # runs that are read before the list is shown again
@@ -30,24 +30,8 @@ _FIRST, _MOST = 25, 100  # runs that are read before the list is shown again
 Chosen = TypeVar("Chosen")
 
 
-class RunTable(Lines):
-    """A line for each run, one of them chosen."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up", "move(-1)", "Up", show=False),
-        Binding("down", "move(1)", "Down", show=False),
-        Binding("pageup", "page(-1)", "Page up", show=False),
-        Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("home", "move(-1000000)", "First", show=False),
-        Binding("end", "move(1000000)", "Last", show=False),
-    ]
-
-    class Clicked(Message):
-        """A run was clicked."""
-
-        def __init__(self, times: int) -> None:
-            super().__init__()
-            self.times = times
+class RunTable(Table):
+    """A line for each run, one of them chosen; what is typed is searched for."""
 
     class Typed(Message):
         """The text that runs are searched for has changed."""
@@ -60,15 +44,6 @@ class RunTable(Lines):
         super().__init__()
         self.sought = ""
 
-    def action_move(self, by: int) -> None:
-        """Choose another run."""
-        if self.cursor is not None:
-            self.cursor = min(len(self.shown) - 1, max(0, self.cursor + by))
-
-    def action_page(self, direction: int) -> None:
-        """Choose a run a page away."""
-        self.action_move(direction * max(1, self.size.height - 1))
-
     def on_key(self, event: events.Key) -> None:
         """Take what is typed as the text to search for; a slash says no more than that, a space can mark."""
         if event.key == "backspace":
@@ -79,13 +54,6 @@ class RunTable(Lines):
             return
         event.stop()
         event.prevent_default()
-
-    def on_click(self, event: events.Click) -> None:
-        """Choose the run under the mouse."""
-        y = event.y + self.scroll_offset.y
-        if self.cursor is not None and 0 <= y < len(self.shown):
-            self.cursor = y
-            self.post_message(self.Clicked(event.chain))
 
     def _seek(self, text: str) -> None:
         self.sought = text

@@ -7,6 +7,7 @@ where a worker is lost, Dask does no more than that part again on another one.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import shutil
@@ -14,7 +15,7 @@ import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -72,8 +73,6 @@ class Cluster:
     ----------
     address : str
         Of the scheduler.
-    files : list of str
-        Where the text can be read here; it travels to a worker once.
     hand_over_seconds : float
 
     Raises
@@ -82,14 +81,13 @@ class Cluster:
         `distributed` is not installed, or there is no scheduler, or its workers cannot train.
     """
 
-    def __init__(
-        self, address: str, files: list[str], *, hand_over_seconds: float = HAND_OVER_SECONDS
-    ) -> None:
+    def __init__(self, address: str, *, hand_over_seconds: float = HAND_OVER_SECONDS) -> None:
         try:
             from distributed import Client
         except ImportError:
             raise UsageError("--dask needs the extra cluster: pip install 'charrnn-tui[cluster]'") from None
         try:
+            asyncio.run(_reach(address))  # a client that cannot connect hangs when it is let go of
             connect: Any = Client  # its types are not told
             self._client = connect(address, timeout=_CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError, ImportError) as error:
@@ -98,17 +96,21 @@ class Cluster:
         self._seconds = hand_over_seconds
         self._stopped = threading.Event()
         self._counted, self._next_count = 0, 0.0
+        self._text: Any = None
         try:
             self._check(address)
-            text = [Path(name).read_bytes() for name in files]
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that a text is large is known
-                # As a result of the cluster's own: made anew where the only worker that has it is lost.
-                key = f"charrnn-text-{self._sweep}"
-                self._text = self._client.submit(_kept, text, key=key, pure=False)
         except BaseException:
             self._client.close()
             raise
+
+    def bring(self, files: Sequence[str]) -> None:
+        """Take the text along; it travels to a worker once."""
+        text = [Path(name).read_bytes() for name in files]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a text is large is known
+            # As a result of the cluster's own: made anew where the only worker that has it is lost.
+            key = f"charrnn-text-{self._sweep}"
+            self._text = self._client.submit(_kept, text, key=key, pure=False)
 
     def _check(self, address: str) -> None:
         """Raise a UsageError unless all workers that there are have this version of the program."""
@@ -160,7 +162,8 @@ class Cluster:
             write_content(returned, run.path, durable=True)
             if not (outcome.end == "interrupted" and outcome.reason == HANDED_OVER):
                 return outcome
-            seconds = min(_LONGEST_SECONDS, seconds * (1 + _HAND_OVER_SHARE))
+            # What is lost with a worker stays a small part of what it cost to get there.
+            seconds = max(seconds, min(_LONGEST_SECONDS, seconds * (1 + _HAND_OVER_SHARE)))
         return Outcome("interrupted", "stopped")
 
     def _part(self, task: Task, content: Content) -> tuple[Outcome, Content]:
@@ -200,6 +203,14 @@ class Cluster:
     def _release(self) -> None:
         with suppress(OSError, TimeoutError, ValueError):  # ValueError: the scheduler is gone
             self._client.run(release, self._sweep, on_error="ignore")
+
+
+async def _reach(address: str) -> None:
+    from distributed import comm as communication
+
+    connect: Any = communication.connect  # type: ignore[attr-defined]  # its types are not told
+    comm = await connect(address, timeout=_CONNECT_SECONDS)
+    await comm.close()
 
 
 # -- on the workers ----------------------------------------------------------------------------------------

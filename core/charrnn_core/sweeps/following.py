@@ -215,7 +215,7 @@ class SweepFollower:
         elif len(self.record.proposed) != proposed:
             self.trials = self.directory.trials(self.plan, self.record)
         told = self.status.get("training")
-        names = set(map(str, told)) if isinstance(told, list) else set()
+        names = {name for name in told if isinstance(name, str)} if isinstance(told, list) else set()
         self.rows = [self._row(trial, is_training=trial.name in names) for trial in self.trials]
 
     def _row(self, trial: Trial, *, is_training: bool) -> TrialRow:

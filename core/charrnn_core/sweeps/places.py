@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +22,9 @@ class Place(Protocol):
     @property
     def size(self) -> int:
         """How many trials it takes at a time."""
+
+    def bring(self, files: Sequence[str]) -> None:
+        """Take the text along: called once, with the files that it is read from here."""
 
     def train(self, task: Task) -> Outcome:
         """Do a task, and return what has come of it once the run directory says so."""
@@ -106,6 +109,9 @@ class ThisMachine:
     def __init__(self, size: int) -> None:
         self.size = size
         self._slots = Slots()
+
+    def bring(self, files: Sequence[str]) -> None:
+        """Nothing: the slots read it where it is."""
 
     def train(self, task: Task) -> Outcome:
         """Do a task."""

@@ -54,6 +54,7 @@ class Sweeping:
         self._place = place
         self._facts = dict(facts)
         self._files = files_of(facts)
+        place.bring(self._files)
         self._log = log
         self._began = time.monotonic()
         self._next_status = 0.0
