@@ -57,6 +57,25 @@ def runs_and_texts(context: typer.Context, incomplete: str) -> Iterator[str]:
     yield from texts(incomplete)
 
 
+def sweeps_and_texts(context: typer.Context, incomplete: str) -> Iterator[str]:
+    """Yield what `sweeps` and `texts` do."""
+    yield from sweeps(context, incomplete)
+    yield from texts(incomplete)
+
+
+def runs_sweeps_and_texts(context: typer.Context, incomplete: str) -> Iterator[str]:
+    """Yield what `runs_and_sweeps` and `texts` do."""
+    yield from runs_and_sweeps(context, incomplete)
+    yield from texts(incomplete)
+
+
+def varied(incomplete: str) -> Iterator[str]:
+    """Yield the settings that can vary, where they begin so, up to the values."""
+    from charrnn_core.training.settings import FIELDS
+
+    yield from (f"{name}=" for name in FIELDS if name.startswith(incomplete))
+
+
 def asked(incomplete: str) -> Iterator[str]:
     """Yield what can be asked of a run, where it begins so."""
     from charrnn_core.runs.commands import COMMAND_NAMES

@@ -39,7 +39,7 @@ def command(
         str | None,
         typer.Argument(
             metavar="[CORPUS | SPEC.toml | SWEEP]",
-            autocompletion=completion.texts,
+            autocompletion=completion.sweeps_and_texts,
             help="A text as for charrnn train; a file that says what the options say; or a sweep to go on "
             "with: its directory, its name, or the beginning of its name "
             f"(default: the text {DEFAULT_CORPUS}).",
@@ -51,6 +51,7 @@ def command(
         typer.Option(
             "--vary",
             metavar="SETTING=VALUES",
+            autocompletion=completion.varied,
             help="What varies: values (hidden=100,250), or numbers between two with even ratios or "
             "differences (learning_rate=0.01:0.3:log5, clip=1:5:lin3); drawn ones need no number at the end. "
             "Can be given several times.",

@@ -60,6 +60,10 @@ class Asked:
     def begin(self, plan: Plan, subject: str | None, runs: Path, name: str | None) -> int:
         """Begin a sweep, or go on with the one that this plan has made before; return the exit code."""
         trials = plan.first_trials()
+        if plan.search == "tpe":
+            from charrnn_core.sweeps.search import check_installed
+
+            check_installed()  # before anything is made
         source: str | Source = bundled_sources()[DEFAULT_CORPUS] if subject is None else subject
         with reading(self.quiet) as progress:
             corpus = read_corpus(source, progress)

@@ -206,7 +206,8 @@ def create_run(runs: Path, corpus_name: str, name: str | None = None) -> RunDire
 def find_run(text: str, runs: Path) -> RunDirectory:
     """Return the run that a user means by a path, a name, or the unique beginning of a name.
 
-    What has a separator, or is a directory with a `config.json`, is a path; else it is a name under `runs`.
+    What has a separator, or is a directory with a `config.json`, is a path, from here or else from `runs` (as
+    SWEEP/TRIAL is); else it is a name under `runs`.
 
     Raises
     ------
@@ -215,6 +216,9 @@ def find_run(text: str, runs: Path) -> RunDirectory:
     """
     if "/" in text or (Path(text) / "config.json").is_file():
         directory = RunDirectory(Path(text).absolute())
+        trial = RunDirectory((runs / text).absolute())
+        if not directory.config_path.is_file() and trial.config_path.is_file():
+            return trial
         if not directory.config_path.is_file():
             raise RunDirectoryError(f"{text} is not a run directory: it has no config.json")
         return directory

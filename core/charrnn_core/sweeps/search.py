@@ -86,10 +86,9 @@ class TpeSearch:
         proposed: Sequence[dict[str, Value]],
         record: Callable[[Event], None],
     ) -> None:
-        try:
-            import optuna
-        except ImportError:
-            raise UsageError("--search tpe needs the extra sweep: pip install 'charrnn-tui[sweep]'") from None
+        check_installed()
+        import optuna
+
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._plan = plan
         self._record = record
@@ -197,6 +196,14 @@ class TpeSearch:
         self._candidates |= {trial.name: candidate for trial in trials}
         # What is done already of a step comes back at once.
         self._begin_step(candidate)
+
+
+def check_installed() -> None:
+    """Raise a UsageError unless Optuna is installed."""
+    try:
+        import optuna  # noqa: F401
+    except ImportError:
+        raise UsageError("--search tpe needs the extra sweep: pip install 'charrnn-tui[sweep]'") from None
 
 
 def _is_whole(row: TrialRow) -> bool:
