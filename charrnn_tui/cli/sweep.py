@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
@@ -108,7 +109,6 @@ def command(
     ] = False,
 ) -> int:
     """Go through a sweep and return the exit code."""
-    from charrnn_core.sweeps.directory import find_sweep
     from charrnn_core.sweeps.plan import Specification, read_specification
     from charrnn_core.sweeps.varying import parse_variation
 
@@ -138,7 +138,7 @@ def command(
     if subject is not None and subject.endswith(".toml"):
         told = _merged(read_specification(Path(subject)), told)
     elif subject is not None:
-        there = find_sweep(subject, Path(runs)) if not Path(subject).is_file() else None
+        there = _sweep_or_text(subject, Path(runs))
         told = replace(told, corpus=subject)
     from charrnn_tui.cli.sweeping import Asked
 
@@ -148,6 +148,36 @@ def command(
         return asked.go_on(there)
     plan = _plan(told)
     return asked.begin(plan, told.corpus, Path(runs), told.name)
+
+
+def _sweep_or_text(subject: str, runs: Path) -> SweepDirectory | None:
+    """Return the sweep that a user means, or None for a text.
+
+    Raises
+    ------
+    UsageError
+        There is neither.
+    """
+    from charrnn_core.sweeps.directory import find_sweep
+    from charrnn_core.text.source import bundled_sources
+
+    is_path = subject == "-" or "/" in subject or os.path.lexists(subject)
+    if is_path and not os.path.isdir(subject):  # noqa: PTH112
+        if subject != "-" and not os.path.lexists(subject):
+            raise UsageError(f"{subject}: no such file, and no such sweep")
+        return None
+    there = find_sweep(subject, runs)
+    if there is None and is_path:
+        raise UsageError(f"{subject} is a directory, and not of a sweep: it has no sweep.json")
+    if there is None and subject not in bundled_sources():
+        names = ", ".join(bundled_sources())
+        raise UsageError(
+            f"{subject or 'an empty name'}: no such file, no such sweep under {runs}, and no such bundled "
+            f"text ({names})"
+        )
+    if there is not None and not is_path and subject in bundled_sources():
+        return there if there.name == subject else None
+    return there
 
 
 def _merged(file: Specification, told: Specification) -> Specification:

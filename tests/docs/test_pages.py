@@ -22,7 +22,7 @@ from charrnn_core.text.corpus import read_corpus
 from charrnn_core.training.settings import Settings
 from tests.docs.pages import PAGES, ROOT, SECTIONS, Section, examples, sections
 from tests.docs.shell import Shell
-from tests.program import PATIENCE, TEXT, environment, finish, until
+from tests.program import PATIENCE, PROGRAM, TEXT, environment, finish, until
 
 ELSEWHERE = {"pip": "needs the network", "git": "needs the network"}
 TOOLS = ("jq", "rsync", "tensorboard", "iconv", "zcat", "tar", "xargs")
@@ -105,9 +105,17 @@ EXAMPLES = examples(ROOT / "docs" / "reference" / "commands.md")
 @pytest.mark.parametrize("section", [each for each in [*SECTIONS, *EXAMPLES] if typed(each)], ids=str)
 def test_commands_do_what_the_page_says(section: Section, shell: Shell, here: Path) -> None:
     skipped = []
+    for block in section.blocks:
+        if block.note.startswith("file: "):
+            (here / block.note.removeprefix("file: ")).write_text(block.text, encoding="utf-8")
     if any("charrnn command" in command for command, _ in typed(section)):
         shell.run("charrnn resume 20261122 --updates none --quiet > run.path &")
         until(lambda: RunDirectory(here / "runs" / "20261122-2210-tales").is_locked())
+    commands = [command for command, _ in typed(section)]
+    if "sizes" in " ".join(commands) and "--name sizes" not in commands[0]:
+        page = next(each for each in SECTIONS if each.page.endswith("how-to/sweep.md"))
+        begun = next(line for line, _ in typed(page))
+        assert shell.run(f"{begun} --quiet")[0] == 0
     for command, said in typed(section):
         subprocess.run(["bash", "-n", "-c", command], check=True, timeout=PATIENCE)
         reason = missing(command)
@@ -157,8 +165,13 @@ LONG = [
 @pytest.mark.parametrize("command", LONG)
 def test_what_takes_minutes_has_the_options_of_the_page(command: str) -> None:
     program = shlex.split(command)
-    begin = program[: 3 if program[0] == "charrnn" else 2]
-    begin[:1] = [sys.executable, "-m", "charrnn_tui"] if begin[0] == "charrnn" else [sys.executable]
+    if program[0] == "dask":
+        pytest.importorskip("distributed")
+    begin = {
+        "python": [sys.executable, program[1]],
+        "charrnn": [*PROGRAM, program[1]],
+        "dask": [sys.executable, "-m", "dask", program[1]],
+    }[program[0]]
     done = finish([*begin, "--help"], ROOT)
     assert done.code == 0, done.err
     options = [word for word in program if word.startswith("--")]
@@ -225,4 +238,4 @@ def test_the_gate_runs_what_is_left_to_it() -> None:
 
 def test_every_fence_says_what_it_is() -> None:
     kinds = {block.kind for section in SECTIONS for block in section.blocks}
-    assert kinds <= {"sh", "console", "python", "text", "toctree", "include", "image"}
+    assert kinds <= {"sh", "console", "python", "text", "toml", "toctree", "include", "image"}

@@ -427,6 +427,18 @@ def test_what_is_no_sweep_is_a_sentence(tmp_path: Path, told: bytes) -> None:
     assert str(tmp_path) in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    "subject", ["nonsense", "no/such.txt", ".", "", "x" * 5000, "nonsense.toml", "\x1b[31m"]
+)
+def test_what_is_neither_a_text_nor_a_sweep_is_a_sentence(here: Path, subject: str) -> None:
+    for more in ([], ["--seeds", "2"]):
+        done = charrnn(here, "sweep", subject, *more)
+        assert done.code == 2
+        assert done.err.startswith("charrnn: ") and done.err.count("\n") == 1
+        assert "varies" not in done.err and "\x1b" not in done.err
+    assert not (here / "runs").exists()
+
+
 def test_a_damaged_sweep_is_refused_in_a_sentence(here: Path) -> None:
     path = here / "runs" / "bad"
     path.mkdir(parents=True)

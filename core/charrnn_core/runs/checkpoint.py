@@ -425,8 +425,8 @@ def save(
         temporary = write_temporary(path, data, durable=True)
         try:
             warning = log.sync()  # so that no checkpoint is ever ahead of the log that it continues
-            if rotate and path.exists():
-                _link(path, directory.checkpoint_path("previous"))
+            if rotate:
+                keep_last_as_previous(directory)
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -457,6 +457,18 @@ def _link(existing: Path, name: Path) -> None:
     finally:
         # rename(2) of a name onto another name of the same file leaves both.
         temporary.unlink(missing_ok=True)
+
+
+def keep_last_as_previous(directory: RunDirectory) -> None:
+    """Let the last checkpoint, if there is one, stand as "previous" too, before another one takes its name.
+
+    Raises
+    ------
+    OSError
+    """
+    path = directory.checkpoint_path("last")
+    if path.exists():
+        _link(path, directory.checkpoint_path("previous"))
 
 
 def keep_best_as_previous(directory: RunDirectory) -> None:

@@ -23,6 +23,7 @@ from typing import Any
 
 import charrnn_core
 from charrnn_core.errors import RunFailedError, UsageError
+from charrnn_core.runs.checkpoint import keep_last_as_previous
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.files import open_regular, replace_file
 from charrnn_core.sweeps.places import Slots
@@ -38,8 +39,8 @@ _HAND_OVER_SHARE = 0.1  # of the time that a trial has been trained by then
 _LONGEST_SECONDS = 300.0
 _CONNECT_SECONDS = 10.0
 _COUNT_SECONDS = 2.0  # how often the workers are counted
-_CHECKPOINTS = tuple(f"checkpoints/{kind}.safetensors" for kind in ("best", "previous", "last"))
-_FILES = ("config.json", "events.jsonl", *_CHECKPOINTS, "status.json")
+_LAST = "checkpoints/last.safetensors"
+_FILES = ("config.json", "events.jsonl", "checkpoints/best.safetensors", _LAST, "status.json")
 """What is returned, in the order in which it is put in place: a log that is longer than the checkpoint knows
 is what any crash leaves."""
 
@@ -63,6 +64,8 @@ def write_content(content: Content, path: Path, *, durable: bool) -> None:
     (path / "checkpoints").mkdir(parents=True, exist_ok=True)
     for name in _FILES:
         if name in content:
+            if name == _LAST:
+                keep_last_as_previous(RunDirectory(path))
             replace_file(path / name, content[name], durable=durable and name != "status.json")
 
 

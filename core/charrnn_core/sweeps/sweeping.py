@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any
 
-from charrnn_core.errors import CharRNNError, RunFailedError, UsageError
+from charrnn_core.errors import CharRNNError, RunFailedError
 from charrnn_core.rnn.engines import resolve_engine
 from charrnn_core.runs.log import EventLog
 from charrnn_core.sweeps.directory import Failed, SweepDirectory
@@ -135,7 +135,9 @@ class Sweeping:
     def _train(self, step: Step) -> Outcome:
         try:
             return self._place.train(self._task(step.trial, step.updates))
-        except (UsageError, OSError) as error:
+        except RunFailedError:
+            raise  # the place is gone, and with it all trials
+        except (CharRNNError, OSError) as error:
             return Outcome("failed", str(error))
 
     def _task(self, trial: Trial, updates: int | None) -> Task:
