@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SHORT_HELP = "Train many runs that differ in what varies."
 HELP = (
-    "Example: charrnn sweep book.txt --vary hidden=50,100 --seeds 2 --updates 5000\n\n"
+    "Example: charrnn sweep book.txt --vary hidden=50,100 --seeds 2 --updates 2000\n\n"
     "Train many runs that differ in what varies: all combinations of the values after --vary, or some that "
     "are drawn (--random 20) or searched for (--search tpe), each with one or more seeds. One trial a core, "
     "each with one thread, or on a cluster (--dask). Started again it goes on with what is missing. The path "

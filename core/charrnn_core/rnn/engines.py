@@ -55,9 +55,10 @@ def problem_with_numba() -> str | None:
     return None
 
 
-def is_numba_broken() -> bool:
-    """Return whether Numba is installed and does not work."""
-    return importlib.util.find_spec("numba") is not None and problem_with_numba() is not None
+def is_fallback(choice: str, engine: EngineName) -> bool:
+    """Return whether an engine is used because Numba, which is installed and was meant, does not work."""
+    was_meant = choice == "auto" and os.environ.get(ENGINE_VARIABLE, "auto") == "auto"
+    return engine == "numpy" and was_meant and importlib.util.find_spec("numba") is not None
 
 
 def engine_class(name: EngineName) -> type[Engine]:

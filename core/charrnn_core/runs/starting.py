@@ -18,7 +18,7 @@ from charrnn_core.errors import (
     SettingsError,
 )
 from charrnn_core.rnn.engine import EngineName
-from charrnn_core.rnn.engines import is_numba_broken, problem_with_numba, resolve_engine
+from charrnn_core.rnn.engines import is_fallback, problem_with_numba, resolve_engine
 from charrnn_core.rnn.threads import limit_blas_threads
 from charrnn_core.runs.checkpoint import (
     Checkpoint,
@@ -106,7 +106,7 @@ def start(
             **facts.environment,
         )
     ]
-    if settings.engine == "auto" and engine is None and is_numba_broken():
+    if engine is None and is_fallback(settings.engine, trainer.engine.name):
         problem = f"the engine numba is not used: {problem_with_numba()}"
         opening.append(Warned(update=0, time=0.0, message=problem))
     return TrainingProcess(directory, lock, log, trainer, facts, opening, owned=owned)
