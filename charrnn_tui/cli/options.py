@@ -68,6 +68,16 @@ RunOrNewest = Annotated[
         show_default=False,
     ),
 ]
+RunOrSweep = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[RUN | SWEEP]",
+        autocompletion=completion.runs_and_sweeps,
+        help="The directory of a run or a sweep, its name, or the beginning of its name (default: the newest "
+        "run).",
+        show_default=False,
+    ),
+]
 Charts = Annotated[
     str,
     typer.Option(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_module
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from charrnn_core.errors import UsageError
-from charrnn_tui.cli import completion
-from charrnn_tui.cli.options import MovedCorpus, Quiet, Runs
+from charrnn_tui.cli.options import MovedCorpus, Quiet, RunOrSweep, Runs
 from charrnn_tui.cli.output import OutputFormat, check_output, report_target, target_in
+from charrnn_tui.cli.sweep_meant import sweep_meant
 from charrnn_tui.terminal import put, say
 
 if TYPE_CHECKING:
     from charrnn_core.runs.directory import RunDirectory
-    from charrnn_core.sweeps.directory import SweepDirectory
     from charrnn_tui.report.document import ReportFormat
 
 SHORT_HELP = "Write the document of a run or sweep: figures, loss, samples."
@@ -33,16 +31,7 @@ HELP = (
 
 
 def command(
-    run: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[RUN | SWEEP]",
-            autocompletion=completion.runs_and_sweeps,
-            help="The directory of a run or sweep, its name, or the beginning of its name (default: the "
-            "newest run).",
-            show_default=False,
-        ),
-    ] = None,
+    run: RunOrSweep = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -70,10 +59,11 @@ def command(
         raise UsageError("--json goes to stdout, and excludes -o and --format")
     streamed = output == "-"
     form = check_output(None if streamed else output, format)
-    directory = _meant(run, Path(runs))
-    from charrnn_core.sweeps.directory import SweepDirectory
+    sweep = sweep_meant(run, Path(runs)) if run else None
+    if sweep is None:
+        from charrnn_core.runs.directory import find_run_or_newest
 
-    if not isinstance(directory, SweepDirectory):
+        directory = find_run_or_newest(run, Path(runs))
         if json:
             raise UsageError(
                 f"--json is for a sweep, and {directory.name} is a run; charrnn export {directory.name} "
@@ -86,17 +76,17 @@ def command(
     from charrnn_tui.report.sweep_findings import look_into
 
     if json:
-        put(json_module.dumps(look_into(directory).to_json(), allow_nan=False) + "\n")
+        put(json_module.dumps(look_into(sweep).to_json(), allow_nan=False) + "\n")
         return
     from charrnn_tui.report.sweep_report import sweep_report
 
     if streamed:
-        report = sweep_report(look_into(directory))
+        report = sweep_report(look_into(sweep))
         _put(report.to_html() if form == "html" else report.to_markdown(), form, quiet=quiet)
         return
-    text = directory.told()["corpus"].get("path")
-    path, form = target_in(directory.path, output, format, text)
-    for written in sweep_report(look_into(directory)).write(path, form)[:1]:
+    text = sweep.told()["corpus"].get("path")
+    path, form = target_in(sweep.path, output, format, text)
+    for written in sweep_report(look_into(sweep)).write(path, form)[:1]:
         put(f"{written}\n")
 
 
@@ -131,29 +121,3 @@ def _put(document: str, form: ReportFormat, *, quiet: bool) -> None:
     put(document, raw=True)
     if form == "md" and not quiet:
         say("charrnn: the figure is left out; -o FILE writes it beside the document\n", sys.stderr)
-
-
-def _meant(text: str | None, runs: Path) -> RunDirectory | SweepDirectory:
-    """Return the run or the sweep that a user means; the newest run where none is named.
-
-    Raises
-    ------
-    UsageError
-        There is none, or it is the beginning of several.
-    """
-    from charrnn_core.runs.directory import find_run_or_newest, list_runs
-    from charrnn_core.sweeps.directory import find_sweep
-
-    if not text:
-        return find_run_or_newest(text, runs)
-    begins = [] if "/" in text else [run.name for run in list_runs(runs) if run.name.startswith(text)]
-    is_run = text in begins or os.path.isfile(f"{text}/config.json")  # noqa: PTH113
-    sweep = None if is_run else find_sweep(text, runs)
-    if sweep is None:
-        return find_run_or_newest(text, runs)
-    if begins and sweep.name != text and Path(text).absolute() != sweep.path:
-        raise UsageError(
-            f"{text} is the beginning of the run {begins[0]} and of the sweep {sweep.name}; give more of the "
-            "name"
-        )
-    return sweep

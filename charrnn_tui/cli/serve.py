@@ -10,22 +10,23 @@ from typing import Annotated
 import typer
 
 from charrnn_core.errors import SettingsError, UsageError
-from charrnn_tui.cli.options import RunOrNewest, Runs
+from charrnn_tui.cli.options import RunOrSweep, Runs
+from charrnn_tui.cli.sweep_meant import sweep_meant
 from charrnn_tui.terminal import put
 
 SHORT_HELP = "Show the dashboard in a browser."
 HELP = (
     "Example: charrnn serve 20261122\n\n"
-    "Show a run in a web page of this machine, as charrnn tui does in a terminal. The address goes to "
-    "stdout; the key in it keeps others out. Closing the page never stops training, and neither does Ctrl+C "
-    "here. Where there is no run yet, the page asks for text and settings. Needs the extra web."
+    "Show a run or a sweep in a web page of this machine, as charrnn tui does in a terminal. The address "
+    "goes to stdout; the key in it keeps others out. Closing the page never stops training, and neither does "
+    "Ctrl+C here. Where there is no run yet, the page asks for text and settings. Needs the extra web."
 )
 
 _LARGEST_PORT = 65_535
 
 
 def command(
-    run: RunOrNewest = None,
+    run: RunOrSweep = None,
     port: Annotated[
         str, typer.Option("--port", metavar="N", help="Where the page is; 0 takes a free port.")
     ] = "8000",
@@ -42,7 +43,8 @@ def command(
     from charrnn_tui.dashboard.preferences import read_keymap
 
     read_keymap()  # it may be refused, and here somebody sees it
-    shown = [] if run is None else [str(find_run(run, Path(runs)).path)]
+    sweep = None if run is None else sweep_meant(run, Path(runs))
+    shown = [] if run is None else [str((sweep or find_run(run, Path(runs))).path)]
     listening = _listen(number)
     from charrnn_tui.browser.server import DashboardServer
 

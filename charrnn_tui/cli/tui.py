@@ -6,7 +6,6 @@ import os
 import shutil
 import sys
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +13,9 @@ import typer
 
 from charrnn_core.errors import RunFailedError, UsageError
 from charrnn_core.training.settings import DEFAULT_PRESET, Settings, Value, option_name
-from charrnn_tui.cli.options import Charts, Runs, Subject, glyphs_of, with_settings
+from charrnn_tui.cli import completion
+from charrnn_tui.cli.options import DEFAULT_CORPUS, Charts, Runs, glyphs_of, with_settings
+from charrnn_tui.cli.sweep_meant import sweep_meant
 from charrnn_tui.terminal import harmless_line, is_rich, put, say
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ SHORT_HELP = "Watch a network learn, with your hand on the controls."
 HELP = (
     "Example: charrnn tui book.txt --hidden 200\n\n"
     "Train a network on a text and watch it learn: loss, gradient checks, samples. Or look at a run that is "
-    "there: one that trains in another terminal, one that was interrupted, one that ended. Without a stop "
-    "such as --updates it trains until it is stopped. Keys stand at the foot of the screen; ? shows all."
+    "there: one that trains in another terminal, one that was interrupted, one that ended; or at a sweep. "
+    "Without a stop such as --updates it trains until it is stopped. Keys stand at the foot of the screen; ? "
+    "shows all."
 )
 
 
@@ -35,7 +37,16 @@ HELP = (
 def command(
     given: dict[str, Value],
     preset: str | None = None,
-    subject: Subject = None,
+    subject: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[CORPUS | RUN | SWEEP]",
+            autocompletion=completion.runs_sweeps_and_texts,
+            help="A text as for charrnn train, or a run or a sweep: its directory, its name, or the "
+            f"beginning of its name (default: the text {DEFAULT_CORPUS}).",
+            show_default=False,
+        ),
+    ] = None,
     charts: Charts = "auto",
     new: Annotated[
         bool,
@@ -75,11 +86,14 @@ def command(
     from charrnn_core.runs.directory import RunDirectory, find_run, find_run_or_text, newest_runs
 
     if served:
+        served_sweep = None if subject is None else sweep_meant(subject, Path(runs))
+        if served_sweep is not None:
+            return _show(None, None, glyphs, Path(runs), keymap, served=True, sweep=served_sweep)
         shown = newest_runs(Path(runs))[:1] if subject is None else [find_run(subject, Path(runs))]
         return _show(shown[0].path if shown else None, None, glyphs, Path(runs), keymap, served=True)
     own = [option_name(setting) for setting in given] + ["--preset"] * (preset is not None)
     own += ["--name"] * (name is not None)
-    sweep = None if subject is None else _find_sweep(subject, Path(runs))
+    sweep = None if subject is None else sweep_meant(subject, Path(runs), or_text=True)
     if sweep is not None:
         if own:
             raise UsageError(f"{sweep.name} is a sweep, with settings of its own; {own[0]} is for a new run")
@@ -96,35 +110,6 @@ def command(
     if subject == "-" and not sys.stdin.isatty():
         arguments += ["--kept-input", str(_keep_input())]
     return _show(None, arguments, glyphs, Path(runs), keymap)
-
-
-def _find_sweep(subject: str, runs: Path) -> SweepDirectory | None:
-    """Return the sweep that is meant; None where it is none.
-
-    Raises
-    ------
-    UsageError
-        It could be a run or a text as well.
-    """
-    with suppress(OSError, ValueError):  # a name that is too long, or has a NUL
-        is_path = "/" in subject or os.path.lexists(subject)
-        named = () if is_path else [path.parent.name for path in runs.glob("*/sweep.json")]
-        if not Path(subject, "sweep.json").is_file() and not any(name.startswith(subject) for name in named):
-            return None  # as mostly; then what reads sweeps need not be imported
-    from charrnn_core.runs.directory import list_runs
-    from charrnn_core.sweeps.directory import find_sweep
-    from charrnn_core.text.source import bundled_sources
-
-    sweep = find_sweep(subject, runs)
-    if sweep is not None and not is_path:
-        others = [f"run {run.name}" for run in list_runs(runs) if run.name.startswith(subject)]
-        others += ["bundled text"] * (subject in bundled_sources())
-        if others and (sweep.name != subject or "bundled text" in others):
-            raise UsageError(
-                f"{subject} could mean the sweep {sweep.name} or the {others[0]}; say {sweep.path} for the "
-                "sweep"
-            )
-    return sweep
 
 
 def _keep_input() -> Path:

@@ -163,6 +163,25 @@ def test_each_page_has_a_dashboard_of_its_own_and_says_when_it_is_closed(here: P
 
 
 @needs_chromium
+def test_a_sweep_is_shown_and_a_trial_of_it_opened(here: Path) -> None:
+    async def open_trial(address: str) -> None:
+        async with page() as at:
+            await at.opens(address)
+            await at.shows("2 of 2 done")
+            await at.press("Enter", 13, "\r")
+            await at.shows("update 20")
+            await at.press("q", 81, "q")
+            await at.until(at.is_closed)
+            assert at.problems == []
+
+    varied = ["--vary", "hidden=4,6", "--seq-length", "5", "--updates", "20", "--sample-every", "none"]
+    assert charrnn(here, "sweep", "book.txt", *varied, "--name", "sizes").code == 0
+    with served(here, "sizes") as (server, address):
+        asyncio.run(open_trial(address))
+        assert_ends(server, signal.SIGINT)
+
+
+@needs_chromium
 def test_a_dashboard_that_does_not_end_is_ended(here: Path) -> None:
     async def hold(address: str) -> int:
         async with page() as at:

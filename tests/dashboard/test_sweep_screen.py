@@ -14,7 +14,7 @@ import textual
 from charrnn_core.errors import RunDirectoryError, UsageError
 from charrnn_core.sweeps.directory import SweepDirectory
 from charrnn_core.sweeps.following import TrialRow
-from charrnn_tui.cli.tui import _find_sweep
+from charrnn_tui.cli.sweep_meant import sweep_meant
 from charrnn_tui.dashboard import app as app_module
 from charrnn_tui.dashboard.app import Dashboard
 from charrnn_tui.dashboard.panes.trials import TrialTable
@@ -368,7 +368,7 @@ def test_which_names_mean_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     Path("fir").write_text("a text")
 
     def found(subject: str) -> str | None:
-        sweep = _find_sweep(subject, runs)
+        sweep = sweep_meant(subject, runs, or_text=True)
         return None if sweep is None else sweep.name
 
     assert found("swe") == found("swept") == found("runs/swept") == found(f"{tmp_path}/runs/swept") == "swept"

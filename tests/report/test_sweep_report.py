@@ -151,7 +151,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(sweep: SweepDirectory, capfd: C
     for name in ("sweep.json", "events.jsonl", "corpus.txt"):
         refused("choose another", "sizes", "-o", f"runs/sizes/{name}", "--format", "md", told=capfd)
     shutil.copytree(run_path, "runs/size-1")
-    refused("the run size-1 and of the sweep sizes", "siz", told=capfd)
+    refused("the sweep sizes or the run size-1", "siz", told=capfd)
     refused("size-1 is a run", "size-1", "--json", told=capfd)
 
 
