@@ -102,6 +102,12 @@ def command(
         str | None,
         typer.Option("--name", metavar="NAME", help="Name of the sweep (default: date, time, text)."),
     ] = None,
+    moved: Annotated[
+        str | None,
+        typer.Option(
+            "--corpus", metavar="FILE", help="With a sweep: where its text is now, if it has moved."
+        ),
+    ] = None,
     quiet: Quiet = False,
     json: Annotated[
         bool,
@@ -145,7 +151,9 @@ def command(
     asked = Asked(jobs=jobs, dask=dask, return_every=return_every, quiet=quiet, json=json)
     if there is not None:
         _refuse_plan(there, replace(told, corpus=None))
-        return asked.go_on(there)
+        return asked.go_on(there, moved)
+    if moved is not None:
+        raise UsageError("--corpus goes with a sweep that is there; give the text itself: charrnn sweep FILE")
     plan = _plan(told)
     return asked.begin(plan, told.corpus, Path(runs), told.name)
 
@@ -233,7 +241,7 @@ def _refuse_plan(sweep: SweepDirectory, told: Specification) -> None:
         "--seeds": told.seeds,
         **{option_name(setting): True for setting in told.given},
     }
-    own = next((option for option, value in options.items() if value), None)
+    own = next((option for option, value in options.items() if value not in (None, ())), None)
     if own is not None:
         raise UsageError(
             f"{sweep.name} is a sweep, with a plan of its own; {own} is for a new one, or, to add trials to "

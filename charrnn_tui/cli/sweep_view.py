@@ -16,6 +16,7 @@ from charrnn_core.sweeps.sweeping import Sweeping
 from charrnn_core.sweeps.varying import shown
 from charrnn_tui.formatting import clock, count_of, loss_of
 from charrnn_tui.terminal import OutputError, harmless_line, has_utf8, is_rich, put, say
+from charrnn_tui.trial_words import loss_in_words, name_in_words, values_in_words
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -127,9 +128,10 @@ class LinesView(SweepView):
 
     def tell(self, row: TrialRow) -> None:
         """Tell of a trial that has ended."""
-        words = [values_in_words(row), row.state, f"update {count_of(row.update)}"]
+        words = [values_in_words(row.trial.values), row.state, f"update {count_of(row.update)}"]
         if row.loss is not None:
-            words.append(f"{loss_of(row.loss, 4)} {loss_words(row)}")
+            kind = "smooth" if row.held_out_loss is None else "held-out"
+            words.append(f"{loss_of(row.loss, 4)} {kind} loss")
         if row.error is not None:
             words.append(row.error)
         told, size = len(self._told), self._plan.size
@@ -196,7 +198,7 @@ class TableView(SweepView):
 
         table = Table(box=None, expand=False, padding=(0, 2, 0, 0), header_style="dim")
         for name in self._plan.varied:
-            table.add_column(self._text(spoken(name)), justify="right", no_wrap=True)
+            table.add_column(self._text(name_in_words(name)), justify="right", no_wrap=True)
         width = self._console.width
         table.add_column("state", no_wrap=True)
         table.add_column("updates", justify="right", no_wrap=True)
@@ -251,34 +253,16 @@ class TableView(SweepView):
         return Text(words, style)
 
 
-def spoken(name: str) -> str:
-    """Return the name of a setting as it is written in prose."""
-    return name.replace("_", " ")
-
-
-def values_in_words(row: TrialRow) -> str:
-    """Return what varies, with its values in a trial."""
-    return " · ".join(f"{spoken(name)} {shown(value)}" for name, value in row.trial.values.items())
-
-
-def loss_words(row: TrialRow) -> str:
-    """Return which loss a row is compared by, and in which unit."""
-    return "smooth loss" if row.held_out_loss is None else "held-out loss"
-
-
 def summary_lines(follower: SweepFollower) -> Iterator[str]:
     """Yield what has come of a sweep: its best combinations, with mean and deviation over seeds."""
     groups = [group for group in groups_of(follower.rows) if group.losses]
     if groups:
-        is_held_out = any(row.held_out_loss is not None for row in groups[0].rows)
-        seeds = max(len(group.losses) for group in groups)
-        over = f", mean ± standard deviation over {seeds} seeds" if seeds > 1 else ""
-        kind = "held-out" if is_held_out else "smooth"
-        yield f"{kind} loss in nats per character{over}:"
+        has_seeds = any(len(group.losses) > 1 for group in groups)
+        over = ", mean ± standard deviation over the seeds" if has_seeds else ""
+        yield f"{loss_in_words(follower.rows)}, nats per character{over}:"
     for group in groups[:_SUMMARY_ROWS]:
         spread = f" ± {group.deviation:.4f}" if len(group.losses) > 1 else ""
-        words = " · ".join(f"{spoken(name)} {shown(value)}" for name, value in group.values.items()) or "all"
-        yield f"  {loss_of(group.mean, 4)}{spread}  {words}"
+        yield f"  {loss_of(group.mean, 4)}{spread}  {values_in_words(group.values) or 'all'}"
     if len(groups) > _SUMMARY_ROWS:
         yield f"  … {len(groups) - _SUMMARY_ROWS:,} more"
     diverged = sum(row.state == "diverged" for row in follower.rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -13,26 +12,29 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from charrnn_core.errors import RunFailedError, UsageError
-from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.errors import RunFailedError, RunTakenError, UsageError
+from charrnn_core.runs.directory import RunDirectory, check_name
 from charrnn_core.runs.log import EventLog
 from charrnn_core.runs.starting import text_of
 from charrnn_core.sweeps.directory import SweepDirectory, create_sweep, is_sweep, newest_equal
-from charrnn_core.sweeps.estimate import estimated_seconds, trials_to_estimate
+from charrnn_core.sweeps.estimate import estimated_seconds, trials_to_estimate, updates_of
 from charrnn_core.sweeps.following import SweepFollower
-from charrnn_core.sweeps.places import Place, ThisMachine, trials_at_a_time
+from charrnn_core.sweeps.places import Place, ThisMachine, files_of, trials_at_a_time
 from charrnn_core.sweeps.plan import Plan, Trial
 from charrnn_core.sweeps.queues import AllOf, Queue
 from charrnn_core.sweeps.sweeping import Sweeping
+from charrnn_core.sweeps.varying import shown
 from charrnn_core.text.corpus import Corpus, read_corpus
 from charrnn_core.text.source import Source, bundled_sources
+from charrnn_core.training.settings import Value, option_name
 from charrnn_core.training.trainer import windows_of
 from charrnn_tui.cli.options import DEFAULT_CORPUS
 from charrnn_tui.cli.progress import reading
-from charrnn_tui.cli.sweep_view import SweepView, spoken, summary_lines, sweep_view
+from charrnn_tui.cli.sweep_view import SweepView, summary_lines, sweep_view
 from charrnn_tui.cli.training import named_from_here
 from charrnn_tui.formatting import clock
 from charrnn_tui.terminal import harmless_line, put, say
+from charrnn_tui.trial_words import name_in_words
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Asked:
 
     def begin(self, plan: Plan, subject: str | None, runs: Path, name: str | None) -> int:
         """Begin a sweep, or go on with the one that this plan has made before; return the exit code."""
+        check_name(name)
         trials = plan.first_trials()
         if plan.search == "tpe":
             from charrnn_core.sweeps.search import check_installed
@@ -71,24 +74,20 @@ class Asked:
         there = newest_equal(runs, plan, corpus.sha256) if name is None else None
         if name is not None and is_sweep(runs / name):
             there = SweepDirectory((runs / name).absolute())
-            if there.told()["corpus"].get("sha256") != corpus.sha256:
-                raise UsageError(f"the sweep {name} has another text; choose another --name")
-            if not plan.extends(there.plan()):
-                raise UsageError(
-                    f"the sweep {name} has another plan; the same with more values, seeds or trials would "
-                    "add to it; for another one choose another --name"
-                )
+            _check_same(there, plan, corpus)
+        if there is not None:
+            plan = plan.extending(there.plan())
         with ExitStack() as opened:
             place = self._place(trials or trials_to_estimate(plan))
             opened.callback(place.close)
             directory = there or create_sweep(runs, plan, corpus, name)
             return self._sweep(directory, plan, corpus, place, is_new=there is None)
 
-    def go_on(self, directory: SweepDirectory) -> int:
-        """Go on with a sweep that is there, and return the exit code."""
+    def go_on(self, directory: SweepDirectory, moved: str | None) -> int:
+        """Go on with a sweep that is there, whose text may have moved, and return the exit code."""
         plan = directory.plan()
         with reading(self.quiet):
-            corpus = text_of(RunDirectory(directory.path), directory.told()["corpus"])
+            corpus = text_of(RunDirectory(directory.path), directory.corpus_facts(), moved)
         with ExitStack() as opened:
             place = self._place(plan.first_trials() or trials_to_estimate(plan))
             opened.callback(place.close)
@@ -98,22 +97,33 @@ class Asked:
         self, directory: SweepDirectory, plan: Plan, corpus: Corpus, place: Place, *, is_new: bool
     ) -> int:
         with ExitStack() as opened:
-            lock = directory.lock()
-            opened.callback(os.close, lock)
+            opened.callback(os.close, _lock(directory))
+            directory.check_defaults(plan)
             told = directory.told()
             if plan != directory.plan():
                 directory.write_plan(plan, told["corpus"], str(told.get("created", "")))
+            facts = directory.corpus_facts()
+            if corpus.kind == "file":
+                facts["path"] = corpus.path  # where it is now
+            files = files_of(facts)
             follower = SweepFollower(directory)
             opened.callback(follower.close)
             left = [row.trial for row in follower.rows if not row.is_done]
             log = EventLog(directory.events_path)
             opened.callback(log.close)
-            sweeping = Sweeping(directory, place, told["corpus"], log)
+            sweeping = Sweeping(directory, place, facts, files, log)
             queue: Queue = AllOf(left)
             if plan.search == "tpe":
                 from charrnn_core.sweeps.search import TpeSearch
 
-                queue = TpeSearch(plan, follower.rows, follower.record.proposed, sweeping.record)
+                queue = TpeSearch(
+                    plan,
+                    follower.record,
+                    follower.rows,
+                    past=sweeping.past,
+                    tell=sweeping.record,
+                    updates_of=lambda trial: updates_of(trial.settings, corpus),
+                )
             self._say_first(directory, plan, follower, left, corpus, place, is_new=is_new)
             return self._go_through(plan, follower, queue, sweeping)
 
@@ -121,8 +131,6 @@ class Asked:
         if self.dask is not None:
             from charrnn_core.sweeps.cluster import Cluster
 
-            # What it says of workers that come and go is no news for who sweeps.
-            logging.getLogger("distributed").setLevel(logging.CRITICAL)
             return Cluster(self.dask, hand_over_seconds=self.return_every)
         if self.jobs is not None:
             return ThisMachine(self.jobs)
@@ -152,10 +160,10 @@ class Asked:
         trials = left or (trials_to_estimate(plan) if missing else [])
         if not trials:
             return
-        seconds = estimated_seconds(trials, corpus, place.size)
+        seconds = estimated_seconds(trials, corpus, place.at_a_time)
         if (left and missing) or not left:  # of a search some stand for all
             seconds = None if seconds is None else seconds * (len(left) + missing) / len(trials)
-        at_a_time = f"{min(place.size, len(left) + missing):,} at a time"
+        at_a_time = f"{min(place.at_a_time, len(left) + missing):,} at a time"
         bound = plan.search == "tpe" or any(trial.settings.stop_below is not None for trial in trials)
         about = "at most about" if bound else "about"
         told = "nothing says when they end" if seconds is None else f"{about} {clock(max(1.0, seconds))}"
@@ -188,11 +196,47 @@ class Asked:
                 f"{first.trial.name}: {first.error}; charrnn sweep {where} tries again"
             )
         if left:
+            were = "was" if len(left) == 1 else "were"
             raise RunFailedError(
-                f"{len(left):,} of {len(follower.rows):,} trials were stopped before their end; "
+                f"{len(left):,} of {len(follower.rows):,} trials {were} stopped before their end; "
                 f"charrnn sweep {where} goes on with them"
             )
         return 0
+
+
+def _lock(directory: SweepDirectory) -> int:
+    try:
+        return directory.lock()
+    except RunTakenError as error:
+        holder = str(error).rpartition(" by ")[2]
+        raise RunTakenError(
+            f"the sweep {directory.name} is gone through by {holder} now; charrnn tui "
+            f"{_named_from_here(directory)} shows it"
+        ) from None
+
+
+def _check_same(there: SweepDirectory, plan: Plan, corpus: Corpus) -> None:
+    """Raise a UsageError unless a plan is that of a sweep which is there, or adds trials to it."""
+    if there.told()["corpus"].get("sha256") != corpus.sha256:
+        raise UsageError(f"the sweep {there.name} has another text; choose another --name")
+    before = there.plan()
+    if plan.extends(before):
+        return
+    what = "another plan"
+    for name in sorted(plan.given.keys() | before.given.keys()):
+        own, old = (told.get(name, "not given") for told in (plan.given, before.given))
+        if own != old:
+            what = f"{option_name(name)} {shown_or(old)}, and not {shown_or(own)}"
+            break
+    raise UsageError(
+        f"the sweep {there.name} has {what}; more values, seeds or trials would add to it; for another one "
+        "choose another --name"
+    )
+
+
+def shown_or(value: Value) -> str:
+    """Return a value as one types it, or that it was not given."""
+    return "not given" if value == "not given" else shown(value)
 
 
 _MEETING_THE_TEXT = (
@@ -217,7 +261,7 @@ def _check(plan: Plan, trials: list[Trial], corpus: Corpus) -> None:
 def plan_lines(directory: SweepDirectory, plan: Plan, corpus: Corpus) -> Iterator[str]:
     """Yield the lines that say what a sweep does."""
     by = " × ".join(
-        [f"{len(each.values):,} {spoken(each.name)}" for each in plan.vary if plan.search == "grid"]
+        [f"{len(each.values):,} {name_in_words(each.name)}" for each in plan.vary if plan.search == "grid"]
         or [f"{plan.combinations:,} combinations"] * (plan.search != "grid")
     )
     seeds = f"{plan.seeds:,} seeds" if plan.seeds > 1 else ""
@@ -225,7 +269,7 @@ def plan_lines(directory: SweepDirectory, plan: Plan, corpus: Corpus) -> Iterato
     yield f"sweep {directory.name} · {corpus.name} · {len(corpus):,} characters"
     yield f"{plan.size:,} trials: {counted}"
     for each in plan.vary:
-        yield f"  {spoken(each.name)}: {each.to_text().replace(',', ', ') if each.values else each.to_text()}"
+        yield f"  {name_in_words(each.name)}: {each.to_text().replace(',', ', ')}"
 
 
 @contextmanager
@@ -242,9 +286,17 @@ def _signals(sweeping: Sweeping, view: SweepView, heard: list[int]) -> Iterator[
         heard.append(number)
         sweeping.stop()
 
+    def suspend(number: int, frame: FrameType | None) -> None:
+        sweeping.place.suspend()
+        view.leave()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        sweeping.place.go_on()
+
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     heeded = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
     before: dict[int, Any] = {number: signal.signal(number, stop) for number in heeded}
+    if signal.getsignal(signal.SIGTSTP) == signal.SIG_DFL:
+        before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, suspend)
     try:
         yield
     finally:

@@ -12,9 +12,9 @@ from charrnn_tui.dashboard.run_lines import fitted
 from charrnn_tui.dashboard.spans import Line, Span, plain
 from charrnn_tui.formatting import loss_of
 from charrnn_tui.terminal import harmless_line
+from charrnn_tui.trial_words import values_in_words
 
 if TYPE_CHECKING:
-    from charrnn_core.sweeps.plan import Trial
     from charrnn_tui.dashboard.sweep_look import SweepLook
 
 TRIAL_STATES = {
@@ -27,18 +27,6 @@ TRIAL_STATES = {
 
 DECIMALS = 3
 """Of losses in nats per character."""
-
-
-def words_of(setting: str) -> str:
-    """Return a setting's name in words."""
-    return setting.replace("_", " ")
-
-
-def description(trial: Trial) -> str:
-    """Return what is particular about a trial, in words."""
-    from charrnn_core.sweeps.varying import shown
-
-    return " · ".join(f"{words_of(name)} {shown(value)}" for name, value in trial.values.items())
 
 
 def header_line(look: SweepLook, width: int) -> Line:
@@ -90,6 +78,7 @@ def sweep_summary(look: SweepLook, where: str) -> list[str]:
     lines = [" · ".join(facts[fact] for fact in ("text", "done", "training", "failed") if fact in facts)]
     for row in look.best[:1]:
         kind = "smooth" if row.held_out_loss is None else "held-out"
-        lines.append(f"best {kind} loss {loss_of(row.loss, DECIMALS)} /char · {description(row.trial)}")
+        loss = loss_of(row.loss, DECIMALS)
+        lines.append(f"best {kind} loss {loss} /char · {values_in_words(row.trial.values)}")
         lines.append(f"charrnn sample {shlex.quote(f'{where}/{row.trial.name}')}")
     return [harmless_line(line) for line in lines]

@@ -21,10 +21,11 @@ from charrnn_tui.dashboard.run_screen import RunScreen
 from charrnn_tui.dashboard.screens.help import HelpScreen
 from charrnn_tui.dashboard.steady import Steady
 from charrnn_tui.dashboard.sweep_chart import colours_of, curves_of, legend_line, marks_of
-from charrnn_tui.dashboard.sweep_lines import description, header_line
+from charrnn_tui.dashboard.sweep_lines import header_line
 from charrnn_tui.dashboard.sweep_look import SweepReader
 from charrnn_tui.dashboard.table import Table
 from charrnn_tui.terminal import harmless
+from charrnn_tui.trial_words import values_in_words
 
 if TYPE_CHECKING:
     from textual.notifications import SeverityLevel
@@ -195,7 +196,7 @@ class SweepScreen(Steady, Screen[None]):
         pane = self.query_one(BestPane)
         is_alone = not self.query_one(TrialsPane).size.height
         legend = legend_line(look.rows, marks, pane.size.width) if is_alone else []
-        told = "" if row is None else f"{marks[row.trial.name].text} {description(row.trial)}"
+        told = "" if row is None else f"{marks[row.trial.name].text} {values_in_words(row.trial.values)}"
         pane.update_from(curves_of(look, marks), legend, told)
 
     def _moved(self) -> None:

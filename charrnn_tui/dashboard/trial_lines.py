@@ -12,9 +12,10 @@ from charrnn_tui.dashboard.renderables.canvas import GlyphSet
 from charrnn_tui.dashboard.renderables.sparkline import sparkline
 from charrnn_tui.dashboard.run_lines import fitted
 from charrnn_tui.dashboard.spans import Line, Span
-from charrnn_tui.dashboard.sweep_lines import DECIMALS, TRIAL_STATES, words_of
+from charrnn_tui.dashboard.sweep_lines import DECIMALS, TRIAL_STATES
 from charrnn_tui.formatting import count_of, loss_of
 from charrnn_tui.terminal import harmless_line
+from charrnn_tui.trial_words import name_in_words
 
 if TYPE_CHECKING:
     from charrnn_core.sweeps.following import TrialRow
@@ -113,7 +114,7 @@ def _setting(look: SweepLook, name: str) -> Column:
     is_left = any(isinstance(value, str) for value in values)
     texts = texts if is_left else aligned(texts)
     names = [row.trial.name for row in look.rows]
-    column = Column(f"--{name}", words_of(name), 0, is_left, dict(zip(names, texts, strict=True)))
+    column = Column(f"--{name}", name_in_words(name), 0, is_left, dict(zip(names, texts, strict=True)))
     return replace(column, width=max(len(column.head), column.longest))
 
 

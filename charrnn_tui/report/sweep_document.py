@@ -20,10 +20,11 @@ from charrnn_tui.report.document import (
     Table,
 )
 from charrnn_tui.report.reproducing import quoted
-from charrnn_tui.report.sweep_findings import SweepFindings, name_told, small, values_told
+from charrnn_tui.report.sweep_findings import SweepFindings, small
 from charrnn_tui.report.sweep_points import points_of
 from charrnn_tui.report.sweep_summary import summary
 from charrnn_tui.report.units import counted
+from charrnn_tui.trial_words import name_in_words, values_in_prose
 
 _MOST_ROWS = 50  # of a table
 _MOST_ERRORS = 20
@@ -54,7 +55,7 @@ def _figure(found: SweepFindings) -> Iterator[Block]:
     if not points.panels:
         yield Paragraph("No loss is recorded.", "note")
         return
-    names = ", ".join(name_told(panel.name) for panel in points.panels)
+    names = ", ".join(name_in_words(panel.name) for panel in points.panels)
     parts = ["Each dot is a trial"]
     if any(panel.has_means for panel in points.panels):
         dash = " or dash" if any(panel.is_category for panel in points.panels) else ""
@@ -76,7 +77,7 @@ def _figure(found: SweepFindings) -> Iterator[Block]:
     if len(found.varied) > len(points.panels):
         caption += f" {len(found.varied) - len(points.panels):,} more settings vary."
     best = found.ranked[0] if found.ranked else None
-    told = f"; lowest mean {loss_of(best.mean, 3)} with {values_told(best.values)}" if best else ""
+    told = f"; lowest mean {loss_of(best.mean, 3)} with {values_in_prose(best.values)}" if best else ""
     yield LossFigure(f"Loss of the trials against {names}{told}", caption)
 
 
@@ -143,7 +144,7 @@ def _failures(found: SweepFindings) -> Iterator[Block]:
     failed: dict[str, list[str]] = {}
     for row in found.rows:
         if row.state == "failed":
-            failed.setdefault(row.error or "–", []).append(values_told(row.trial.values))
+            failed.setdefault(row.error or "–", []).append(values_in_prose(row.trial.values))
     if not failed:
         return
     if len(failed) > _MOST_ERRORS:
@@ -161,7 +162,7 @@ def _limited(count: int, nouns: str, most: int = _MOST_ROWS) -> str:
 
 
 def _column(name: str) -> Column:
-    return Column(name_told(name), "text" if FIELDS[name].kind is str else "number")
+    return Column(name_in_words(name), "text" if FIELDS[name].kind is str else "number")
 
 
 def _values(values: dict[str, Value], names: tuple[str, ...]) -> list[str]:

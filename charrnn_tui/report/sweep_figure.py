@@ -21,8 +21,8 @@ from charrnn_tui.dashboard.renderables.ticks import label, short
 from charrnn_tui.formatting import loss_of
 from charrnn_tui.report.axes import legend_above, mark_round_values
 from charrnn_tui.report.look import Look, styled
-from charrnn_tui.report.sweep_findings import name_told
 from charrnn_tui.report.sweep_points import Panel, Points
+from charrnn_tui.trial_words import name_in_words
 
 _PANEL_HEIGHT, _LEGEND_HEIGHT = 2.7, 0.35  # inches
 _LEAST_WIDTH = 2.2  # inches of a panel, with its labels
@@ -85,7 +85,7 @@ def _draw(figure: Figure, points: Points, best: Group | None, look: Look) -> Non
         _panel(axes, panel, points, best, look)
         _height(axes, points)
         _marks(axes, panel, length)
-        axes.set_xlabel(name_told(panel.name))
+        axes.set_xlabel(name_in_words(panel.name))
         if number % columns == 0:
             axes.set_ylabel("loss (nats per character)")
         else:

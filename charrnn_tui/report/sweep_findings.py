@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,10 +14,10 @@ from charrnn_core.runs.history import History
 from charrnn_core.sweeps.directory import SweepDirectory
 from charrnn_core.sweeps.following import Group, SweepFollower, TrialRow, best_first, groups_of
 from charrnn_core.sweeps.plan import Plan
-from charrnn_core.sweeps.varying import shown
-from charrnn_core.training.settings import FIELDS, Settings, Value
+from charrnn_core.training.settings import FIELDS, Settings
 from charrnn_tui.formatting import loss_of
 from charrnn_tui.report.reproducing import OWN_ENDS, as_computed, training_command
+from charrnn_tui.trial_words import loss_in_words
 
 FEW = 5
 """Degrees of freedom below which a deviation is only a rough figure."""
@@ -177,12 +177,7 @@ class SweepFindings:
     @property
     def loss_told(self) -> str:
         """Which loss trials are compared by."""
-        held_out = {bool(row.trial.settings.held_out) for row in self.rows}
-        if held_out == {True}:
-            return "held-out loss of the best state"
-        return "held-out loss of the best state, else smooth loss at the end" if True in held_out else (
-            "smooth loss at the end"
-        )  # fmt: skip
+        return loss_in_words(self.rows)
 
     @property
     def command(self) -> str | None:
@@ -240,22 +235,6 @@ def best_of(rows: Sequence[TrialRow]) -> TrialRow | None:
     """Return the trial with the lowest loss of those that came to their end."""
     ended = [row for row in rows if row.state == "ended" and row.loss is not None]
     return next(iter(best_first(ended)), None)
-
-
-def name_told(name: str) -> str:
-    """Return the name of a setting in words."""
-    return name.replace("_", " ")
-
-
-def values_told(values: Mapping[str, Value]) -> str:
-    """Return a combination in words.
-
-    Examples
-    --------
-    >>> values_told({"hidden": 100, "learning_rate": 0.03})
-    'hidden 100, learning rate 0.03'
-    """
-    return ", ".join(f"{name_told(name)} {shown(value)}" for name, value in values.items())
 
 
 def small(difference: float) -> str:

@@ -11,8 +11,9 @@ from charrnn_core.training.settings import DEFAULT_PRESET
 from charrnn_tui.formatting import count_of, loss_of
 from charrnn_tui.report.document import Block, Facts, Paragraph
 from charrnn_tui.report.reproducing import setting_told
-from charrnn_tui.report.sweep_findings import FEW, Luck, SweepFindings, name_told, small, values_told
+from charrnn_tui.report.sweep_findings import FEW, Luck, SweepFindings, small
 from charrnn_tui.report.units import counted
+from charrnn_tui.trial_words import name_in_words, values_in_prose
 
 _MOST_VALUES = 12  # of a setting, in a sentence
 
@@ -40,8 +41,8 @@ def _are(count: int) -> str:
 
 def _abstract(found: SweepFindings) -> str:
     plan = found.plan
-    what = " and ".join(map(name_told, found.varied)) if len(found.varied) < 3 else (
-        f"{', '.join(map(name_told, found.varied[:-1]))} and {name_told(found.varied[-1])}"
+    what = " and ".join(map(name_in_words, found.varied)) if len(found.varied) < 3 else (
+        f"{', '.join(map(name_in_words, found.varied[:-1]))} and {name_in_words(found.varied[-1])}"
     )  # fmt: skip
     text = (
         f"{found.corpus.get('name', 'a text')}, a text of {count_of(found.corpus.get('characters'))} "
@@ -72,8 +73,8 @@ def _best(found: SweepFindings) -> str:
         )
     kind = "mean loss" if found.has_seeds else "loss"
     words = [
-        f"The lowest {kind} has {values_told(best.values)}: {_mean(best)} nats per character, which is "
-        f"{loss_of(best.mean / math.log(2), 3)} bits."
+        f"The lowest {kind} has {values_in_prose(best.values)}: {_mean(best)} nats per character, which "
+        f"is {loss_of(best.mean / math.log(2), 3)} bits."
     ]
     diverged = sum(row.state == "diverged" for row in best.rows)
     if diverged:
@@ -81,7 +82,8 @@ def _best(found: SweepFindings) -> str:
     if others:
         behind = others[0].mean - best.mean
         words.append(
-            f"The next is {values_told(others[0].values)} with {_mean(others[0])}, {small(behind)} behind."
+            f"The next is {values_in_prose(others[0].values)} with {_mean(others[0])}, "
+            f"{small(behind)} behind."
         )
     return " ".join(words)
 
@@ -147,17 +149,17 @@ def _facts(found: SweepFindings) -> Iterator[tuple[str, str]]:
     yield "Text", f"{count_of(found.corpus.get('characters'))} characters, K = {found.vocabulary_size:,}"
     yield "Trials", _states(found)
     for each in plan.vary:
-        yield name_told(each.name).capitalize(), _variation(each)
+        yield name_in_words(each.name).capitalize(), _variation(each)
     if plan.seeds > 1:
         first, last = plan.base_seed, plan.base_seed + plan.seeds - 1
         yield "Seed", f"{first} and {last}" if plan.seeds == 2 else f"{first} to {last}"
     preset = [] if plan.preset == DEFAULT_PRESET else [f"preset {plan.preset}"]
-    same = preset + [f"{name_told(name)} {setting_told(value)}" for name, value in plan.given.items()]
+    same = preset + [f"{name_in_words(name)} {setting_told(value)}" for name, value in plan.given.items()]
     if same:
         yield "The same in all", " · ".join(same)
     yield "Compared by", f"{found.loss_told}, nats per character"
     if found.best is not None:
-        yield "Best trial", f"{loss_of(found.best.loss, 3)}, {values_told(found.best.trial.values)}"
+        yield "Best trial", f"{loss_of(found.best.loss, 3)}, {values_in_prose(found.best.trial.values)}"
 
 
 def _states(found: SweepFindings) -> str:

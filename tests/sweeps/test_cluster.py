@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+import charrnn_core
+from charrnn_core.errors import UsageError
+from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.runs.liveness import read_status
+from charrnn_core.sweeps import cluster as clusters
+from charrnn_core.sweeps.places import MOST_LOSSES
+from charrnn_core.sweeps.task import HANDED_OVER, Outcome, Task
 from tests.program import (
     PATIENCE,
     TEXT,
@@ -41,17 +51,21 @@ class Cluster:
     Attributes
     ----------
     address : str
+    scheduler : Popen
     workers : list of Popen
     """
 
     address: str
+    scheduler: subprocess.Popen[bytes]
     workers: list[subprocess.Popen[bytes]]
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    """Two workers with a thread each, which share no directory with anybody."""
-    place = tmp_path / "cluster"
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@contextmanager
+def scheduling(place: Path, *arguments: str) -> Iterator[tuple[str, subprocess.Popen[bytes], Start]]:
+    """Start a scheduler, and give its address, its process, and what starts others beside it."""
     place.mkdir()
     told = place / "scheduler.json"
     with ExitStack() as opened:
@@ -69,17 +83,23 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
             opened.callback(process.kill)
             return process
 
-        start(
-            "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(told)
-        )
+        common = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", str(told))
+        scheduler = start("scheduler", *common, *arguments)
         until(lambda: told.exists() and told.read_text(encoding="utf-8").endswith("}"))
-        address = json.loads(told.read_text(encoding="utf-8"))["address"]
+        yield json.loads(told.read_text(encoding="utf-8"))["address"], scheduler, start
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """Two workers with a thread each, which share no directory with anybody."""
+    place = tmp_path / "cluster"
+    with scheduling(place) as (address, scheduler, start):
         common = ("worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--local-directory")
         workers = [start(*common, str(place / name)) for name in ("one", "two")]
         until(
             lambda: b"".join(log.read_bytes() for log in place.glob("*.log")).count(b"Register worker") == 2
         )
-        yield Cluster(address, workers)
+        yield Cluster(address, scheduler, workers)
 
 
 @pytest.fixture
@@ -122,6 +142,9 @@ def test_a_signal_returns_what_was_trained_and_leaves_nothing_on_the_workers(
         until(lambda: all(slots_of(worker.pid) for worker in cluster.workers))
         # Two of them wait on a worker.
         until(lambda: {row.state for row in rows_of(path).values()} == {"training"})
+        runs = [RunDirectory(path / name) for name in rows_of(path)]
+        # Whoever asks something of a trial is told where it is.
+        until(lambda: [read_status(run).get("elsewhere") for run in runs] == [cluster.address] * 4)
         refused = charrnn(here, "sweep", "far")
         assert refused.code == 2
         code, err = stopped(process, signal.SIGINT)
@@ -130,9 +153,178 @@ def test_a_signal_returns_what_was_trained_and_leaves_nothing_on_the_workers(
         assert row.state in ("interrupted", "waiting")
         if row.state == "interrupted":
             assert_saved(path / row.trial.name)
+    assert not any("elsewhere" in read_status(run) for run in runs)
     for worker in cluster.workers:
         until(lambda worker=worker: not slots_of(worker.pid), lambda: "a worker keeps processes of a sweep")
         assert worker.poll() is None
+
+
+def impatient(seconds: float) -> list[str]:
+    """Return what runs the program with less patience for workers that do not answer."""
+    program = (
+        f"import sys; from charrnn_core.sweeps import cluster; cluster.STOP_SECONDS = {seconds}; "
+        "from charrnn_tui.cli import run; sys.exit(run(sys.argv[1:]))"
+    )
+    return [sys.executable, "-c", program]
+
+
+def test_a_worker_that_does_not_answer_is_left_behind_and_a_scheduler_that_is_gone_is_named(
+    cluster: Cluster, here: Path
+) -> None:
+    asked = ["--dask", cluster.address, "--name", "far", "--updates", "1000000", "--return-every", "0.3"]
+    with started(here, "sweep", "book.txt", *GRID, *asked, command=impatient(0.5)) as process:
+        path = run_path(process)
+        until(lambda: len(list(path.glob("*/config.json"))) >= 2)  # each worker has returned something
+        frozen, other = cluster.workers
+        frozen.send_signal(signal.SIGSTOP)
+        code, err = stopped(process, signal.SIGINT)
+        frozen.send_signal(signal.SIGCONT)
+    assert (code, err) == (130, "")
+    until(lambda: not slots_of(other.pid))
+    with started(here, "sweep", "far", *asked[:2], "--quiet") as process:
+        assert run_path(process) == path
+        until(lambda: all(slots_of(worker.pid) for worker in cluster.workers))
+        cluster.scheduler.kill()
+        _, told = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert (
+        told.decode() == f"charrnn: the scheduler at {cluster.address} is gone; what was returned is kept\n"
+    )
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_a_scheduler_with_tls_is_reached(tmp_path: Path) -> None:
+    certificate, key = str(tmp_path / "certificate.pem"), str(tmp_path / "key.pem")
+    made = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=dask"]
+    files = ["-out", certificate, "-keyout", key]
+    subprocess.run(["openssl", "req", "-x509", *made, *files], check=True, capture_output=True)
+    tls = ["--tls-ca-file", certificate, "--tls-cert", certificate, "--tls-key", key]
+    with scheduling(tmp_path / "cluster", "--protocol", "tls", *tls) as (address, _, _):
+        assert address.startswith("tls://")
+        with pytest.raises(UsageError, match=r"TLS is not configured here"):
+            clusters.Cluster(address)
+        import dask
+
+        given = {"ca-file": certificate, "client.cert": certificate, "client.key": key}
+        with (
+            dask.config.set({f"distributed.comm.tls.{name}": path for name, path in given.items()}),
+            pytest.raises(UsageError, match="has no worker"),
+        ):
+            clusters.Cluster(address)
+        given["client.key"] = str(tmp_path / "nothing")
+        with (
+            dask.config.set({f"distributed.comm.tls.{name}": path for name, path in given.items()}),
+            pytest.raises(UsageError, match="told here of TLS cannot be used"),
+        ):
+            clusters.Cluster(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["nonsense://x", "ucx://127.0.0.1:1", "inproc://127.0.0.1/1/1", "tcp://127.0.0.1:99999", "tcp:///"],
+)
+def test_an_address_of_no_scheduler_is_refused_in_a_sentence(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clusters, "_CONNECT_SECONDS", 0.1)
+    with pytest.raises(UsageError) as refused:
+        clusters.Cluster(address)
+    assert str(refused.value) == f"--dask {address}: {str(refused.value).partition(': ')[2]}"
+    assert str(refused.value).count(address) == 1
+    assert "scheduler" in str(refused.value)
+
+
+# -- a worker's share, in this process ---------------------------------------------------------------------
+
+TASK = Task("trial", {}, {}, []).to_json()
+
+
+@pytest.fixture
+def worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """As on a worker; its directory."""
+    monkeypatch.setattr(clusters, "_local_directory", lambda: str(tmp_path))
+    monkeypatch.setattr(clusters, "_address", lambda: "tcp://worker")
+    return tmp_path
+
+
+def test_what_reaches_a_worker_after_the_release_is_not_begun(worker: Path) -> None:
+    clusters.release("late")
+    told, content = clusters.train_here(TASK, {}, [b"text"], "late", charrnn_core.__version__)
+    assert (told["end"], told["reason"], content) == ("interrupted", "stopped", {})
+    assert not list(worker.iterdir())
+
+
+def test_a_worker_with_another_version_says_both(worker: Path) -> None:
+    told, _ = clusters.train_here(TASK, {}, [b"text"], "newer", "99.0")
+    assert told["end"] == "failed"
+    own = charrnn_core.__version__
+    assert told["reason"] == f"the worker tcp://worker has charrnn {own}, and this is 99.0; they must agree"
+
+
+def test_a_share_that_has_nothing_to_do_is_ended_and_made_anew(
+    worker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clusters, "IDLE_SECONDS", 0.05)
+    for _ in range(2):
+        with clusters._share_of("idle", [b"one", b"two"]) as share:
+            assert share is not None
+            with clusters._share_of("idle", [b"one", b"two"]) as same:
+                assert same is share
+            assert [Path(name).read_bytes() for name in share.files] == [b"one", b"two"]
+        until(lambda: not list(worker.iterdir()))
+        assert "idle" not in clusters._shares
+
+
+def test_a_text_that_cannot_be_written_fails_the_trial_and_leaves_nothing_of_it(
+    worker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Path.write_bytes
+
+    def fill(path: Path, data: bytes) -> int:
+        if path.name == "1.txt":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        return write(path, data)
+
+    monkeypatch.setattr(Path, "write_bytes", fill)
+    told, _ = clusters.train_here(TASK, {}, [b"one", b"two"], "full", charrnn_core.__version__)
+    assert told["end"] == "failed"
+    assert told["reason"].startswith("on the worker tcp://worker: ")
+    assert told["reason"].endswith("1.txt: No space left on device")
+    share = clusters._shares["full"]
+    assert (share.active, share.files, list(share.directory.iterdir())) == (0, [], [])
+    clusters.release("full")
+    until(lambda: not share.directory.exists())
+
+
+class Told(clusters.Cluster):
+    """A cluster whose workers return what they are told to."""
+
+    def __init__(self, *outcomes: Outcome) -> None:
+        self._seconds = 1.0
+        self._stopped = threading.Event()
+        self._address = "tcp://scheduler"
+        self.outcomes = list(outcomes)
+
+    def _part(self, task: Task, content: clusters.Content) -> tuple[Outcome, clusters.Content]:
+        return self.outcomes.pop(0), {}
+
+
+@pytest.mark.parametrize("reason", ["signal SIGTERM", "owner gone"])
+def test_a_trial_whose_process_somebody_stops_on_a_worker_is_gone_on_with(
+    reason: str, tmp_path: Path
+) -> None:
+    def lost(update: int) -> Outcome:
+        return Outcome("interrupted", reason, update)
+
+    task = Task(str(tmp_path / "trial"), {}, {}, [])
+    ended = Outcome("ended", "updates", 50)
+    handed = Outcome("interrupted", HANDED_OVER, 20)
+    further = Told(*(lost(update) for update in range(1, 10)), handed, lost(20), lost(20), ended)
+    assert further.train(task) == ended
+    stuck = Told(handed, *[lost(20)] * MOST_LOSSES, ended)
+    outcome = stuck.train(task)
+    assert (outcome.end, outcome.update, stuck.outcomes) == ("failed", 20, [ended])
+    assert outcome.reason == f"its process on a worker was stopped ({reason}), {MOST_LOSSES} times"
 
 
 def test_where_there_is_no_cluster_nothing_is_made(here: Path) -> None:

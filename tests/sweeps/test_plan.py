@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from charrnn_core.errors import SettingsError
 from charrnn_core.sweeps.plan import Plan, name_of, read_specification
-from charrnn_core.sweeps.varying import MOST_VALUES, parse_variation
+from charrnn_core.sweeps.varying import MOST_VALUES, parse_variation, variation_of
 from charrnn_core.training.settings import FIELDS, Settings
 
 
@@ -61,6 +61,7 @@ def test_values_of_a_variation(text: str, values: tuple[object, ...]) -> None:
         "hidden=1:5:lin99999999999999999999",
         "clip=none:5:lin3",
         "learning_rate=inf",
+        f"learning_rate={10**400}",
         "hidden=1:1e9:log3",
         "epochs=1:2:3:lin4",
     ],
@@ -152,6 +153,12 @@ def test_values_that_do_not_go_together_are_refused_before_any_trial() -> None:
 )
 def test_a_plan_is_kept_as_json(asked: Plan) -> None:
     assert Plan.from_json(json.loads(json.dumps(asked.to_json()))) == asked
+
+
+def test_a_whole_number_that_is_too_large_for_any_setting_is_refused() -> None:
+    for values in ([10**400], [-(10**400)], [10**400, 1]):
+        with pytest.raises(SettingsError):
+            variation_of("learning_rate", values)
 
 
 @pytest.mark.parametrize(

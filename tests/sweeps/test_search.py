@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from charrnn_core.sweeps.directory import SweepDirectory
-from charrnn_core.sweeps.following import best_first
+from charrnn_core.sweeps.directory import Record, SweepDirectory
+from charrnn_core.sweeps.ends import end_of
+from charrnn_core.sweeps.following import SweepFollower, TrialRow, best_first
 from charrnn_core.sweeps.plan import Plan
 from charrnn_core.sweeps.queues import AllOf, Queue, Step
-from charrnn_core.sweeps.task import Outcome, Task, Trainee
+from charrnn_core.sweeps.task import Outcome, Task, Trainee, outcome_of
 from charrnn_core.sweeps.varying import parse_variation
 from charrnn_core.text.corpus import read_corpus
 from charrnn_core.training.events import Event
@@ -82,7 +84,7 @@ def test_it_finds_a_better_setting_than_the_grids_middle_in_fewer_updates(tmp_pa
     assert middle in gone.losses
     searched = Here(far)
     recorded: list[Event] = []
-    searched.go_through(TpeSearch(plan(*BETWEEN, search="tpe", combinations=15), [], [], recorded.append))
+    searched.go_through(search_of(plan(*BETWEEN, search="tpe", combinations=15), recorded.append))
     assert len(searched.losses) == len(gone.losses) == 15
     whole = {name: loss for name, loss in searched.losses.items() if searched.updates[name] == UPDATES}
     assert min(whole.values()) < gone.losses[middle]
@@ -91,29 +93,93 @@ def test_it_finds_a_better_setting_than_the_grids_middle_in_fewer_updates(tmp_pa
     assert set(pruned) == set(searched.losses) - set(whole)
 
 
-def test_it_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+def search_of(asked: Plan, tell: Callable[[Event], None] = lambda event: None) -> TpeSearch:
+    """Return a search that begins."""
+    return TpeSearch(
+        asked,
+        Record(),
+        [],
+        past=lambda step: None,
+        tell=tell,
+        updates_of=lambda trial: trial.settings.updates,
+    )
+
+
+@pytest.mark.parametrize("most", [1, 4, 7, 9])
+def test_it_goes_on_where_it_was_stopped(tmp_path: Path, most: int) -> None:
     asked = plan(*BETWEEN, search="tpe", combinations=5, seeds=2)
     directory = SweepDirectory(tmp_path)
     here, recorded = Here(tmp_path), []
-    here.go_through(TpeSearch(asked, [], [], recorded.append), most=7)
+    here.go_through(search_of(asked, recorded.append), most=most)
     log = [json.loads(event.to_line()) for event in recorded]
     (tmp_path / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in log))
     directory.write_plan(asked, {"sha256": "0"}, "2026-01-01T00:00:00Z")
     before = dict(here.updates)
-    rows = list(rows_of(tmp_path).values())
-    proposed = [line["values"] for line in log if line["type"] == "proposed"]
-    here.go_through(TpeSearch(asked, rows, proposed, recorded.append))
+    follower = SweepFollower(directory)
+    search = TpeSearch(
+        asked,
+        follower.record,
+        follower.rows,
+        past=lambda step: past(directory, step),
+        tell=recorded.append,
+        updates_of=lambda trial: trial.settings.updates,
+    )
+    steps = here.go_through(search)
     chosen = [event.values for event in recorded if event.type == "proposed"]
+    proposed = [line["values"] for line in log if line["type"] == "proposed"]
     assert chosen[: len(proposed)] == proposed and len(chosen) == 5
     assert len(here.updates) == 10
     assert all(here.updates[name] >= update for name, update in before.items())
+    # None is trained for a step that it was past already.
+    assert all((step.updates or 0) >= before.get(step.trial.name, 0) for step in steps)
     pruned = {name for event in recorded if event.type == "pruned" for name in event.trials}
+    assert pruned, "a search that was gone on with gives nothing up any more"
     assert all(here.updates[name] == UPDATES for name in here.updates if name not in pruned)
+
+
+def past(directory: SweepDirectory, step: Step) -> Outcome | None:
+    ended = end_of(directory.run_of(step.trial.name), step.updates)
+    return None if ended is None else outcome_of(ended)
+
+
+def test_what_is_known_of_steps_is_the_same_after_it_was_stopped(tmp_path: Path) -> None:
+    asked = plan(*BETWEEN, search="tpe", combinations=6)
+    here, recorded = Here(tmp_path), []
+    begun = search_of(asked, recorded.append)
+    here.go_through(begun)
+    record = Record(
+        [event.values for event in recorded if event.type == "proposed"],
+        {name for event in recorded if event.type == "pruned" for name in event.trials},
+    )
+    rows = [TrialRow(trial, "ended", here.updates[trial.name]) for trial in asked.in_trials(record.proposed)]
+    again = TpeSearch(
+        asked,
+        record,
+        rows,
+        past=lambda step: past(SweepDirectory(tmp_path), step),
+        tell=recorded.append,
+        updates_of=lambda trial: trial.settings.updates,
+    )
+    assert again.next() is None
+    assert [sorted(means) for means in again._means] == [sorted(means) for means in begun._means]
+    assert sum(event.type == "proposed" for event in recorded) == 6
+
+
+def test_what_ends_by_epochs_is_trained_step_by_step_too(tmp_path: Path) -> None:
+    here = Here(tmp_path)
+    same = {name: value for name, value in SAME.items() if name != "updates"}
+    asked = Plan({**same, "epochs": 1.0}, (parse_variation(BETWEEN[0]),), search="tpe", combinations=4)
+    search = TpeSearch(
+        asked, Record(), [], past=lambda step: None, tell=lambda event: None, updates_of=lambda trial: 611
+    )
+    steps = here.go_through(search)
+    assert {step.updates for step in steps} == {67, 203, None}
+    assert max(here.updates.values()) == 611
 
 
 def test_what_diverges_is_the_worst_and_what_fails_is_left_out() -> None:
     asked = plan("learning_rate=0.01:1:log", search="tpe", combinations=6)
-    search = TpeSearch(asked, [], [], lambda event: None)
+    search = search_of(asked)
     ends = [
         Outcome("failed", "no memory"),
         Outcome("ended", "diverged", 50),
@@ -133,7 +199,7 @@ def test_what_diverges_is_the_worst_and_what_fails_is_left_out() -> None:
 
 
 def test_fewer_combinations_than_asked_for_are_enough() -> None:
-    search = TpeSearch(plan("hidden=4,5,6", search="tpe", combinations=50), [], [], lambda event: None)
+    search = search_of(plan("hidden=4,5,6", search="tpe", combinations=50))
     names = set()
     while (step := search.next()) is not None:
         names.add(step.trial.name)

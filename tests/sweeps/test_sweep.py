@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -118,18 +119,99 @@ def test_started_again_it_repeats_nothing_and_adds_what_is_new(here: Path) -> No
 def test_other_options_make_another_sweep_and_under_its_name_are_refused(here: Path) -> None:
     asked = ["sweep", "book.txt", "--vary", "hidden=4,6", *TINY[2:], "--name", "mine"]
     assert charrnn(here, *asked, "--updates", "30").code == 0
-    for other in (["--updates", "31"], ["--updates", "30", "--seeds", "2"]):
-        refused = charrnn(here, *asked, *other)
-        assert refused.code == 2 and "another --name" in refused.err
+    refused = charrnn(here, *asked, "--updates", "31")
+    assert (
+        refused.code == 2
+        and "has --updates 30, and not 31" in refused.err
+        and "another --name" in refused.err
+    )
     (here / "other.txt").write_text(TEXT[::-1], encoding="utf-8")
     refused = charrnn(here, "sweep", "other.txt", *asked[2:], "--updates", "30")
     assert refused.code == 2 and "another text" in refused.err
-    refused = charrnn(here, "sweep", "mine", "--seeds", "3")
+    refused = charrnn(here, "sweep", "mine", "--seeds", "0")
     assert refused.code == 2 and "--seeds" in refused.err
-    (here / "book.txt").write_text(TEXT + "x", encoding="utf-8")
-    refused = charrnn(here, "sweep", "mine")
-    assert refused.code == 2 and refused.err.count("\n") == 1
     assert {path.name for path in (here / "runs").iterdir()} == {"mine"}
+
+
+def test_more_seeds_are_added_to_a_sweep_that_began_with_one(here: Path) -> None:
+    asked = [
+        "sweep",
+        "book.txt",
+        "--vary",
+        "hidden=4,6",
+        *TINY[2:],
+        "--updates",
+        "20",
+        "--name",
+        "mine",
+        "--quiet",
+    ]
+    path = here / "runs" / "mine"
+    for seeds, names in (("1", {""}), ("2", {"", "_seed-1"}), ("3", {"", "_seed-1", "_seed-2"})):
+        done = charrnn(here, *asked, "--seeds", seeds, "--quiet")
+        assert done.code == 0, done.err
+        assert set(rows_of(path)) == {f"hidden-{m}{name}" for m in (4, 6) for name in names}
+    rows = rows_of(path)
+    assert [rows[name].trial.settings.seed for name in sorted(rows)] == [0, 1, 2, 0, 1, 2]
+    assert {row.state for row in rows.values()} == {"ended"}
+
+
+def test_a_text_that_has_moved_is_found_again(here: Path) -> None:
+    asked = ["--vary", "hidden=4,6", *TINY[2:], "--updates", "20", "--name", "mine", "--quiet"]
+    assert charrnn(here, "sweep", "book.txt", *asked).code == 0
+    (here / "book.txt").rename(here / "moved.txt")
+    refused = charrnn(here, "sweep", "mine")
+    assert refused.code == 2 and "--corpus" in refused.err
+    asked[1] = "hidden=4,5,6"
+    done = charrnn(here, "sweep", "moved.txt", *asked)
+    assert done.code == 0, done.err
+    assert charrnn(here, "sweep", "mine", "--corpus", "moved.txt", "--quiet").code == 0
+    (here / "moved.txt").write_text(TEXT + "x", encoding="utf-8")
+    refused = charrnn(here, "sweep", "mine", "--corpus", "moved.txt")
+    assert refused.code == 2 and refused.err.count("\n") == 1
+    # One from standard input has its text with it, wherever it is moved.
+    given = charrnn(here, "sweep", "-", *asked[:-3], "--name", "given", given=TEXT.encode())
+    assert given.code == 0, given.err
+    (here / "runs" / "given").rename(here / "elsewhere")
+    shutil.rmtree(here / "elsewhere" / "hidden-5")
+    done = charrnn(here, "sweep", "./elsewhere")
+    assert done.code == 0, done.err
+    assert rows_of(here / "elsewhere")["hidden-5"].state == "ended"
+
+
+def test_a_trial_that_was_gone_on_with_counts_as_it_was_at_its_end(here: Path) -> None:
+    asked = ["sweep", "book.txt", "--vary", "hidden=4,6", *TINY[2:], "--updates", "200", "--name", "mine"]
+    assert charrnn(here, *asked).code == 0
+    path = here / "runs" / "mine"
+    before = {name: row.loss for name, row in rows_of(path).items()}
+    assert charrnn(here, "resume", "mine/hidden-4", "--updates", "400", "--quiet").code == 0
+    with started(here, "resume", str(path / "hidden-6"), "--updates", "9000000") as process:
+        run_path(process)
+        until(lambda: updates_of(path) > 1000)
+        stopped(process, signal.SIGTERM)
+    rows = rows_of(path)
+    assert {name: (row.state, row.update, row.loss) for name, row in rows.items()} == {
+        name: ("ended", 200, loss) for name, loss in before.items()
+    }
+    again = charrnn(here, *asked)
+    assert again.code == 0 and "2 of 2 trials are done already" in again.err
+
+
+def test_ctrl_z_stops_what_trains_too(here: Path) -> None:
+    with started(here, "sweep", "book.txt", *ENDLESS, start_new_session=True) as process:
+        path = run_path(process)
+        until(lambda: updates_of(path) > 100)
+        slots = slots_of(process.pid)
+        process.send_signal(signal.SIGTSTP)
+        until(lambda: all(state_of(each) == "T" for each in [process.pid, *slots]))
+        process.send_signal(signal.SIGCONT)
+        until(lambda: all(state_of(slot) in "RSD" for slot in slots))
+        assert stopped(process, signal.SIGTERM)[0] == 128 + signal.SIGTERM
+
+
+def state_of(process: int) -> str:
+    """Return the letter for what a process does."""
+    return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -170,12 +252,15 @@ def test_after_sigkill_its_processes_end_and_the_sweep_goes_on(here: Path, whole
     assert_once(path)
 
 
-def test_a_trial_whose_process_is_killed_goes_on(here: Path, whole: dict[str, str]) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_trial_whose_process_is_killed_goes_on(
+    here: Path, whole: dict[str, str], number: signal.Signals
+) -> None:
     path = here / "runs" / "long"
     with started(here, "sweep", "book.txt", *LONG) as process:
         run_path(process)
         until(lambda: updates_of(path) > 500)
-        os.kill(slots_of(process.pid)[0], signal.SIGKILL)
+        os.kill(slots_of(process.pid)[0], number)
         _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
     assert states_of(path) == whole
@@ -362,7 +447,7 @@ def test_a_trial_that_somebody_stops_is_left_to_be_gone_on_with(here: Path) -> N
         assert charrnn(here, "command", str(path / trial), "stop").code == 0
         _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
-    assert b"1 of 4 trials were stopped before their end" in err
+    assert b"1 of 4 trials was stopped before their end" in err
     assert rows_of(path)[trial].state == "interrupted"
 
 

@@ -9,6 +9,7 @@ from charrnn_core.errors import CommandError
 from charrnn_core.runs.commands import Command, send
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.history import EventFields, EventTail
+from charrnn_core.runs.liveness import read_status
 
 _LOOK_SECONDS = 0.02
 
@@ -26,10 +27,16 @@ def ask(directory: RunDirectory, command: Command, wait: float) -> Iterator[Even
     Raises
     ------
     CommandError
-        Nobody trains the run, it has ended, it refuses, or there was no answer in time.
+        Nobody trains the run, a worker of a cluster does, it has ended, it refuses, or there was no answer in
+        time.
     """
     if not directory.is_locked():
         raise CommandError(f"nobody trains {directory.name} now; charrnn resume goes on with it")
+    if "elsewhere" in read_status(directory):
+        raise CommandError(
+            f"{directory.name} is trained on a cluster, where commands do not reach it; Ctrl+C at its sweep "
+            "stops it"
+        )
     tail = EventTail(directory.events_path)
     try:
         for _ in tail.read():

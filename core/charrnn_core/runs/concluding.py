@@ -13,10 +13,11 @@ from charrnn_core.training.events import Ended
 
 
 def conclude(directory: RunDirectory, corpus: Corpus) -> Ended:
-    """Write into the log of a run that has reached its end how it ended, and return that.
+    """Write into the log of a run that has nothing left to do how it ended, and return that.
 
     The last checkpoint is saved before the last line is written: a crash in between leaves a run that cannot
-    go on, and does not say why.
+    go on, and does not say why. One that was stopped by a command or a signal, but later than it is now to be
+    trained, has done all its updates.
 
     Raises
     ------
@@ -31,12 +32,10 @@ def conclude(directory: RunDirectory, corpus: Corpus) -> Ended:
     try:
         trainer, _ = load(directory, corpus=corpus)
         checkpoint, _ = newest_checkpoint(directory)
-        reason = trainer.reached
-        assert reason is not None, "the run has reached its end"
         ended = Ended(
             update=trainer.update,
             time=trainer.seconds,
-            reason=reason,
+            reason=trainer.reached or "updates",
             epoch=trainer.epoch,
             smooth_loss=trainer.engine.smooth_loss,
             best_loss=trainer.best.loss if trainer.best else None,

@@ -160,6 +160,15 @@ class RunDirectory:
                     path.unlink(missing_ok=True)
 
 
+def check_name(name: str | None) -> None:
+    """Raise a RunDirectoryError where a name that the user chose cannot be one."""
+    if name is not None and (not name or _cleaned(name) != name):
+        raise RunDirectoryError(
+            f"--name {name} cannot be the name of a run; letters, digits, '.', '_' and '-' can, at most "
+            f"{_LONGEST_NAME} bytes, and no '.' or '-' first"
+        )
+
+
 def create_run(runs: Path, corpus_name: str, name: str | None = None) -> RunDirectory:
     """Make a new run directory; one that exists is never touched.
 
@@ -177,11 +186,7 @@ def create_run(runs: Path, corpus_name: str, name: str | None = None) -> RunDire
     RunDirectoryError
         The name cannot be one, is taken, or the directory cannot be made.
     """
-    if name is not None and (not name or _cleaned(name) != name):
-        raise RunDirectoryError(
-            f"--name {name} cannot be the name of a run; letters, digits, '.', '_' and '-' can, at most "
-            f"{_LONGEST_NAME} bytes, and no '.' or '-' first"
-        )
+    check_name(name)
     wanted = name or f"{datetime.now().astimezone():%Y%m%d-%H%M}-{_cleaned(corpus_name) or 'text'}"
     attempt = 1
     while True:

@@ -21,6 +21,7 @@ from charrnn_core.runs.log import EventLog
 from charrnn_core.sweeps.plan import Plan, Trial
 from charrnn_core.text.corpus import Corpus, write_text
 from charrnn_core.training.events import Event, encodable
+from charrnn_core.training.settings import Settings, option_name
 
 _MOST_BYTES = 50_000_000  # of sweep.json
 
@@ -67,6 +68,19 @@ class Failed(Event):
     error: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tried(Event):
+    """A trial that had failed is tried again.
+
+    Attributes
+    ----------
+    trial : str
+    """
+
+    type: ClassVar[str] = "tried"
+    trial: str
+
+
 @dataclass
 class Record:
     """What happened in a sweep, besides what its runs say themselves.
@@ -94,6 +108,8 @@ class Record:
                 self.pruned.update(map(str, trials))
             case {"type": "failed", "trial": str(trial), "error": str(error)}:
                 self.failed[trial] = error
+            case {"type": "tried", "trial": str(trial)}:
+                self.failed.pop(trial, None)
 
 
 @dataclass(frozen=True)
@@ -169,6 +185,11 @@ class SweepDirectory:
             )
         return told
 
+    def corpus_facts(self) -> dict[str, Any]:
+        """Return what is recorded of the text, with where it is now if it is kept here."""
+        facts: dict[str, Any] = self.told()["corpus"]
+        return {**facts, "path": str(self.corpus_path)} if facts.get("kept") else facts
+
     def plan(self) -> Plan:
         """Return the plan.
 
@@ -181,6 +202,21 @@ class SweepDirectory:
             return Plan.from_json(self.told())
         except SettingsError as error:
             raise RunDirectoryError(f"{self.plan_path}: {error}") from None
+
+    def check_defaults(self, plan: Plan) -> None:
+        """Raise a RunDirectoryError where what is not given was another setting when the sweep began.
+
+        Another version of the program may have other defaults; trials that begin now would differ.
+        """
+        before, now = self.told().get("base"), Settings.of(plan.preset, **plan.given).to_json()
+        if not isinstance(before, dict):
+            return
+        for name, value in now.items():
+            if name in before and before[name] != value:
+                raise RunDirectoryError(
+                    f"the sweep {self.name} began with {option_name(name)} {before[name]}, which is {value} "
+                    "by default now; a new sweep may give it, under another --name"
+                )
 
     def record(self) -> Record:
         """Return what happened so far."""
@@ -201,7 +237,13 @@ class SweepDirectory:
 
     def write_plan(self, plan: Plan, corpus: dict[str, Any], created: str) -> None:
         """Write `sweep.json`, durably; with it the directory is a sweep."""
-        told = {"created": created, **plan.to_json(), "corpus": corpus, "versions": versions()}
+        told = {
+            "created": created,
+            **plan.to_json(),
+            "base": Settings.of(plan.preset, **plan.given).to_json(),
+            "corpus": corpus,
+            "versions": versions(),
+        }
         text = encodable(json.dumps(told, ensure_ascii=False, indent=2))
         replace_file(self.plan_path, f"{text}\n".encode())
 
@@ -258,8 +300,8 @@ def create_sweep(runs: Path, plan: Plan, corpus: Corpus, name: str | None = None
         facts: dict[str, Any] = dict(describe_corpus(corpus))
         if corpus.kind == "input":
             write_text(corpus, directory.corpus_path)
-            # A file from now on, for all trials together.
-            facts = {**facts, "kind": "file", "path": str(directory.corpus_path)}
+            # A file from now on, for all trials together, wherever this directory is.
+            facts = {**facts, "kind": "file", "path": str(directory.corpus_path), "kept": True}
         EventLog(directory.events_path).close()
         directory.write_plan(plan, facts, utc_now())
     except OSError as error:

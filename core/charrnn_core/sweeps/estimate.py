@@ -37,7 +37,7 @@ def estimated_seconds(
     """
     if not trials:
         return 0.0
-    updates = [_updates_of(trial.settings, corpus) for trial in trials]
+    updates = [updates_of(trial.settings, corpus) for trial in trials]
     limits = [trial.settings.seconds for trial in trials]
     if any(count is None and limit is None for count, limit in zip(updates, limits, strict=True)):
         return None
@@ -66,12 +66,12 @@ def trials_to_estimate(plan: Plan) -> list[Trial]:
     return [plan.trial(values) for values in drawn]
 
 
-def _updates_of(settings: Settings, corpus: Corpus) -> float | None:
+def updates_of(settings: Settings, corpus: Corpus) -> int | None:
     """Return how many updates a trial does at most; None where nothing says so."""
-    limits = [] if settings.updates is None else [float(settings.updates)]
+    limits = [] if settings.updates is None else [settings.updates]
     if settings.epochs is not None:
         epochs = math.ceil(settings.epochs * windows_of(settings, corpus).per_epoch)
-        limits.append(float(max(epochs, settings.minimum_updates)))
+        limits.append(max(epochs, settings.minimum_updates))
     return min(limits, default=None)
 
 

@@ -20,6 +20,7 @@ from charrnn_core.runs.history import EventTail, History
 from charrnn_core.runs.liveness import read_status, was_interrupted
 from charrnn_core.runs.log import whole_lines
 from charrnn_core.sweeps.directory import Record, SweepDirectory
+from charrnn_core.sweeps.ends import end_of, is_end, number_of
 from charrnn_core.sweeps.plan import Trial
 from charrnn_core.training.settings import Value
 
@@ -241,42 +242,42 @@ class SweepFollower:
         last = _last_event(run, "ended", "progress") or {}
         is_paused = status.get("state") == "paused"
         smooth = _per_character(trial, status.get("smooth_loss") or last.get("smooth_loss"))
-        update = _number(status.get("update")) or _number(last.get("update")) or 0
-        validated = _number((_last_event(run, "validated") or {}).get("loss"))
+        update = number_of(status.get("update")) or number_of(last.get("update")) or 0
+        validated = number_of((_last_event(run, "validated") or {}).get("loss"))
         return TrialRow(
             trial,
             "paused" if is_paused else "training",
             int(update),
             smooth,
             validated if trial.settings.held_out else None,
-            _number(status.get("updates_per_second")) or 0.0,
+            number_of(status.get("updates_per_second")) or 0.0,
         )
 
     def _still_row(self, trial: Trial, run: RunDirectory, *, is_pruned: bool) -> TrialRow:
         last = _last_event(run, "ended", "progress", "resumed") or {}
-        reason = str(last.get("reason"))
+        updates = trial.settings.updates
+        ended = last if last.get("type") == "ended" else None
+        if ended is None or ended.get("reason") != "updates" or ended.get("update") != updates:
+            # Perhaps it was gone on with by hand; what counts is where it was at the end of the plan.
+            ended = end_of(run, updates) or ended
         error = self.record.failed.get(trial.name)
         state: TrialState = "crashed"
-        if last.get("type") == "ended":
-            is_whole = not was_interrupted(reason)
-            state = "diverged" if reason == "diverged" else "ended" if is_whole else "interrupted"
-            if is_whole:
-                error = None
-            if reason == "updates" and trial.settings.updates is not None:
-                # A search trains it step by step.
-                is_step = (_number(last.get("update")) or 0) < trial.settings.updates
-                state = "waiting" if is_step else state
+        if ended is not None:
+            reason = str(ended.get("reason"))
+            is_step = not was_interrupted(reason) and not is_end(ended, updates)  # a search has not gone on
+            state = "interrupted" if was_interrupted(reason) else "waiting" if is_step else "ended"
+            state = "diverged" if reason == "diverged" else state
         if is_pruned:
             state = "pruned"
-        elif error is not None:
+        elif error is not None and state not in ("ended", "diverged"):
             state = "failed"
-        best = _number(last.get("best_loss")) if trial.settings.held_out else None
+        told = ended or last
         return TrialRow(
             trial,
             state,
-            int(_number(last.get("update")) or 0),
-            _per_character(trial, last.get("smooth_loss")),
-            best,
+            int(number_of(told.get("update")) or 0),
+            _per_character(trial, told.get("smooth_loss")),
+            number_of(told.get("best_loss")) if trial.settings.held_out else None,
             error=error if state == "failed" else None,
         )
 
@@ -331,13 +332,8 @@ def _last_event(run: RunDirectory, *types: str) -> dict[str, Any] | None:
     return None
 
 
-def _number(value: object) -> float | None:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e18
-    return float(value) if is_number else None  # type: ignore[arg-type]
-
-
 def _per_character(trial: Trial, loss: object) -> float | None:
-    number = _number(loss)
+    number = number_of(loss)
     return None if number is None else number / trial.settings.characters_of_loss
 
 

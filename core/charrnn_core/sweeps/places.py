@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,7 +24,11 @@ class Place(Protocol):
 
     @property
     def size(self) -> int:
-        """How many trials it takes at a time."""
+        """How many trials are handed to it at a time."""
+
+    @property
+    def at_a_time(self) -> int:
+        """How many of them are really trained at a time."""
 
     def bring(self, files: Sequence[str]) -> None:
         """Take the text along: called once, with the files that it is read from here."""
@@ -31,6 +38,12 @@ class Place(Protocol):
 
     def stop(self) -> None:
         """Have all that is trained saved and stopped, soon; what is asked from now on is not begun."""
+
+    def suspend(self) -> None:
+        """Have all that is trained here wait, as the process that sweeps does after Ctrl+Z."""
+
+    def go_on(self) -> None:
+        """Have it go on."""
 
     def close(self) -> None:
         """Let go of everything."""
@@ -62,11 +75,14 @@ class Slots:
                 self._forget(slot)
                 continue
             if outcome.end == "interrupted" and outcome.reason.startswith("signal"):
+                problem = f"its process was stopped by {outcome.reason}"
                 self._forget(slot)  # it ends by the same signal
+                continue
             return outcome
         if self._stopped:
             return Outcome("interrupted", "stopped")
-        return Outcome("failed", f"{problem}, {MOST_LOSSES} times")
+        memory = "; perhaps for want of memory: fewer --jobs need less" if "SIGKILL" in problem else ""
+        return Outcome("failed", f"{problem}, {MOST_LOSSES} times{memory}")
 
     def stop(self) -> None:
         """Have all that is trained saved and stopped, and begin nothing more."""
@@ -74,6 +90,13 @@ class Slots:
             self._stopped = True
             for slot in self._slots.values():
                 slot.let_go()
+
+    def send(self, number: int) -> None:
+        """Send a signal to all processes."""
+        with self._lock:
+            for slot in self._slots.values():
+                with suppress(ProcessLookupError):  # it has just ended
+                    os.kill(slot.pid, number)
 
     def close(self) -> None:
         """End all processes."""
@@ -110,6 +133,11 @@ class ThisMachine:
         self.size = size
         self._slots = Slots()
 
+    @property
+    def at_a_time(self) -> int:
+        """As many as are handed to it."""
+        return self.size
+
     def bring(self, files: Sequence[str]) -> None:
         """Nothing: the slots read it where it is."""
 
@@ -120,6 +148,14 @@ class ThisMachine:
     def stop(self) -> None:
         """Have all that is trained saved and stopped."""
         self._slots.stop()
+
+    def suspend(self) -> None:
+        """Have all processes wait."""
+        self._slots.send(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Have them go on."""
+        self._slots.send(signal.SIGCONT)
 
     def close(self) -> None:
         """End all processes."""

@@ -7,7 +7,7 @@ import itertools
 import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -16,7 +16,7 @@ import numpy as np
 from charrnn_core.errors import SettingsError
 from charrnn_core.runs.files import read_small
 from charrnn_core.sweeps.varying import Variation, shown, variation_of
-from charrnn_core.training.settings import DEFAULT_PRESET, FIELDS, STOPS, Settings, Value
+from charrnn_core.training.settings import DEFAULT_PRESET, FIELDS, Settings, Value
 
 Search = Literal["grid", "random", "tpe"]
 
@@ -69,6 +69,8 @@ class Plan:
         How many, where they are drawn or chosen.
     seeds : int
         Each combination is trained with this many seeds, from the given one on.
+    plain_seed : bool
+        Trials with the given seed have no seed in their names: the sweep began without others.
 
     Raises
     ------
@@ -82,7 +84,7 @@ class Plan:
     search: Search = "grid"
     combinations: int = 0
     seeds: int = 1
-    _names: frozenset[str] = field(init=False, repr=False, compare=False)
+    plain_seed: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         for name, value in self.given.items():
@@ -203,17 +205,13 @@ class Plan:
         """
         ordered = {name: values[name] for name in self.varied if name in values}
         settings = Settings.of(self.preset, **{**self.given, **ordered})
-        return Trial(name_of(ordered), ordered, settings)
-
-    @property
-    def has_stop(self) -> bool:
-        """Whether something that ends trials is given or varies."""
-        return any(self.given.get(stop) is not None or stop in self.varied for stop in STOPS)
+        told = {name: value for name, value in ordered.items() if name != "seed" or value != self.base_seed}
+        return Trial(name_of(told if self.plain_seed and told else ordered), ordered, settings)
 
     def extends(self, other: Plan) -> bool:
         """Return whether all trials of another plan are trials of this one too."""
-        same = (self.given, self.preset, self.search, self.varied) == (
-            other.given, other.preset, other.search, other.varied,
+        same = (self.given, self.preset, self.search, [each.name for each in self.vary]) == (
+            other.given, other.preset, other.search, [each.name for each in other.vary],
         )  # fmt: skip
         if not same or self.seeds < other.seeds:
             return False
@@ -221,6 +219,10 @@ class Plan:
             return self.vary == other.vary and self.combinations >= other.combinations
         own = {each.name: set(each.values) for each in self.vary}
         return all(own[each.name].issuperset(each.values) for each in other.vary)
+
+    def extending(self, other: Plan) -> Self:
+        """Return this plan with the names that the trials of one have which it extends."""
+        return replace(self, plain_seed=other.plain_seed or other.seeds == 1)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON values."""
@@ -231,6 +233,7 @@ class Plan:
             "search": self.search,
             "combinations": self.combinations,
             "seeds": self.seeds,
+            "plain_seed": self.plain_seed,
         }
 
     @classmethod
@@ -255,6 +258,7 @@ class Plan:
                 search=search,
                 combinations=int(told["combinations"]),
                 seeds=int(told["seeds"]),
+                plain_seed=told.get("plain_seed") is True,
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise SettingsError(f"it is not the plan of a sweep: {error}") from None
@@ -318,8 +322,11 @@ def read_specification(path: Path) -> Specification:
         ]
     except SettingsError as error:
         raise SettingsError(f"{path}: {error}") from None
+    corpus = told.get("corpus")
+    if corpus is not None and (path.parent / corpus).is_file():
+        corpus = str(path.parent / corpus)  # as its writer sees it
     return Specification(
-        corpus=told.get("corpus"),
+        corpus=corpus,
         name=told.get("name"),
         preset=told.get("preset"),
         search=told.get("search"),

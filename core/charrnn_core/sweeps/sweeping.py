@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any
@@ -12,11 +12,12 @@ from typing import Any
 from charrnn_core.errors import CharRNNError, RunFailedError
 from charrnn_core.rnn.engines import resolve_engine
 from charrnn_core.runs.log import EventLog
-from charrnn_core.sweeps.directory import Failed, SweepDirectory
-from charrnn_core.sweeps.places import Place, files_of
+from charrnn_core.sweeps.directory import Failed, SweepDirectory, Tried
+from charrnn_core.sweeps.ends import end_of
+from charrnn_core.sweeps.places import Place
 from charrnn_core.sweeps.plan import Trial
 from charrnn_core.sweeps.queues import Queue, Step
-from charrnn_core.sweeps.task import Outcome, Task
+from charrnn_core.sweeps.task import Outcome, Task, in_words, outcome_of
 from charrnn_core.training.events import Event
 
 _LOOK_SECONDS = 0.1
@@ -34,6 +35,8 @@ class Sweeping:
     place : Place
     facts : mapping
         What is recorded of the text.
+    files : sequence of str
+        Where it is read now.
     log : EventLog
         Of the sweep.
 
@@ -41,20 +44,27 @@ class Sweeping:
     ----------
     training : dict of str to Step
         What is being trained, by the names of the trials.
+    place : Place
     outcomes : dict of str to Outcome
         What has come of the trials that this process has had trained.
     """
 
     def __init__(
-        self, directory: SweepDirectory, place: Place, facts: Mapping[str, Any], log: EventLog
+        self,
+        directory: SweepDirectory,
+        place: Place,
+        facts: Mapping[str, Any],
+        files: Sequence[str],
+        log: EventLog,
     ) -> None:
         self.directory = directory
         self.training: dict[str, Step] = {}
         self.outcomes: dict[str, Outcome] = {}
-        self._place = place
+        self.place = place
         self._facts = dict(facts)
-        self._files = files_of(facts)
-        place.bring(self._files)
+        self._files = list(files)
+        self._failed_before = set(directory.record().failed)
+        place.bring(files)
         self._log = log
         self._began = time.monotonic()
         self._next_status = 0.0
@@ -84,7 +94,7 @@ class Sweeping:
                 try:
                     self._hand_out(queue, look, threads)
                 except BaseException:
-                    self._place.stop()  # else the trials would be waited for
+                    self.place.stop()  # else the trials would be waited for
                     raise
         finally:
             self.training.clear()
@@ -96,15 +106,18 @@ class Sweeping:
         is_told = False
         lost: RunFailedError | None = None
         while True:
-            while not self._stopped and len(futures) < self._place.size:
+            while not self._stopped and len(futures) < self.place.size:
                 step = queue.next()
                 if step is None:
                     break
+                if step.trial.name in self._failed_before:
+                    self._failed_before.remove(step.trial.name)
+                    self.record(Tried(update=0, time=0.0, trial=step.trial.name))
                 self.training[step.trial.name] = step
                 futures[threads.submit(self._train, step)] = step
             if self._stopped and not is_told:
                 is_told = True
-                self._place.stop()
+                self.place.stop()
             if not futures:
                 break
             done, _ = wait(futures, timeout=_LOOK_SECONDS, return_when=FIRST_COMPLETED)
@@ -127,6 +140,12 @@ class Sweeping:
         if refused is not None:
             raise CharRNNError(f"cannot write {self.directory.events_path}: {refused.strerror}")
 
+    def past(self, step: Step) -> Outcome | None:
+        """Return what has come of a step before; None where it is still to be done."""
+        updates = step.trial.settings.updates if step.updates is None else step.updates
+        ended = end_of(self.directory.run_of(step.trial.name), updates)
+        return None if ended is None else outcome_of(ended)
+
     @property
     def seconds(self) -> float:
         """Since this process began."""
@@ -134,11 +153,11 @@ class Sweeping:
 
     def _train(self, step: Step) -> Outcome:
         try:
-            return self._place.train(self._task(step.trial, step.updates))
+            return self.place.train(self._task(step.trial, step.updates))
         except RunFailedError:
             raise  # the place is gone, and with it all trials
         except (CharRNNError, OSError) as error:
-            return Outcome("failed", str(error))
+            return Outcome("failed", in_words(error))
 
     def _task(self, trial: Trial, updates: int | None) -> Task:
         return Task(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -14,14 +14,14 @@ from charrnn_core.errors import CharRNNError, CorpusError, RunFinishedError, Run
 from charrnn_core.rnn.engine import EngineName
 from charrnn_core.runs.concluding import conclude
 from charrnn_core.runs.directory import RunDirectory
-from charrnn_core.runs.history import History
 from charrnn_core.runs.liveness import was_interrupted
 from charrnn_core.runs.process import TrainingProcess
 from charrnn_core.runs.starting import resume, start
 from charrnn_core.sweeps.directory import clear_unborn
+from charrnn_core.sweeps.ends import end_of, number_of
 from charrnn_core.text.corpus import Corpus, read_corpus
 from charrnn_core.text.source import Kind, Source
-from charrnn_core.training.events import Ended, Event, Status
+from charrnn_core.training.events import Event, Status
 from charrnn_core.training.settings import Settings, Value
 
 End = Literal["ended", "interrupted", "failed"]
@@ -125,11 +125,8 @@ class Trainee:
             if isinstance(process, Outcome):
                 return process, None
             return self._trained(process, task), process.signal
-        except CharRNNError as error:
-            return Outcome("failed", str(error)), None
-        except OSError as error:
-            where = f"{error.filename}: " if error.filename is not None else ""
-            return Outcome("failed", f"{where}{error.strerror}"), None
+        except (CharRNNError, OSError) as error:
+            return Outcome("failed", in_words(error)), None
         except MemoryError:
             self._corpus = None
             return Outcome("failed", "there is not enough memory for this trial"), None
@@ -145,7 +142,7 @@ class Trainee:
 
         begun_at = trainer.update
         ended = process.run(look)
-        return _outcome(ended)
+        return outcome_of(ended.to_json())
 
     def _process(self, task: Task) -> TrainingProcess | Outcome:
         """Return the process that begins a trial or goes on with it; or what has come of it already."""
@@ -163,13 +160,14 @@ class Trainee:
             return start(
                 settings, text, runs=run.path.parent, name=run.name, engine=task.engine, owned=self.owned
             )
-        done = finished(run, stops.get("updates", settings.updates))
-        if done is not None:
-            return done
+        wanted = stops.get("updates", settings.updates)
+        ended = end_of(run, wanted if isinstance(wanted, int) else None)
+        if ended is not None:
+            return outcome_of(ended)
         try:
             return resume(run, {**stops_of(settings), **stops}, corpus=text, owned=self.owned)
-        except RunFinishedError:
-            return _outcome(conclude(run, text))
+        except RunFinishedError:  # without a line that says so
+            return outcome_of(conclude(run, text).to_json())
 
     def _text(self, task: Task) -> Corpus:
         facts = task.corpus
@@ -184,14 +182,24 @@ class Trainee:
         return dataclasses.replace(self._corpus, name=facts["name"], path=facts["path"])
 
 
-def _outcome(ended: Ended) -> Outcome:
+def in_words(error: CharRNNError | OSError) -> str:
+    """Return why a trial failed."""
+    if isinstance(error, OSError):
+        where = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
+        return f"{where}{error.strerror or error}"
+    return str(error)
+
+
+def outcome_of(ended: Mapping[str, Any]) -> Outcome:
+    """Return what an `ended` event says."""
+    reason, state = str(ended.get("reason")), ended.get("state_sha256")
     return Outcome(
-        "interrupted" if was_interrupted(ended.reason) else "ended",
-        ended.reason,
-        ended.update,
-        ended.state_sha256,
-        ended.smooth_loss if math.isfinite(ended.smooth_loss) else None,
-        ended.best_loss,
+        "interrupted" if was_interrupted(reason) else "ended",
+        reason,
+        int(number_of(ended.get("update")) or 0),
+        state if isinstance(state, str) else None,
+        number_of(ended.get("smooth_loss")),
+        number_of(ended.get("best_loss")),
     )
 
 
@@ -199,33 +207,3 @@ def stops_of(settings: Settings) -> dict[str, Value]:
     """Return the settings that say when a trial ends, to go on with it until then."""
     names = ("updates", "epochs", "seconds", "stop_below", "minimum_updates")
     return {name: getattr(settings, name) for name in names}
-
-
-def finished(run: RunDirectory, updates: Value) -> Outcome | None:
-    """Return what has come of a trial that has nothing left to be trained; else None.
-
-    Parameters
-    ----------
-    run : RunDirectory
-    updates : int or None
-        Up to which update it is to be trained now.
-    """
-    ended = History.read(run.events_path).ended
-    if ended is None or was_interrupted(str(ended.get("reason"))):
-        return None
-    update = int(ended["update"])
-    if ended.get("reason") == "updates" and isinstance(updates, int) and update < updates:
-        return None  # it was trained up to a step of a search
-    state = ended.get("state_sha256")
-    return Outcome(
-        "ended",
-        str(ended.get("reason")),
-        update,
-        state if isinstance(state, str) else None,
-        _number(ended.get("smooth_loss")),
-        _number(ended.get("best_loss")),
-    )
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, (int, float)) else None

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 
 from charrnn_core.errors import SettingsError
-from charrnn_core.training.settings import FIELDS, Field, Value, option_name
+from charrnn_core.training.settings import FIELDS, Field, Value
 
 Scale = Literal["lin", "log"]
 
@@ -19,6 +19,7 @@ MOST_VALUES = 10_000
 """Values of one setting."""
 
 _DIGITS = 3  # of values between two bounds: enough to tell them apart, few enough to type
+_LARGEST = 1 << 1000  # of whole numbers that are floats too
 _SCALE = re.compile(r"(lin|log)?(\d*)", re.ASCII)
 
 
@@ -142,7 +143,7 @@ def _checked(name: str, value: object) -> Value:
     field = FIELDS[name]
     number: Value = value if value is None or isinstance(value, (int, float, str)) else str(value)
     if field.kind is float and isinstance(number, int) and not isinstance(number, bool):
-        number = float(number)
+        number = float(number) if abs(number) < _LARGEST else math.inf
     field.check(name, number)
     return number
 
@@ -179,8 +180,3 @@ def _between(name: str, text: str) -> Variation:
     for value in values:
         field.check(name, value)
     return _listed(name, values)
-
-
-def option_text(values: dict[str, Value]) -> str:
-    """Return values as options of the command line."""
-    return " ".join(f"{option_name(name)} {shown(value)}" for name, value in values.items())
