@@ -19,6 +19,7 @@ from charrnn_core.rnn.gradcheck.check import CheckRow
 from charrnn_core.runs import checkpoint
 from charrnn_core.runs.commands import COMMAND_NAMES, Command
 from charrnn_core.runs.starting import start
+from charrnn_core.sweeps.directory import Failed, Proposed, Pruned, Tried
 from charrnn_core.text.corpus import corpus_of
 from charrnn_core.training import events
 from charrnn_core.training.settings import DEFAULT_PRESET, FIELDS, PRESETS, Settings, option_name
@@ -297,12 +298,23 @@ def events_page() -> str:
         ["`pid`", "int", "The process that trains."],
     ]
     parts += ["## status.json", summary(events.Status), table(head, [*own, *rows_of(events.Status)])]
+    parts.append(
+        "Of a trial that is trained on a cluster it has `elsewhere`, the address of the scheduler, and the "
+        "`pid` is that of the process that sweeps."
+    )
     parts += [
         "## commands.jsonl",
         "One JSON object a line, appended by a single write: `id`, `command` and the arguments. "
         f"`charrnn command` writes it; any program may. The commands are {named(COMMAND_NAMES)}.",
         table(head, [["`command`" if row[0] == "`name`" else row[0], *row[1:]] for row in rows_of(Command)]),
     ]
+    parts += [
+        "## events.jsonl of a sweep",
+        "What the runs of its trials do not say themselves. `time` is seconds since the process that sweeps "
+        "began; `update` says nothing where no trial is meant.",
+    ]
+    for kind in (Proposed, Pruned, Failed, Tried):
+        parts += [f"### {kind.type}", summary(kind), table(head, rows_of(kind))]
     return "\n\n".join(parts) + "\n"
 
 
