@@ -51,7 +51,7 @@ GRID = [
     "--sample-every",
     "none",
 ]
-LONG = [*GRID, "--updates", "10000", "--name", "long"]
+LONG = [*GRID, "--updates", "6000", "--name", "long"]
 """A second or two of work, the same each time."""
 
 ENDLESS = [*GRID, "--updates", "none", "--seconds", "300", "--name", "long"]
@@ -221,7 +221,7 @@ def test_a_signal_saves_all_trials_and_the_same_command_goes_on(
     path = here / "runs" / "long"
     with started(here, "sweep", "book.txt", *LONG) as process:
         run_path(process)
-        until(lambda: updates_of(path) > 500)
+        until(lambda: updates_of(path) > 300)
         slots = slots_of(process.pid)
         code, err = stopped(process, number)
     assert code == 128 + number, err
@@ -241,7 +241,7 @@ def test_after_sigkill_its_processes_end_and_the_sweep_goes_on(here: Path, whole
     path = here / "runs" / "long"
     with started(here, "sweep", "book.txt", *LONG) as process:
         run_path(process)
-        until(lambda: updates_of(path) > 500)
+        until(lambda: updates_of(path) > 300)
         slots = slots_of(process.pid)
         process.kill()
         process.wait(PATIENCE)
@@ -259,7 +259,7 @@ def test_a_trial_whose_process_is_killed_goes_on(
     path = here / "runs" / "long"
     with started(here, "sweep", "book.txt", *LONG) as process:
         run_path(process)
-        until(lambda: updates_of(path) > 500)
+        until(lambda: updates_of(path) > 300)
         os.kill(slots_of(process.pid)[0], number)
         _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, err
