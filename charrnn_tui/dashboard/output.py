@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 
 _BEHIND_BYTES = 1 << 15
 """With this much still to be written, the terminal is behind, and nothing more is painted for now."""
 
+_AGAIN_SECONDS = 0.02
 _WRITE_BYTES = 1 << 14
 """What is written at once."""
 
@@ -72,11 +74,16 @@ class Output(threading.Thread):
             self._changed.notify_all()
 
     def interrupt(self, seconds: float) -> None:
-        """Have a write that waits look again whether there is room, and wait for its end for this long."""
-        if self.ident is not None:
-            signal.pthread_kill(self.ident, signal.SIGCONT)
+        """Have a write that waits look again whether there is room, and wait for its end for this long.
+
+        Again and again: one that is interrupted before it has written anything is begun anew.
+        """
+        deadline = time.monotonic() + seconds
         with self._changed:
-            self._changed.wait_for(lambda: not self._writes, seconds)
+            while self._writes and time.monotonic() < deadline:
+                if self.ident is not None:
+                    signal.pthread_kill(self.ident, signal.SIGCONT)
+                self._changed.wait_for(lambda: not self._writes, _AGAIN_SECONDS)
 
     def run(self) -> None:
         """Write."""
