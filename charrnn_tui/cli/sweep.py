@@ -53,8 +53,8 @@ def command(
             "--vary",
             metavar="SETTING=VALUES",
             autocompletion=completion.varied,
-            help="What varies: values (hidden=100,250), or numbers between two with even ratios or "
-            "differences (learning_rate=0.01:0.3:log5, clip=1:5:lin3); drawn ones need no number at the end. "
+            help="What varies: values (hidden=100,250), or numbers between two with even ratios "
+            "(clip=1:9:log3) or differences (clip=1:9:lin3); drawn ones need no number at the end. "
             "Can be given several times.",
         ),
     ] = None,
