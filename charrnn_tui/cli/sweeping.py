@@ -26,7 +26,7 @@ from charrnn_core.sweeps.sweeping import Sweeping
 from charrnn_core.sweeps.varying import shown
 from charrnn_core.text.corpus import Corpus, read_corpus
 from charrnn_core.text.source import Source, bundled_sources
-from charrnn_core.training.settings import Value, option_name
+from charrnn_core.training.settings import option_name
 from charrnn_core.training.trainer import windows_of
 from charrnn_tui.cli.options import DEFAULT_CORPUS
 from charrnn_tui.cli.progress import reading
@@ -208,10 +208,10 @@ def _lock(directory: SweepDirectory) -> int:
     try:
         return directory.lock()
     except RunTakenError as error:
-        holder = str(error).rpartition(" by ")[2]
+        where = _named_from_here(directory)
         raise RunTakenError(
-            f"the sweep {directory.name} is gone through by {holder} now; charrnn tui "
-            f"{_named_from_here(directory)} shows it"
+            f"the sweep {directory.name} is gone through by {error.holder} now; charrnn tui {where} shows it",
+            error.holder,
         ) from None
 
 
@@ -224,19 +224,14 @@ def _check_same(there: SweepDirectory, plan: Plan, corpus: Corpus) -> None:
         return
     what = "another plan"
     for name in sorted(plan.given.keys() | before.given.keys()):
-        own, old = (told.get(name, "not given") for told in (plan.given, before.given))
+        own, old = (shown(told[name]) if name in told else "not given" for told in (plan.given, before.given))
         if own != old:
-            what = f"{option_name(name)} {shown_or(old)}, and not {shown_or(own)}"
+            what = f"{option_name(name)} {old}, and not {own}"
             break
     raise UsageError(
         f"the sweep {there.name} has {what}; more values, seeds or trials would add to it; for another one "
         "choose another --name"
     )
-
-
-def shown_or(value: Value) -> str:
-    """Return a value as one types it, or that it was not given."""
-    return "not given" if value == "not given" else shown(value)
 
 
 _MEETING_THE_TEXT = (

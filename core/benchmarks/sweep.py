@@ -94,6 +94,8 @@ def cores(rounds: int, updates: int) -> None:
 def cluster(where: Path, workers: int) -> Iterator[tuple[str, int]]:
     """Start a scheduler and workers, and give its address and its process."""
     file = where / "scheduler.json"
+    from distributed import Client
+
     with ExitStack() as opened:
 
         def start(*arguments: str) -> int:
@@ -112,7 +114,8 @@ def cluster(where: Path, workers: int) -> Iterator[tuple[str, int]]:
         for number in range(workers):
             own = ["--nthreads", "1", "--no-nanny", "--local-directory", str(where / str(number))]
             start("worker", address, *own, *local)
-        time.sleep(5)
+        with Client(address, set_as_default=False) as client:
+            client.wait_for_workers(workers)
         yield address, scheduler
 
 

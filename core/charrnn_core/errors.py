@@ -61,7 +61,17 @@ class RunDirectoryError(UsageError):
 
 
 class RunTakenError(RunDirectoryError):
-    """A run that another process trains."""
+    """A run that another process trains.
+
+    Attributes
+    ----------
+    holder : str
+        That process, in words.
+    """
+
+    def __init__(self, message: str, holder: str = "another process") -> None:
+        self.holder = holder
+        super().__init__(message)
 
 
 class RunFinishedError(RunDirectoryError):

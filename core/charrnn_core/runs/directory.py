@@ -25,7 +25,65 @@ _LONGEST_NAME = 100  # bytes; file systems allow 255, and a name may still get a
 
 
 @dataclass(frozen=True)
-class RunDirectory:
+class OwnedDirectory:
+    """A directory that one process at a time writes to, and all others read: of a run, or of a sweep.
+
+    Attributes
+    ----------
+    path : Path
+        Absolute.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.path.name
+
+    @property
+    def events_path(self) -> Path:
+        """`events.jsonl`."""
+        return self.path / "events.jsonl"
+
+    @property
+    def status_path(self) -> Path:
+        """`status.json`."""
+        return self.path / "status.json"
+
+    @property
+    def corpus_path(self) -> Path:
+        """`corpus.txt`."""
+        return self.path / "corpus.txt"
+
+    @property
+    def lock_path(self) -> Path:
+        """`.lock`."""
+        return self.path / ".lock"
+
+    def write_status(self, status: dict[str, Any]) -> None:
+        """Replace `status.json`; not durable, since it is stale within a tenth of a second."""
+        replace_file(self.status_path, json.dumps(status, ensure_ascii=False).encode(), durable=False)
+
+    def lock(self) -> int:
+        """Take it for this process until it ends, and return the lock's descriptor.
+
+        Raises
+        ------
+        RunTakenError
+            Another process has it.
+        RunDirectoryError
+            There is no file that could be locked.
+        """
+        return take_lock(self.lock_path)
+
+    def is_locked(self) -> bool:
+        """Return whether a process has it now."""
+        return is_locked(self.lock_path)
+
+
+@dataclass(frozen=True)
+class RunDirectory(OwnedDirectory):
     """A directory that holds one run.
 
     ::
@@ -45,32 +103,10 @@ class RunDirectory:
         Absolute.
     """
 
-    path: Path
-
-    @property
-    def name(self) -> str:
-        """The run's name."""
-        return self.path.name
-
     @property
     def config_path(self) -> Path:
         """`config.json`."""
         return self.path / "config.json"
-
-    @property
-    def events_path(self) -> Path:
-        """`events.jsonl`."""
-        return self.path / "events.jsonl"
-
-    @property
-    def status_path(self) -> Path:
-        """`status.json`."""
-        return self.path / "status.json"
-
-    @property
-    def corpus_path(self) -> Path:
-        """`corpus.txt`."""
-        return self.path / "corpus.txt"
 
     @property
     def commands_path(self) -> Path:
@@ -81,11 +117,6 @@ class RunDirectory:
     def study_path(self) -> Path:
         """`.study`."""
         return self.path / ".study"
-
-    @property
-    def lock_path(self) -> Path:
-        """`.lock`."""
-        return self.path / ".lock"
 
     @property
     def checkpoints(self) -> Path:
@@ -119,10 +150,6 @@ class RunDirectory:
         text = encodable(json.dumps(config, ensure_ascii=False, indent=2))
         replace_file(self.config_path, f"{text}\n".encode())
 
-    def write_status(self, status: dict[str, Any]) -> None:
-        """Replace `status.json`; not durable, since it is stale within a tenth of a second."""
-        replace_file(self.status_path, json.dumps(status, ensure_ascii=False).encode(), durable=False)
-
     def begin_study(self) -> None:
         """Note, durably, that this run is trained for a study, whose report is still to be written."""
         replace_file(self.study_path, b"")
@@ -135,22 +162,6 @@ class RunDirectory:
     def lacks_report(self) -> bool:
         """Whether a study of this run has begun whose report is not written yet."""
         return self.study_path.exists()
-
-    def lock(self) -> int:
-        """Take the run for this process until it ends, and return the lock's descriptor.
-
-        Raises
-        ------
-        RunTakenError
-            Another process has it.
-        RunDirectoryError
-            There is no file that could be locked.
-        """
-        return take_lock(self.lock_path)
-
-    def is_locked(self) -> bool:
-        """Return whether a process trains this run now."""
-        return is_locked(self.lock_path)
 
     def remove_stale_files(self) -> None:
         """Remove what a killed process left half-written; only for the process that holds the lock."""

@@ -67,7 +67,7 @@ def summarize(directory: RunDirectory) -> RunSummary:
     """
     config = directory.config()
     locked = directory.is_locked()
-    events = _last_events(directory)
+    events = last_events(directory)
     status = read_status(directory) if locked else {}
     ended = events[-1] if events and events[-1].get("type") == "ended" and not locked else None
     latest: dict[str, Any] = next(
@@ -82,27 +82,28 @@ def summarize(directory: RunDirectory) -> RunSummary:
         state=run_state(locked=locked, status=status, reason=reason),
         reason=reason,
         corpus=str(_get(config, "corpus", "name", default="")),
-        update=int(_number(status.get("update")) or _number(last.get("update")) or 0),
-        smooth_loss=_number(status.get("smooth_loss")) or _number(latest.get("smooth_loss")),
-        best_loss=_number(ended.get("best_loss")) if ended is not None else _best_loss(directory),
+        update=int(number_of(status.get("update")) or number_of(last.get("update")) or 0),
+        smooth_loss=number_of(status.get("smooth_loss")) or number_of(latest.get("smooth_loss")),
+        best_loss=number_of(ended.get("best_loss")) if ended is not None else _best_loss(directory),
         created=created,
         age=_age(created),
         size=_size(directory),
     )
 
 
-def _last_events(directory: RunDirectory) -> list[dict[str, Any]]:
+def last_events(directory: RunDirectory, most: int = _TAIL) -> list[dict[str, Any]]:
+    """Return the events in the last bytes of a run's log, as many bytes as `most` says."""
     try:
         descriptor = open_regular(directory.events_path)
     except OSError:
         return []  # a run that has no log yet has no last events
     try:
         size = os.fstat(descriptor).st_size
-        lines = os.pread(descriptor, _TAIL, max(0, size - _TAIL)).split(b"\n")
+        lines = os.pread(descriptor, most, max(0, size - most)).split(b"\n")
     finally:
         os.close(descriptor)
     events = []
-    for line in lines[0 if size <= _TAIL else 1 : -1]:
+    for line in lines[0 if size <= most else 1 : -1]:
         try:
             event = json.loads(line)
         except (ValueError, RecursionError):
@@ -127,7 +128,8 @@ def _best_loss(directory: RunDirectory) -> float | None:
     return None if best is None else best.loss
 
 
-def _number(value: object) -> float | None:
+def number_of(value: object) -> float | None:
+    """Return a value of a file if it is a number that can be calculated with."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if is_number and abs(value) < 1e18 else None  # type: ignore[arg-type]
 

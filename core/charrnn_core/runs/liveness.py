@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.runs.directory import OwnedDirectory
 from charrnn_core.runs.files import read_small
 
 RunState = Literal["training", "paused", "ended", "interrupted", "crashed"]
@@ -40,7 +40,7 @@ def was_interrupted(reason: str) -> bool:
     return reason.startswith(_INTERRUPTIONS)
 
 
-def read_status(directory: RunDirectory) -> dict[str, Any]:
+def read_status(directory: OwnedDirectory) -> dict[str, Any]:
     """Return what `status.json` says, {} where there is none; believe it only while the lock is held."""
     try:
         status = json.loads(read_small(directory.status_path))

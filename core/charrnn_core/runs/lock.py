@@ -61,7 +61,7 @@ def take_lock(path: Path) -> int:
         holder = _holder(descriptor) if is_taken else ""
         os.close(descriptor)
         if is_taken:
-            raise RunTakenError(f"{path.parent} is being trained by {holder}") from None
+            raise RunTakenError(f"{path.parent} is being trained by {holder}", holder) from None
         raise RunDirectoryError(f"cannot lock {path}: {error.strerror}") from None
     with suppress(OSError):  # a full disk, say: who holds it is only for messages
         os.ftruncate(descriptor, 0)

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from charrnn_core.errors import CharRNNError, RunDirectoryError, RunFailedError, SettingsError
-from charrnn_core.runs.directory import RunDirectory, create_run, utc_now
+from charrnn_core.runs.directory import OwnedDirectory, RunDirectory, create_run, utc_now
 from charrnn_core.runs.environment import describe_corpus, versions
 from charrnn_core.runs.files import read_small, replace_file
 from charrnn_core.runs.history import EventFields, EventTail
-from charrnn_core.runs.lock import is_locked, take_lock
+from charrnn_core.runs.liveness import read_status
 from charrnn_core.runs.log import EventLog
 from charrnn_core.sweeps.plan import Plan, Trial
 from charrnn_core.text.corpus import Corpus, write_text
@@ -113,7 +113,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class SweepDirectory:
+class SweepDirectory(OwnedDirectory):
     """A directory that holds a sweep.
 
     ::
@@ -131,37 +131,10 @@ class SweepDirectory:
         Absolute.
     """
 
-    path: Path
-
-    @property
-    def name(self) -> str:
-        """The sweep's name."""
-        return self.path.name
-
     @property
     def plan_path(self) -> Path:
         """`sweep.json`."""
         return self.path / "sweep.json"
-
-    @property
-    def events_path(self) -> Path:
-        """`events.jsonl`."""
-        return self.path / "events.jsonl"
-
-    @property
-    def status_path(self) -> Path:
-        """`status.json`."""
-        return self.path / "status.json"
-
-    @property
-    def corpus_path(self) -> Path:
-        """`corpus.txt`."""
-        return self.path / "corpus.txt"
-
-    @property
-    def lock_path(self) -> Path:
-        """`.lock`."""
-        return self.path / ".lock"
 
     def run_of(self, trial: str) -> RunDirectory:
         """Return the run directory of a trial, which may not be there yet."""
@@ -247,35 +220,9 @@ class SweepDirectory:
         text = encodable(json.dumps(told, ensure_ascii=False, indent=2))
         replace_file(self.plan_path, f"{text}\n".encode())
 
-    def write_status(self, status: dict[str, Any]) -> None:
-        """Replace `status.json`; not durable."""
-        replace_file(self.status_path, json.dumps(status, ensure_ascii=False).encode(), durable=False)
-
     def status(self) -> dict[str, Any]:
         """Return what `status.json` says; {} where nobody sweeps, or nothing is said yet."""
-        if not self.is_locked():
-            return {}
-        try:
-            status = json.loads(read_small(self.status_path))
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return status if isinstance(status, dict) else {}
-
-    def lock(self) -> int:
-        """Take the sweep for this process until it ends, and return the lock's descriptor.
-
-        Raises
-        ------
-        RunTakenError
-            Another process has it.
-        RunDirectoryError
-            There is no file that could be locked.
-        """
-        return take_lock(self.lock_path)
-
-    def is_locked(self) -> bool:
-        """Return whether a process goes through this sweep now."""
-        return is_locked(self.lock_path)
+        return read_status(self) if self.is_locked() else {}
 
 
 def is_sweep(path: Path) -> bool:

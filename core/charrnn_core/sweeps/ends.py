@@ -10,6 +10,7 @@ from typing import Any
 
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.files import open_regular
+from charrnn_core.runs.listing import number_of
 from charrnn_core.runs.liveness import was_interrupted
 
 _ENDED = re.compile(rb'^\{"type":"ended",.*\}$', re.M)
@@ -45,9 +46,3 @@ def is_end(event: dict[str, Any], updates: int | None) -> bool:
         return False
     # Where something else ends it, an end after so many updates is that of a search's step.
     return reason != "updates" or (updates is not None and update >= updates)
-
-
-def number_of(value: object) -> float | None:
-    """Return a value of a log if it is a number that can be calculated with."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e18
-    return float(value) if is_number else None  # type: ignore[arg-type]

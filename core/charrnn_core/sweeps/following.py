@@ -7,7 +7,6 @@ import math
 import os
 import statistics
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn_core.runs.directory import RunDirectory
-from charrnn_core.runs.files import open_regular
 from charrnn_core.runs.history import EventTail, History
+from charrnn_core.runs.listing import last_events, number_of
 from charrnn_core.runs.liveness import read_status, was_interrupted
-from charrnn_core.runs.log import whole_lines
 from charrnn_core.sweeps.directory import Record, SweepDirectory
-from charrnn_core.sweeps.ends import end_of, is_end, number_of
+from charrnn_core.sweeps.ends import end_of, is_end
 from charrnn_core.sweeps.plan import Trial
 from charrnn_core.training.settings import Value
 
@@ -315,21 +313,8 @@ def _stamp(path: os.PathLike[str]) -> tuple[int, int, int] | None:
 
 def _last_event(run: RunDirectory, *types: str) -> dict[str, Any] | None:
     """Return the last event of some types, if it is near the end of the log."""
-    try:
-        descriptor = open_regular(run.events_path)
-    except OSError:
-        return None
-    try:
-        size = whole_lines(descriptor, os.fstat(descriptor).st_size)
-        lines = os.pread(descriptor, _LAST_BYTES, max(0, size - _LAST_BYTES)).split(b"\n")
-    finally:
-        os.close(descriptor)
-    for line in reversed(lines):
-        with suppress(ValueError, RecursionError):  # the first line need not be whole
-            event = json.loads(line)
-            if isinstance(event, dict) and event.get("type") in types:
-                return event
-    return None
+    events = reversed(last_events(run, _LAST_BYTES))
+    return next((event for event in events if event.get("type") in types), None)
 
 
 def _per_character(trial: Trial, loss: object) -> float | None:

@@ -58,7 +58,7 @@ class Slots:
 
     def __init__(self) -> None:
         self._slots: dict[int, Slot] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a handler of signals can come while its own thread has it
         self._stopped = False
 
     def train(self, task: Task) -> Outcome:

@@ -14,11 +14,12 @@ from charrnn_core.errors import CharRNNError, CorpusError, RunFinishedError, Run
 from charrnn_core.rnn.engine import EngineName
 from charrnn_core.runs.concluding import conclude
 from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.runs.listing import number_of
 from charrnn_core.runs.liveness import was_interrupted
 from charrnn_core.runs.process import TrainingProcess
 from charrnn_core.runs.starting import resume, start
 from charrnn_core.sweeps.directory import clear_unborn
-from charrnn_core.sweeps.ends import end_of, number_of
+from charrnn_core.sweeps.ends import end_of
 from charrnn_core.text.corpus import Corpus, read_corpus
 from charrnn_core.text.source import Kind, Source
 from charrnn_core.training.events import Event, Status
