@@ -350,7 +350,7 @@ def checkpoint_page() -> str:
         )
         process = start(settings, corpus_of("abcde" * 20, "text"), runs=Path(folder), name="made")
         process.run(lambda item: None)
-        made = checkpoint.read_checkpoint(process.directory.checkpoint_path("last"))
+        made = checkpoint.read_checkpoint(process.directory.checkpoint_file("last").path)
     listed = {name for names in METADATA for name in names.split(", ")}
     if listed != made.metadata.keys():
         raise AssertionError(f"METADATA lacks or has too much: {listed ^ made.metadata.keys()}")

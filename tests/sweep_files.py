@@ -32,9 +32,9 @@ def write_trial(
     """Write a trial whose smooth loss falls from 4 nats a character towards this; one of a sweep's plan."""
     settings = next(trial.settings for trial in sweep.trials() if trial.name == name)
     run = sweep.run_of(name)
-    run.checkpoints.mkdir(parents=True, exist_ok=True)
+    run.checkpoints.path.mkdir(parents=True, exist_ok=True)
     told = {"settings": settings.to_json(), "corpus": CORPUS}
-    run.config_path.write_text(json.dumps({"created": "2026-01-01T00:00:00Z", **told}))
+    run.config_file.path.write_text(json.dumps({"created": "2026-01-01T00:00:00Z", **told}))
     events: list[dict[str, Any]] = [
         {"type": "started", "update": 0, "time": 0.0, "engine": "numpy", "threads": 1, **told},
         *(
@@ -45,7 +45,7 @@ def write_trial(
     if reason is not None:
         last = {"smooth_loss": events[-1]["smooth_loss"], "best_loss": None}
         events.append({"type": "ended", "update": updates, "time": 2.0, "reason": reason, **last})
-    run.events_path.write_text("".join(json.dumps(event) + "\n" for event in events))
+    run.events_file.path.write_text("".join(json.dumps(event) + "\n" for event in events))
     return run
 
 

@@ -25,6 +25,7 @@ import pytest
 from rich.cells import cell_len
 
 from charrnn_core.runs.checkpoint import read_checkpoint
+from charrnn_core.runs.files import Entry
 from charrnn_core.runs.lock import is_locked
 from tests.faults.ledger import waited
 from tests.program import PATIENCE, PROGRAM, TEXT, EscapeError, HangError, TracebackError, until
@@ -178,7 +179,7 @@ class Run:
     @property
     def trained(self) -> bool:
         """Whether a process trains it now."""
-        return is_locked(self.path / ".lock")
+        return is_locked(Entry.at(self.path / ".lock"))
 
     @property
     def trainer(self) -> int:

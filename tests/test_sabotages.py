@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.faults.careless import Careless
 from tests.faults.sabotage import PROJECT, SABOTAGES, Sabotage, every_test, recorded
 
 
 @pytest.mark.parametrize("sabotage", SABOTAGES, ids=lambda sabotage: sabotage.name)
-def test_a_sabotage_can_be_applied(sabotage: Sabotage, tmp_path: Path) -> None:
+def test_a_sabotage_can_be_applied(sabotage: Sabotage | Careless, tmp_path: Path) -> None:
+    if isinstance(sabotage, Careless):
+        for name in sabotage.modules:
+            for owner, attribute, replacement in sabotage.replacements(importlib.import_module(name)):
+                assert replacement is not vars(owner)[attribute]
+        assert all((PROJECT / test).is_file() for test in sabotage.tests)
+        return
     for file in {file for file, _, _ in sabotage.changes}:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(PROJECT / file, tmp_path / file)

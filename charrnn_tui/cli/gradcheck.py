@@ -174,7 +174,7 @@ def _check_run(
         try:
             for event in ask(directory, command, wait):
                 if event["type"] == "gradients_checked":
-                    trained_by = History.read(directory.events_path).openings[-1].get("engine")
+                    trained_by = History.read(directory.events_file).openings[-1].get("engine")
                     told = {"update": event["update"], "rows": event["rows"]}
                     return {**described, "engine": trained_by, **told}
         except CommandError:

@@ -244,9 +244,9 @@ def _find(text: str | None, kind: str | None, runs: Path) -> Checkpoint:
     for directory in directories:
         for name in [kind] if kind is not None else ["best", "last", "previous"]:
             try:
-                found = read_checkpoint(directory.checkpoint_path(name))
+                found = read_checkpoint(directory.checkpoint_file(name))
             except CheckpointError as error:
-                if directory.checkpoint_path(name).exists() or name != "best":
+                if directory.checkpoint_file(name).exists() or name != "best":
                     problems.append(str(error))
                 continue
             for problem in problems:

@@ -65,7 +65,7 @@ class Study:
         directory, process = self.directory, self.process
         run = named_from_here(directory)
         go_on = f"to go on: the same command again, or charrnn study {run}"
-        history = History.read(directory.events_path)
+        history = History.read(directory.events_file)
         phases = Phases(self.settings, update=self.update, checked=_checked(history, process))
         view = view_for(self.settings, partial(_told, settings=self.settings), quiet=quiet, phases=phases)
         reason = None if history.ended is None else str(history.ended.get("reason"))

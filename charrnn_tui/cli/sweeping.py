@@ -109,7 +109,7 @@ class Asked:
             follower = SweepFollower(directory)
             opened.callback(follower.close)
             left = [row.trial for row in follower.rows if not row.is_done]
-            log = EventLog(directory.events_path)
+            log = EventLog(directory.events_file)
             opened.callback(log.close)
             sweeping = Sweeping(directory, place, facts, files, log)
             queue: Queue = AllOf(left)

@@ -19,6 +19,7 @@ from charrnn_tui.terminal import OutputError, put
 
 if TYPE_CHECKING:
     from charrnn_core.runs.directory import RunDirectory
+    from charrnn_core.runs.files import Entry
     from charrnn_core.runs.process import TrainingProcess
 
 
@@ -42,7 +43,7 @@ def show(process: TrainingProcess, *, quiet: bool, json: bool, owned: bool = Fal
             if json
             else PathView(show_item, directory.path, owned=owned)
         )
-        ended = process.run(LogView(view, directory.path / "trainer.log") if owned else view)
+        ended = process.run(LogView(view, directory.trainer_log_file) if owned else view)
     if isinstance(view, JsonView) and view.error is not None and process.signal is None:
         raise view.error
     if ended.reason == "diverged":
@@ -67,11 +68,11 @@ def divergence(directory: RunDirectory, settings: Settings, update: int) -> RunF
     update : int
         Where it was.
     """
-    is_saved = directory.checkpoint_path("last").exists()
+    is_saved = directory.checkpoint_file("last").exists()
     kept = "the last finite checkpoint is kept" if is_saved else "no checkpoint was saved yet"
     clip = ", or --clip 5" if settings.clip is None or settings.clip > 5 else ""
     remedy = f"try a smaller --learning-rate than {settings.learning_rate:g}{clip}"
-    if directory.checkpoint_path("best").exists():
+    if directory.checkpoint_file("best").exists():
         lower = f"{settings.learning_rate / 2:.3g}"
         remedy += f"; charrnn resume {named_from_here(directory)} --from-best --learning-rate {lower}"
     return RunFailedError(
@@ -106,22 +107,22 @@ class LogView:
     pipes that nobody reads.
     """
 
-    def __init__(self, view: View, path: Path) -> None:
+    def __init__(self, view: View, file: Entry) -> None:
         self._view = view
-        self._path: Path | None = path
+        self._file: Entry | None = file
 
     def __call__(self, item: Event | Status) -> None:
         """Show an event or a status."""
         self._view(item)
-        if isinstance(item, Started) and self._path is not None:
+        if isinstance(item, Started) and self._file is not None:
             try:
-                descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-            except OSError:  # a full disk, say: words for people are no reason to stop training
+                descriptor = self._file.open(os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            except OSError:  # a full disk, or something else in its place: no reason to stop training
                 descriptor = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
             os.dup2(descriptor, 1)
             os.dup2(descriptor, 2)
             os.close(descriptor)
-            self._path = None
+            self._file = None
 
 
 class JsonView:

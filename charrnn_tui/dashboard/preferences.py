@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from charrnn_core.errors import UsageError
-from charrnn_core.runs.files import read_small, replace_file
+from charrnn_core.runs.files import Entry
+from charrnn_core.runs.json_text import parse_json
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Preferences:
     def read(cls) -> Preferences:
         """Return what is kept; the defaults where there is nothing, or nothing that can be read."""
         try:
-            kept = json.loads(read_small(_folder() / "dashboard.json"))
-        except (OSError, ValueError, RecursionError):
+            kept = parse_json(Entry.at(_folder() / "dashboard.json").read())
+        except (OSError, ValueError):
             return cls()
         theme = kept.get("theme") if isinstance(kept, dict) else None
         return cls(theme) if isinstance(theme, str) else cls()
@@ -41,7 +42,7 @@ class Preferences:
     def write(self) -> None:
         """Keep these; an OSError says why they cannot be."""
         _folder().mkdir(parents=True, exist_ok=True)
-        replace_file(_folder() / "dashboard.json", json.dumps(asdict(self)).encode(), durable=False)
+        Entry.at(_folder() / "dashboard.json").write(json.dumps(asdict(self)).encode(), durable=False)
 
 
 def read_keymap() -> dict[str, str]:
@@ -54,7 +55,7 @@ def read_keymap() -> dict[str, str]:
     """
     path = _folder() / "keys.toml"
     try:
-        keys = tomllib.loads(read_small(path).decode())
+        keys = tomllib.loads(Entry.at(path).read().decode())
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:

@@ -175,7 +175,7 @@ class RunScreen(AskingScreen):
             self.action_resume()
 
     def _tell_crash(self, session: RunSession) -> None:
-        if session.directory.config_path.exists():
+        if session.directory.config_file.exists():
             self.tell(
                 "The training process is gone without a word: it was killed, or it crashed. r goes on from "
                 "its last checkpoint; trainer.log in the run's directory may say more.",

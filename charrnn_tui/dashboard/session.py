@@ -175,9 +175,9 @@ class RunSession:
             raise CommandError(f"nobody trains {self.name} now")
         command = Command.make(name, **arguments)
         try:
-            send(self.directory.commands_path, command)
+            send(self.directory.commands_file, command)
         except OSError as error:
-            raise CommandError(f"cannot write {self.directory.commands_path}: {error.strerror}") from None
+            raise CommandError(f"cannot write {self.directory.commands_file}: {error.strerror}") from None
         self._asked[command.id] = Asked(command, answered)
 
     def resumed_by(self, trainer: OwnedTrainer) -> None:

@@ -224,7 +224,7 @@ class SweepScreen(Steady, Screen[None]):
         if row is None or self.dashboard.session is not None:
             return
         run = self._reader.run_of(row.trial.name)
-        if not run.config_path.exists():
+        if not run.config_file.exists():
             why = f": {row.error}" if row.error else ""
             self.tell(f"{row.trial.name} has not begun{why}", "warning" if why else "information")
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +23,8 @@ def writing(path: Path) -> Iterator[Path]:
     OutputFileError
         It cannot be written.
     """
-    with files.writing(path) as target:
+    with files.writing(path):
+        target = Path(os.path.realpath(path))
         for folder in (target, *target.parents):
             if _is_run(folder):
                 raise UsageError(

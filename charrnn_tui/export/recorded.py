@@ -88,6 +88,6 @@ def read_run(directory: RunDirectory) -> RecordedRun:
     try:
         follower = RunFollower(directory)
     except OSError as error:
-        raise RunFailedError(f"cannot read {directory.events_path}: {error.strerror}") from None
+        raise RunFailedError(f"cannot read {directory.events_file}: {error.strerror}") from None
     follower.close()
     return RecordedRun(directory, follower.config, follower.history)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from charrnn_core.errors import UsageError
-from charrnn_core.runs.files import sync_directory, write_temporary
+from charrnn_core.runs.files import Folder
 from charrnn_core.training.events import encodable
 from charrnn_tui.export.places import writing
 from charrnn_tui.export.recorded import RecordedRun
@@ -72,27 +72,28 @@ def write_events(run: RecordedRun, folder: Path) -> list[str]:
     data = b"".join(_record(event) for event in _events(run))
     with writing(folder) as target:
         target.mkdir(parents=True, exist_ok=True)
+        files = Folder(target)
         # A TensorBoard that is open reads the files of a directory in the order of their names, and a
         # temporary file with the name of one.
-        file = target / f"{_PREFIX}{time.time_ns() // 1000}.{run.directory.name}.charrnn"
-        temporary = write_temporary(target / "charrnn", data, durable=True)
+        file = files.entry(f"{_PREFIX}{time.time_ns() // 1000}.{run.directory.name}.charrnn")
+        temporary = files.entry("charrnn").write_temporary(data, durable=True)
         try:
-            temporary.replace(file)
+            temporary.move_to(file)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            temporary.remove()
             raise
-        sync_directory(target)
-        others = [path for path in target.iterdir() if "tfevents" in path.name and path != file]
+        files.sync()
+        others = [name for name in files.names() if "tfevents" in name and name != file.name]
         for other in others:
             if _is_of(other, run.directory.name):
-                other.unlink()
-        return [path.name for path in others if not _is_of(path, run.directory.name)]
+                files.entry(other).remove()
+        return [name for name in others if not _is_of(name, run.directory.name)]
 
 
-def _is_of(path: Path, name: str) -> bool:
-    """Return whether a file was written by `write_events` for the run of this name."""
-    written, _, rest = path.name.removeprefix(_PREFIX).partition(".")
-    return path.name.startswith(_PREFIX) and written.isdecimal() and rest == f"{name}.charrnn"
+def _is_of(name: str, run: str) -> bool:
+    """Return whether a file of this name was written by `write_events` for the run of that name."""
+    written, _, rest = name.removeprefix(_PREFIX).partition(".")
+    return name.startswith(_PREFIX) and written.isdecimal() and rest == f"{run}.charrnn"
 
 
 def _record(event: Any) -> bytes:

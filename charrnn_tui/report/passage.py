@@ -43,7 +43,7 @@ def best_passage(directory: RunDirectory) -> Passage | None:
     """
     for kind in ("best", *(kind for kind in KINDS if kind != "best")):
         try:
-            checkpoint = read_checkpoint(directory.checkpoint_path(kind))
+            checkpoint = read_checkpoint(directory.checkpoint_file(kind))
         except CheckpointError:
             continue  # `charrnn resume` and `charrnn sample` say what is wrong with one
         return Passage(_written(checkpoint), checkpoint.snapshot.update, kind)

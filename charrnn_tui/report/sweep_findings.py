@@ -219,7 +219,7 @@ def look_into(directory: SweepDirectory) -> SweepFindings:
     follower.close()
     told = directory.told()
     best = best_of(follower.rows)
-    log = History() if best is None else History.read(directory.run_of(best.trial.name).events_path)
+    log = History() if best is None else History.read(directory.run_of(best.trial.name).events_file)
     return SweepFindings(
         name=directory.name,
         created=str(told.get("created", "")),

@@ -301,10 +301,10 @@ def opening(folder: Path, rounds: int) -> None:
     """Measure how long it takes to open a long run."""
     train_short(folder, "empty")
     long = train_short(folder, "long")
-    *begun, ended = long.events_path.read_text().splitlines(keepends=True)
+    *begun, ended = long.events_file.path.read_text().splitlines(keepends=True)
     lines = [*begun, *(line for _, line in made_up(1))]
     lines.append(json.dumps({**json.loads(ended), "update": MILLION, "time": MILLION / 8000}) + "\n")
-    long.events_path.write_text("".join(lines))
+    long.events_file.path.write_text("".join(lines))
     seconds: dict[str, list[float]] = {"empty": [], "long": []}
     for number in range(rounds + 1):
         for name in ("empty", "long") if number % 2 else ("long", "empty"):
@@ -358,12 +358,12 @@ def made_up(update: int, last: int = MILLION, sample_every: int = 10_000) -> Ite
 def memory(folder: Path, seconds: float = 60.0) -> None:
     """Measure how much memory a run costs that gets long before the dashboard's eyes."""
     run = train_short(folder, "growing")
-    begun = run.events_path.read_text().splitlines(keepends=True)[:-1]
-    run.events_path.write_text("".join(begun))
+    begun = run.events_file.path.read_text().splitlines(keepends=True)[:-1]
+    run.events_file.path.write_text("".join(begun))
     lock = run.lock()
     lines = list(made_up(1))
     sizes = []
-    with opened(run.path) as terminal, run.events_path.open("a", buffering=1) as log:
+    with opened(run.path) as terminal, run.events_file.path.open("a", buffering=1) as log:
         terminal.read_until("smooth over min")
         terminal.read_for(3.0)
         sizes.append(terminal.resident_bytes)

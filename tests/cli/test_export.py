@@ -50,9 +50,9 @@ def recorded(tmp_path_factory):
 
     def view(item):
         if isinstance(item, Progress) and item.update == 200:  # saved before it is answered
-            send(process.directory.commands_path, Command.make("set-learning-rate", learning_rate=0.05))
+            send(process.directory.commands_file.path, Command.make("set-learning-rate", learning_rate=0.05))
         if isinstance(item, Progress) and item.update == 300:
-            send(process.directory.commands_path, Command.make("sample", length=9))
+            send(process.directory.commands_file.path, Command.make("sample", length=9))
         if item.update == 430:
             raise Killed
 

@@ -107,7 +107,7 @@ def test_a_run_that_ended_is_checked_as_its_last_checkpoint_has_it(charrnn):
 
 def test_a_damaged_checkpoint_is_said(charrnn):
     directory = made(charrnn.where / "runs", updates=150)
-    directory.checkpoint_path("last").write_bytes(b"junk")
+    directory.checkpoint_file("last").path.write_bytes(b"junk")
     finished = charrnn("gradcheck", "run", "--json")
     assert finished.code == 0
     assert "last.safetensors" in finished.err

@@ -326,9 +326,9 @@ def test_an_answer_just_before_the_end_is_seen(
         looks.append(True)
         if len(looks) == 1:
             return True
-        asked = json.loads(run.commands_path.read_text(encoding="utf-8").splitlines()[-1])["id"]
+        asked = json.loads(run.commands_file.path.read_text(encoding="utf-8").splitlines()[-1])["id"]
         fields = {"update": 20, "time": 1.0, "command": asked, "name": "stop", "arguments": {}}
-        with run.events_path.open("a", encoding="utf-8") as log:
+        with run.events_file.path.open("a", encoding="utf-8") as log:
             log.write(json.dumps({"type": "obeyed", **fields}) + "\n")
         return False
 
@@ -342,7 +342,7 @@ def test_no_answer_in_time_is_exit_2_and_says_that_it_is_asked(tmp_path: Path) -
     lock = run.lock()  # somebody trains it, and is busy
     told = charrnn(tmp_path, "command", "run", "pause", "--wait", "0.1")
     assert_one_line(told, 2, "no answer within 0.1 seconds")
-    assert json.loads(run.commands_path.read_bytes())["command"] == "pause"
+    assert json.loads(run.commands_file.path.read_bytes())["command"] == "pause"
     os.close(lock)
 
 
@@ -420,15 +420,16 @@ def test_a_file_that_goes_while_it_is_counted_does_not_matter(
     run = made(tmp_path / "runs")
     temporary = run / ".status.json.0123456789ab"
     temporary.write_text("{}")
-    real = Path.stat
+    real = os.scandir
 
-    def stat(self: Path, **options: Any) -> os.stat_result:
-        status = real(self, **options)
-        if self == temporary:
-            temporary.unlink()
-        return status
+    @contextmanager
+    def scandir(folder: int) -> Iterator[list[os.DirEntry[str]]]:
+        with real(folder) as found:
+            entries = list(found)
+        temporary.unlink(missing_ok=True)
+        yield entries
 
-    monkeypatch.setattr(Path, "stat", stat)
+    monkeypatch.setattr(os, "scandir", scandir)
     assert cli.run(["runs", "--runs", str(tmp_path / "runs")]) == 0
     assert capsys.readouterr().err == ""
 
@@ -554,7 +555,7 @@ def test_hostile_names_are_harmless(tmp_path: Path, name: str) -> None:
 
 def test_a_command_goes_to_the_run_that_was_meant(tmp_path: Path) -> None:
     run = RunDirectory(made(tmp_path / "runs"))
-    send(run.commands_path, Command.make("pause"))
+    send(run.commands_file.path, Command.make("pause"))
     told = charrnn(tmp_path, "resume", "run", "--updates", "25", "-q")
     assert (told.code, told.err) == (0, "")
     (refused,) = (event for event in events(run.path) if event["type"] == "refused")

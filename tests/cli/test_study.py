@@ -112,11 +112,11 @@ def runs_of(where: Path) -> list[RunDirectory]:
 
 
 def events(run: RunDirectory) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in run.events_path.read_bytes().splitlines()]
+    return [json.loads(line) for line in run.events_file.path.read_bytes().splitlines()]
 
 
 def state_of(run: RunDirectory) -> str:
-    return read_checkpoint(run.checkpoint_path("last")).state_sha256
+    return read_checkpoint(run.checkpoint_file("last").path).state_sha256
 
 
 def assert_reported(finished: Finished, run: RunDirectory, name: str = "report.html") -> None:
@@ -138,11 +138,11 @@ def test_a_study_checks_trains_samples_and_writes_the_report(here: Path) -> None
     )
     (run,) = runs_of(here)
     assert_reported(finished, run)
-    history = History.read(run.events_path)
+    history = History.read(run.events_file.path)
     assert [event["update"] for event in history.checks] == [0]
     assert [event["update"] for event in history.samples] == [0, 100, 200, 300]
     assert history.ended is not None and history.ended["reason"] == "updates"
-    assert run.checkpoint_path("best").exists()
+    assert run.checkpoint_file("best").path.exists()
     told = [line for line in finished.err.splitlines() if line]
     assert told[0] == f"run {run.name}"
     assert [line for line in told if line.endswith("report")] == [
@@ -221,7 +221,7 @@ def test_an_interrupted_study_ends_as_an_uninterrupted_one(
     assert_reported(again, run)
     assert runs_of(here) == [run]
     assert state_of(run) == state_of(whole)
-    samples, expected = (History.read(one.events_path).samples for one in (run, whole))
+    samples, expected = (History.read(one.events_file.path).samples for one in (run, whole))
     assert [event["text"] for event in samples] == [event["text"] for event in expected]
 
 
@@ -266,9 +266,9 @@ def test_a_run_that_was_stopped_is_studied_by_its_own_stops(
     assert_reported(charrnn("study", run.name, "--corpus", "moved.txt", "--format", "md"), run, "report.md")
     assert events(run)[-1]["update"] == 300
     # Now nothing is left to be trained, and the text is not needed.
-    before = run.events_path.read_bytes()
+    before = run.events_file.path.read_bytes()
     assert_reported(charrnn("study", run.name), run)
-    assert run.events_path.read_bytes() == before
+    assert run.events_file.path.read_bytes() == before
 
 
 def test_standard_input_is_known_again(

@@ -16,9 +16,9 @@ def test_a_trial_that_a_worker_trains_refuses_at_once_and_is_sent_nothing(tmp_pa
     run.path.mkdir()
     lock = run.lock()
     try:
-        run.status_path.write_text(json.dumps({"elsewhere": "tcp://scheduler"}), encoding="utf-8")
+        run.status_file.path.write_text(json.dumps({"elsewhere": "tcp://scheduler"}), encoding="utf-8")
         with pytest.raises(CommandError, match=r"^trial is trained on a cluster, .*Ctrl\+C at its sweep"):
             next(ask(run, Command.make("stop"), wait=60))
     finally:
         os.close(lock)
-    assert not run.commands_path.exists()
+    assert not run.commands_file.path.exists()

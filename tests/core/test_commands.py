@@ -28,6 +28,7 @@ from charrnn_core.runs.commands import (
     send,
 )
 from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.runs.files import Entry
 from charrnn_core.runs.log import EventLog
 from charrnn_core.runs.saving import Saver
 from charrnn_core.text.corpus import corpus_of
@@ -107,7 +108,7 @@ def asks(process, *lines, update=10):
     def ask():
         for line in lines:
             if isinstance(line, Command):
-                send(process.directory.commands_path, line)
+                send(process.directory.commands_file.path, line)
             else:
                 append(process.directory, line)
 
@@ -115,12 +116,12 @@ def asks(process, *lines, update=10):
 
 
 def append(directory, data):
-    with directory.commands_path.open("ab") as file:
+    with directory.commands_file.path.open("ab") as file:
         file.write(data)
 
 
 def events_of(directory):
-    return [json.loads(line) for line in directory.events_path.read_bytes().splitlines()]
+    return [json.loads(line) for line in directory.events_file.path.read_bytes().splitlines()]
 
 
 def answers(directory, identity):
@@ -141,7 +142,7 @@ def of_type(directory, kind):
 
 
 def last_of(directory):
-    return read_checkpoint(directory.checkpoint_path("last"))
+    return read_checkpoint(directory.checkpoint_file("last").path)
 
 
 def undisturbed(tmp_path, **given):
@@ -237,7 +238,7 @@ def test_gradients_are_right_at_the_start_and_after_1_000_and_10_000_updates(tmp
 
 
 def send_to(process, command):
-    send(process.directory.commands_path, command)
+    send(process.directory.commands_file.path, command)
 
 
 def test_commands_are_obeyed_while_a_check_is_made(tmp_path):
@@ -250,7 +251,7 @@ def test_commands_are_obeyed_while_a_check_is_made(tmp_path):
         ask(item)
         if isinstance(item, Obeyed) and item.name == "set-learning-rate":
             assert not any(answers(process.directory, check.id))
-            send(process.directory.commands_path, stop)
+            send(process.directory.commands_file.path, stop)
 
     process.run(view)
     assert answer(process.directory, other)["reason"] == "another check is being made"
@@ -319,14 +320,14 @@ def test_another_learning_rate_is_in_a_checkpoint_before_it_is_answered(tmp_path
 def test_a_learning_rate_that_cannot_be_saved_is_refused_and_not_in_effect(tmp_path, monkeypatch):
     process = start(tmp_path)
     command = Command.make("set-learning-rate", learning_rate=RATE)
-    real = os.replace
+    real = Entry.move_to
 
     def ask():
-        send(process.directory.commands_path, command)
-        monkeypatch.setattr(Path, "replace", fail)
+        send(process.directory.commands_file.path, command)
+        monkeypatch.setattr(Entry, "move_to", fail)
 
     def fail(self, target):
-        if "last" in str(target) and len(answers(process.directory, command.id)) == 0:
+        if "last" in target.name and len(answers(process.directory, command.id)) == 0:
             raise OSError(28, "No space left on device")
         return real(self, target)
 
@@ -352,11 +353,11 @@ def test_pause_stops_updates_and_the_clock_and_everything_else_still_works(tmp_p
     def view(item):
         ask(item)
         if isinstance(item, Obeyed):
-            status = json.loads(process.directory.status_path.read_bytes())
+            status = json.loads(process.directory.status_file.path.read_bytes())
             states.append((item.name, status["state"], status["update"]))
             following = next(waiting, None)
             if following is not None:
-                send(process.directory.commands_path, following)
+                send(process.directory.commands_file.path, following)
 
     ask = asks(process, next(waiting))
     ended = process.run(view)
@@ -379,7 +380,7 @@ def test_a_pause_saves_what_was_trained(tmp_path):
     def view(item):
         ask(item)
         if isinstance(item, Obeyed) and item.name == "pause":
-            send(process.directory.commands_path, Command.make("sample"))
+            send(process.directory.commands_file.path, Command.make("sample"))
         if isinstance(item, Obeyed) and item.name == "sample":
             raise Killed
 
@@ -402,9 +403,9 @@ def test_stop_and_learning_rate_while_paused(tmp_path, name):
     def view(item):
         ask(item)
         if isinstance(item, Obeyed) and item.name == "pause":
-            send(process.directory.commands_path, command)
+            send(process.directory.commands_file.path, command)
         elif isinstance(item, Obeyed) and item.name != "continue":
-            send(process.directory.commands_path, Command.make("continue"))
+            send(process.directory.commands_file.path, Command.make("continue"))
 
     ask = asks(process, Command.make("pause"))
     ended = process.run(view)
@@ -430,7 +431,7 @@ def test_a_command_during_validation_is_obeyed_there_and_changes_no_score(tmp_pa
 
     def view(item):
         if isinstance(item, Status) and item.phase == "validating" and item.update == 20:
-            send(process.directory.commands_path, command)
+            send(process.directory.commands_file.path, command)
 
     ended = process.run(view)
     assert answer(process.directory, command)["update"] == 20
@@ -612,7 +613,7 @@ def test_what_is_asked_while_nobody_trains_is_refused_at_the_next_start(tmp_path
     process.run(lambda item: None)
     asked = [Command.make("sample"), Command.make("set-learning-rate", learning_rate=RATE)]
     for command in asked:
-        send(process.directory.commands_path, command)
+        send(process.directory.commands_file.path, command)
     half = Command.make("pause")
     append(process.directory, half.to_line()[:12])
     for updates in (25, 30):
@@ -769,9 +770,9 @@ def test_a_rate_that_was_saved_but_not_answered_is_answered_obeyed(tmp_path):
 def test_a_commands_file_that_was_replaced_by_a_shorter_one_is_read_from_its_start(tmp_path):
     process = start(tmp_path, updates=20)
     process.run(asks(process, Command.make("sample"), Command.make("check")))
-    process.directory.commands_path.unlink()
+    process.directory.commands_file.path.unlink()
     command = Command.make("pause")
-    send(process.directory.commands_path, command)
+    send(process.directory.commands_file.path, command)
     starting.resume(process.directory, {"updates": 30}).run(lambda item: None)
     assert answer(process.directory, command)["reason"] == "nobody was training"
 
@@ -803,7 +804,7 @@ class Owned:
 
     def events(self):
         try:
-            lines = self.directory.events_path.read_bytes().split(b"\n")[:-1]
+            lines = self.directory.events_file.path.read_bytes().split(b"\n")[:-1]
         except FileNotFoundError:
             return []
         return [json.loads(line) for line in lines]
@@ -820,7 +821,7 @@ class Owned:
 
     def asked(self, name):
         command = Command.make(name)
-        send(self.directory.commands_path, command)
+        send(self.directory.commands_file.path, command)
         self.until(lambda: any(event.get("command") == command.id for event in self.events()))
 
 

@@ -603,7 +603,7 @@ def test_a_gradient_that_is_not_finite_is_a_warning_and_no_crash(value, monkeypa
     settings = Settings.of(hidden=8, updates=3, sample_every=None)
     process = starting.start(settings, corpus_of(TEXT), runs=tmp_path, name="run")
     process.run(lambda item: None)
-    history = History.read(process.directory.events_path)
+    history = History.read(process.directory.events_file.path)
     assert "gradient check failed for V" in history.warnings[0]["message"]
     assert history.checks[0]["rows"]
 

@@ -274,16 +274,16 @@ def test_a_checkpoint_that_was_asked_for_stays_in_the_history_of_a_killed_run(tm
 
     def view(item):
         if item.update == 30 and isinstance(item, Progress):
-            send(process.directory.commands_path, Command.make("checkpoint"))
+            send(process.directory.commands_file.path, Command.make("checkpoint"))
         if item.update == 40:
             raise Killed
 
     with pytest.raises(Killed):
         process.run(view)
-    before = History.read(process.directory.events_path).checkpoints
+    before = History.read(process.directory.events_file.path).checkpoints
     assert [one["update"] for one in before] == [30]
     starting.resume(process.directory, {}).run(lambda item: None)
-    assert History.read(process.directory.events_path).checkpoints[:1] == before
+    assert History.read(process.directory.events_file.path).checkpoints[:1] == before
 
 
 # -- the tail ----------------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ def test_a_trainer_samples_and_checks_without_being_touched():
 def test_a_checkpoint_writes_what_its_trainer_did(tmp_path):
     process = start(SETTINGS, corpus_of(TEXT), runs=tmp_path, name="made")
     process.run(lambda item: None)
-    state = read_checkpoint(process.directory.checkpoint_path("last"))
+    state = read_checkpoint(process.directory.checkpoint_file("last").path)
     asked = {"length": 40, "temperature": 0.9, "top_k": 5, "seed": 3}
     assert state.sample(**asked) == process.trainer.sample(**asked)
     assert state.sample(seed=1) != state.sample(seed=2)

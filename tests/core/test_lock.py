@@ -9,13 +9,15 @@ from contextlib import contextmanager
 import pytest
 
 from charrnn_core.errors import RunDirectoryError
+from charrnn_core.runs.files import Entry
 from charrnn_core.runs.lock import is_locked, take_lock
 
 HOLDER = """
 import os, sys
 from pathlib import Path
+from charrnn_core.runs.files import Entry
 from charrnn_core.runs.lock import take_lock
-descriptor = take_lock(Path(sys.argv[1]))
+descriptor = take_lock(Entry.at(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.readline()
 os.close(descriptor)
@@ -26,11 +28,12 @@ sys.stdin.readline()
 ASKER = """
 import sys
 from pathlib import Path
+from charrnn_core.runs.files import Entry
 from charrnn_core.runs.lock import is_locked
 print("asking", flush=True)
 found = set()
 for _ in range(20_000):
-    found.add(is_locked(Path(sys.argv[1])))
+    found.add(is_locked(Entry.at(sys.argv[1])))
 print(sorted(found), flush=True)
 """
 
@@ -38,11 +41,12 @@ TAKER = """
 import os, sys
 from pathlib import Path
 from charrnn_core.errors import RunDirectoryError
+from charrnn_core.runs.files import Entry
 from charrnn_core.runs.lock import take_lock
 refused = 0
 for _ in range(int(sys.argv[2])):
     try:
-        os.close(take_lock(Path(sys.argv[1])))
+        os.close(take_lock(Entry.at(sys.argv[1])))
     except RunDirectoryError:
         refused += 1
 print(refused, flush=True)
@@ -75,21 +79,21 @@ def tells(process):
 def test_a_lock_is_seen_by_others_names_its_holder_and_is_given_back(tmp_path):
     path = tmp_path / "run" / ".lock"
     path.parent.mkdir()
-    assert not is_locked(path)
+    assert not is_locked(Entry.at(path))
     assert not path.exists()  # asking makes no file
     with python(HOLDER, path) as holder:
         reads(holder, "held")
-        assert is_locked(path)
+        assert is_locked(Entry.at(path))
         with pytest.raises(
             RunDirectoryError, match=rf"{path.parent} is being trained by process {holder.pid}"
         ):
-            take_lock(path)
-        assert is_locked(path)  # the one that was kept out has disturbed nothing
+            take_lock(Entry.at(path))
+        assert is_locked(Entry.at(path))  # the one that was kept out has disturbed nothing
         assert path.read_text() == f"{holder.pid}\n"
         tells(holder)
         reads(holder, "given back")
-        assert not is_locked(path)
-        descriptor = take_lock(path)  # while the earlier holder still lives
+        assert not is_locked(Entry.at(path))
+        descriptor = take_lock(Entry.at(path))  # while the earlier holder still lives
         assert path.read_text() == f"{os.getpid()}\n"
         os.close(descriptor)
 
@@ -101,8 +105,8 @@ def test_the_lock_of_a_killed_holder_is_free(tmp_path, number):
         reads(holder, "held")
         holder.send_signal(number)
         holder.wait(20)
-    assert not is_locked(path)
-    os.close(take_lock(path))
+    assert not is_locked(Entry.at(path))
+    os.close(take_lock(Entry.at(path)))
 
 
 def test_a_stopped_holder_still_has_it(tmp_path):
@@ -110,9 +114,9 @@ def test_a_stopped_holder_still_has_it(tmp_path):
     with python(HOLDER, path) as holder:
         reads(holder, "held")
         holder.send_signal(signal.SIGSTOP)
-        assert is_locked(path)
+        assert is_locked(Entry.at(path))
         with pytest.raises(RunDirectoryError, match=str(holder.pid)):
-            take_lock(path)
+            take_lock(Entry.at(path))
         holder.send_signal(signal.SIGCONT)
 
 
@@ -128,18 +132,18 @@ def test_asking_never_keeps_anybody_out(tmp_path):
 
 def test_asking_in_the_holders_own_process_does_not_give_the_lock_back(tmp_path):
     path = tmp_path / ".lock"
-    descriptor = take_lock(path)
+    descriptor = take_lock(Entry.at(path))
     # Any descriptor of the file that closes would give a traditional record lock back.
     for _ in range(3):
-        assert is_locked(path)
+        assert is_locked(Entry.at(path))
     path.read_bytes()
     with pytest.raises(RunDirectoryError, match=f"process {os.getpid()}"):
-        take_lock(path)
+        take_lock(Entry.at(path))
     with python(TAKER, path, 3) as other:
         reads(other, "3")
-    assert is_locked(path)
+    assert is_locked(Entry.at(path))
     os.close(descriptor)
-    assert not is_locked(path)
+    assert not is_locked(Entry.at(path))
 
 
 def test_of_many_that_want_it_at_once_one_gets_it(tmp_path):
@@ -148,11 +152,12 @@ def test_of_many_that_want_it_at_once_one_gets_it(tmp_path):
 import sys
 from pathlib import Path
 from charrnn_core.errors import RunDirectoryError
+from charrnn_core.runs.files import Entry
 from charrnn_core.runs.lock import take_lock
 print("ready", flush=True)
 sys.stdin.readline()
 try:
-    take_lock(Path(sys.argv[1]))
+    take_lock(Entry.at(sys.argv[1]))
     print("mine", flush=True)
 except RunDirectoryError:
     print("refused", flush=True)
@@ -173,8 +178,9 @@ def test_the_lock_does_not_outlive_its_process_in_a_program_that_it_started(tmp_
     code = """
 import subprocess, sys
 from pathlib import Path
+from charrnn_core.runs.files import Entry
 from charrnn_core.runs.lock import take_lock
-take_lock(Path(sys.argv[1]))
+take_lock(Entry.at(sys.argv[1]))
 child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 print(child.pid, flush=True)
 sys.stdin.readline()
@@ -182,10 +188,10 @@ sys.stdin.readline()
     with python(code, path) as holder:
         child = int(holder.stdout.readline())
         try:
-            assert is_locked(path)
+            assert is_locked(Entry.at(path))
             holder.kill()
             holder.wait(20)
-            assert not is_locked(path)
+            assert not is_locked(Entry.at(path))
         finally:
             os.kill(child, signal.SIGKILL)
 
@@ -197,7 +203,7 @@ def test_whatever_a_lock_file_holds_the_message_is_harmless(tmp_path, content):
         reads(holder, "held")
         path.write_bytes(content)
         with pytest.raises(RunDirectoryError) as refusal:
-            take_lock(path)
+            take_lock(Entry.at(path))
         assert str(refusal.value).isprintable()
         assert "is being trained by" in str(refusal.value)
-    assert not is_locked(path)
+    assert not is_locked(Entry.at(path))

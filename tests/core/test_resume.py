@@ -76,7 +76,7 @@ def live(process, *, kill_at=None, save_every=7, rate_at=RATE_AT, see=lambda ite
         see(item)
         if isinstance(item, Progress) and item.update == rate_at and not item.partial:
             command = Command.make("set-learning-rate", learning_rate=RATE)
-            send(process.directory.commands_path, command)
+            send(process.directory.commands_file.path, command)
 
     with pytest.MonkeyPatch.context() as patch:
         # Saves by count and not by clock, so that every run of this test is the same.
@@ -107,7 +107,7 @@ def stripped(events):
 
 
 def deterministic(directory):
-    history = History.read(directory.events_path)
+    history = History.read(directory.events_file.path)
     lanes = {
         "progress": history.progress,
         "sample": history.samples,
@@ -121,7 +121,7 @@ def deterministic(directory):
 
 
 def last_of(directory):
-    return read_checkpoint(directory.checkpoint_path("last"))
+    return read_checkpoint(directory.checkpoint_file("last").path)
 
 
 def figures(ended):
@@ -264,7 +264,7 @@ def test_updates_n_and_then_n_more_equal_twice_as_many(tmp_path):
     whole_ended = live(whole)
     halves = start(tmp_path, settings_of(updates=429), "halves")  # ends inside a bucket of two
     live(halves)
-    assert History.read(halves.directory.events_path).progress[-1]["partial"] is True
+    assert History.read(halves.directory.events_file.path).progress[-1]["partial"] is True
     again = live(starting.resume(halves.directory, {"updates": 601}))
     assert again.update == 601
     ended = live(starting.resume(halves.directory, {"updates": 860}))
@@ -354,13 +354,15 @@ def test_another_learning_rate_is_recorded_and_replayed(tmp_path):
     # The third process was killed before it saved: its rate has never been in effect.
     ended = live(starting.resume(process.directory, {"learning_rate": 0.03}))
     assert ended.update == 400
-    resumed = History.read(process.directory.events_path).openings[1:]
+    resumed = History.read(process.directory.events_file.path).openings[1:]
     assert [event["changed"] for event in resumed] == [
         {"learning_rate": 0.07}, {"learning_rate": 0.05}, {"learning_rate": 0.03}
     ]  # fmt: skip
     replay = replays(process.directory, tmp_path, "replay")
     # What changed the network is in the record of both.
-    rates = [History.read(run.events_path).learning_rates() for run in (process.directory, replay.directory)]
+    rates = [
+        History.read(run.events_file.path).learning_rates() for run in (process.directory, replay.directory)
+    ]
     assert rates[1] == rates[0]
     replays(replay.directory, tmp_path, "again")
 
@@ -441,7 +443,7 @@ def test_the_best_state_is_on_disk_in_the_end_whatever_happened(tmp_path, save_e
     finally:
         RATE = before
     assert figures(ended) == figures(torn_ended)
-    best = [read_checkpoint(run.directory.checkpoint_path("best")) for run in (whole, torn)]
+    best = [read_checkpoint(run.directory.checkpoint_file("best").path) for run in (whole, torn)]
     assert best[0].state_sha256 == best[1].state_sha256
     assert best[0].snapshot.update == 120
 
@@ -464,7 +466,7 @@ def test_from_best_a_run_goes_on_as_if_what_came_after_had_never_been(tmp_path):
     whole = start(tmp_path, settings_of(updates=260), "whole")
     whole_ended = live(whole, rate_at=None)
     assert_same_end(whole.directory, whole_ended, spoiled, ended)
-    assert History.read(spoiled.events_path).openings[-1]["update"] == 120
+    assert History.read(spoiled.events_file.path).openings[-1]["update"] == 120
     replays(spoiled, tmp_path, "replay")
 
 
@@ -476,13 +478,13 @@ def test_killed_after_it_went_back_to_best_it_never_comes_to_what_was_given_up(t
     assert live(process, kill_at=kill_at, rate_at=None, save_every=2) is None
     if process.state_sha256 is not None:  # from the first save on
         for kind in ("last", "previous"):
-            assert read_checkpoint(spoiled.checkpoint_path(kind)).snapshot.update <= 180
+            assert read_checkpoint(spoiled.checkpoint_file(kind).path).snapshot.update <= 180
         assert last_of(spoiled).snapshot.settings.learning_rate == 0.05
         ended = live(starting.resume(spoiled, {}), rate_at=None)
     else:  # the run stands where it stood before
         assert last_of(spoiled).snapshot.update == 200
         ended = live(starting.resume(spoiled, changes, from_best=True), rate_at=None)
-    rates = [rate for _, rate in History.read(spoiled.events_path).learning_rates(180)]
+    rates = [rate for _, rate in History.read(spoiled.events_file.path).learning_rates(180)]
     assert rates[-1] == 0.05
     assert (ended.update, ended.reason) == (180, "updates")
     other = spoilt(tmp_path, "other")
@@ -494,7 +496,7 @@ def test_killed_after_it_went_back_to_best_it_never_comes_to_what_was_given_up(t
 def test_without_a_best_state_there_is_nothing_to_go_back_to(tmp_path):
     process = start(tmp_path, settings_of(updates=40))
     live(process)
-    process.directory.checkpoint_path("best").unlink()
+    process.directory.checkpoint_file("best").path.unlink()
     before = files_of(process.directory.path)
     with pytest.raises(CheckpointError, match="best"):
         starting.resume(process.directory, {"updates": 80}, from_best=True)
@@ -525,7 +527,7 @@ def finished(process):
 
 def last_update(directory):
     try:
-        lines = directory.events_path.read_bytes().split(b"\n")[:-1]
+        lines = directory.events_file.path.read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:
         return -1
     return json.loads(lines[-1])["update"] if lines else -1
@@ -551,7 +553,7 @@ def test_sigkill_of_real_processes(tmp_path, options):
     torn = RunDirectory(tmp_path / "runs" / "torn")
     deadline = time.monotonic() + PATIENCE
     for target in (700, 2500):
-        first = not torn.config_path.exists()
+        first = not torn.config_file.path.exists()
         arguments = [*common, "--name", "torn"] if first else ["resume", "torn", "--quiet"]
         process = program(tmp_path, *arguments)
         while last_update(torn) < target and process.poll() is None:
@@ -614,13 +616,13 @@ def test_a_moved_text_is_accepted_where_it_is_said_to_be(tmp_path):
 
 def test_a_text_from_standard_input_goes_on_from_the_runs_own_copy(tmp_path):
     process = start(tmp_path, settings_of(updates=100))
-    assert process.directory.corpus_path.read_text(encoding="utf-8") == TEXT
+    assert process.directory.corpus_file.path.read_text(encoding="utf-8") == TEXT
     assert live(process, kill_at=60) is None
     assert live(starting.resume(process.directory, {})).update == 100
-    process.directory.corpus_path.write_text(TEXT + "!", encoding="utf-8")
+    process.directory.corpus_file.path.write_text(TEXT + "!", encoding="utf-8")
     with pytest.raises(CorpusError, match="not the one"):
         starting.resume(process.directory, {"updates": 200})
-    process.directory.corpus_path.unlink()
+    process.directory.corpus_file.path.unlink()
     with pytest.raises(CorpusError, match="--corpus"):
         starting.resume(process.directory, {"updates": 200})
 
@@ -634,7 +636,11 @@ def wounded_run(tmp_path):
     whole_ended = live(whole)
     process = start(tmp_path, settings_of(), "wounded")
     assert live(process, kill_at=430) is None
-    assert {path.stem for path in process.directory.checkpoints.iterdir()} == {"last", "previous", "best"}
+    assert {path.stem for path in process.directory.checkpoints.path.iterdir()} == {
+        "last",
+        "previous",
+        "best",
+    }
     return whole, whole_ended, process.directory
 
 
@@ -643,7 +649,7 @@ def valid_updates(directory):
     updates = {}
     for kind in ("last", "previous", "best"):
         try:
-            updates[kind] = read_checkpoint(directory.checkpoint_path(kind)).snapshot.update
+            updates[kind] = read_checkpoint(directory.checkpoint_file(kind).path).snapshot.update
         except CheckpointError:
             pass
     return updates
@@ -651,8 +657,8 @@ def valid_updates(directory):
 
 def test_a_damaged_last_falls_back_says_so_and_loses_no_whole_file(tmp_path):
     whole, whole_ended, directory = wounded_run(tmp_path)
-    previous = read_checkpoint(directory.checkpoint_path("previous"))
-    damage(directory.checkpoint_path("last"))
+    previous = read_checkpoint(directory.checkpoint_file("previous").path)
+    damage(directory.checkpoint_file("last").path)
     states = []
 
     def see(item):
@@ -666,7 +672,7 @@ def test_a_damaged_last_falls_back_says_so_and_loses_no_whole_file(tmp_path):
     first_saved = next(index for index, state in enumerate(states) if "last" in state)
     assert all({"last", "previous"} <= state.keys() for state in states[first_saved:])
     assert states[first_saved]["previous"] == previous.snapshot.update
-    history = History.read(directory.events_path)
+    history = History.read(directory.events_file.path)
     (warning,) = history.warnings
     assert "last.safetensors" in warning["message"]
     assert "goes on from previous" in warning["message"]
@@ -678,10 +684,10 @@ def test_a_damaged_last_falls_back_says_so_and_loses_no_whole_file(tmp_path):
 
 def test_a_damaged_last_and_previous_fall_back_to_best(tmp_path):
     whole, whole_ended, directory = wounded_run(tmp_path)
-    damage(directory.checkpoint_path("last"))
-    directory.checkpoint_path("previous").write_bytes(b"")
+    damage(directory.checkpoint_file("last").path)
+    directory.checkpoint_file("previous").path.write_bytes(b"")
     ended = live(starting.resume(directory, {}))
-    history = History.read(directory.events_path)
+    history = History.read(directory.events_file.path)
     assert history.openings[-1]["checkpoint"] == "best"
     assert len(history.warnings) == 2
     assert ended.update == UPDATES
@@ -692,28 +698,28 @@ def test_a_damaged_last_and_previous_fall_back_to_best(tmp_path):
 
 def test_a_fallback_killed_at_once_still_has_what_it_fell_back_to(tmp_path):
     _, _, directory = wounded_run(tmp_path)
-    expected = read_checkpoint(directory.checkpoint_path("previous")).state_sha256
-    damage(directory.checkpoint_path("last"))
+    expected = read_checkpoint(directory.checkpoint_file("previous").path).state_sha256
+    damage(directory.checkpoint_file("last").path)
     for kill_at in range(1, 8):
         process = starting.resume(directory, {})
         assert live(process, kill_at=kill_at, save_every=ENDLESS_SAVING) is None
-        previous = read_checkpoint(directory.checkpoint_path("previous"))
+        previous = read_checkpoint(directory.checkpoint_file("previous").path)
         assert previous.state_sha256 == expected
 
 
 def test_missing_last_is_fallen_back_from_too(tmp_path):
     _, _, directory = wounded_run(tmp_path)
-    directory.checkpoint_path("last").unlink()
+    directory.checkpoint_file("last").path.unlink()
     process = starting.resume(directory, {})
     assert live(process).update == UPDATES
-    assert History.read(directory.events_path).warnings
+    assert History.read(directory.events_file.path).warnings
 
 
 def test_with_all_checkpoints_damaged_nothing_is_written(tmp_path):
     _, _, directory = wounded_run(tmp_path)
     for kind in ("last", "previous", "best"):
-        damage(directory.checkpoint_path(kind))
-    stale = directory.checkpoints / ".last.safetensors.0123456789ab"
+        damage(directory.checkpoint_file(kind).path)
+    stale = directory.checkpoints.path / ".last.safetensors.0123456789ab"
     stale.write_bytes(b"half")
     before = files_of(directory.path)
     with pytest.raises(CheckpointError, match=r"no checkpoint to go on from.*last.*previous.*best"):
@@ -738,11 +744,11 @@ def test_a_run_killed_before_its_trial_save_says_that_there_is_nothing(tmp_path,
 @pytest.mark.parametrize("torn", [b"{", b'{"type":"progress","update":9', b"\xff\x00\xff", b"x" * 200_000])
 def test_the_torn_last_line_of_the_log_is_cut(tmp_path, torn):
     whole, whole_ended, directory = wounded_run(tmp_path)
-    whole_lines = directory.events_path.read_bytes()
-    with directory.events_path.open("ab") as log:
+    whole_lines = directory.events_file.path.read_bytes()
+    with directory.events_file.path.open("ab") as log:
         log.write(torn)
     ended = resume_until_done(directory)
-    lines = directory.events_path.read_bytes()
+    lines = directory.events_file.path.read_bytes()
     assert lines.startswith(whole_lines)
     assert lines.endswith(b"\n")
     assert all(isinstance(json.loads(line), dict) for line in lines.splitlines())
@@ -751,25 +757,27 @@ def test_the_torn_last_line_of_the_log_is_cut(tmp_path, torn):
 
 def test_a_log_that_was_lost_does_not_stop_the_run(tmp_path):
     _, whole_ended, directory = wounded_run(tmp_path)
-    directory.events_path.unlink()
+    directory.events_file.path.unlink()
     ended = resume_until_done(directory)
     assert ended.state_sha256 == whole_ended.state_sha256
-    events = [json.loads(line) for line in directory.events_path.read_bytes().splitlines()]
+    events = [json.loads(line) for line in directory.events_file.path.read_bytes().splitlines()]
     (resumed,) = [event for event in events if event["type"] == "resumed"]
-    answer = b"".join(directory.events_path.read_bytes().splitlines(keepends=True)[: events.index(resumed)])
+    answer = b"".join(
+        directory.events_file.path.read_bytes().splitlines(keepends=True)[: events.index(resumed)]
+    )
     assert resumed["log_length"] <= len(answer)
 
 
 def test_stale_temporary_files_are_removed_and_nothing_else(tmp_path):
     _, _, directory = wounded_run(tmp_path)
     stale = [
-        directory.checkpoints / ".last.safetensors.0123456789ab",
-        directory.checkpoints / ".previous.safetensors.0123456789ab",
-        directory.checkpoints / ".best.safetensors.ba9876543210",
+        directory.checkpoints.path / ".last.safetensors.0123456789ab",
+        directory.checkpoints.path / ".previous.safetensors.0123456789ab",
+        directory.checkpoints.path / ".best.safetensors.ba9876543210",
         directory.path / ".status.json.0123456789ab",
         directory.path / ".config.json.0123456789ab",
     ]
-    kept = [directory.path / "notes.txt", directory.path / ".notes", directory.checkpoints / "mine.txt"]
+    kept = [directory.path / "notes.txt", directory.path / ".notes", directory.checkpoints.path / "mine.txt"]
     for path in [*stale, *kept]:
         path.write_bytes(b"half")
     live(starting.resume(directory, {}), kill_at=1)

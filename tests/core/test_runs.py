@@ -34,7 +34,7 @@ def train(path, settings, view=lambda item: None, name=None):
 
 
 def events_of(directory):
-    return [json.loads(line) for line in directory.events_path.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in directory.events_file.path.read_text(encoding="utf-8").splitlines()]
 
 
 def arrays_of(path):
@@ -57,12 +57,12 @@ def test_a_run_directory_holds_what_the_design_says(tmp_path):
     assert {path.name for path in directory.path.iterdir()} == {
         ".lock", "checkpoints", "config.json", "corpus.txt", "events.jsonl", "status.json",
     }  # fmt: skip
-    assert {path.stem for path in directory.checkpoints.iterdir()} == {"last", "previous", "best"}
+    assert {path.stem for path in directory.checkpoints.path.iterdir()} == {"last", "previous", "best"}
     config = directory.config()
     assert Settings.from_json(config["settings"]) == small()
     assert config["corpus"]["sha256"] == hashlib.sha256(TEXT.encode()).hexdigest()
     assert config["created"].endswith("Z")
-    assert directory.corpus_path.read_text(encoding="utf-8") == TEXT
+    assert directory.corpus_file.path.read_text(encoding="utf-8") == TEXT
     events = events_of(directory)
     assert events[0]["type"] == "started"
     assert events[-1]["type"] == "ended"
@@ -71,7 +71,7 @@ def test_a_run_directory_holds_what_the_design_says(tmp_path):
     assert [event["update"] for event in events if event["type"] == "sample"] == [0, 50, 100]
     times = [event["time"] for event in events]
     assert times == sorted(times)
-    status = json.loads(directory.status_path.read_text(encoding="utf-8"))
+    status = json.loads(directory.status_file.path.read_text(encoding="utf-8"))
     assert status["pid"] == os.getpid()
 
 
@@ -90,7 +90,7 @@ def test_equal_settings_give_equal_states_and_events(tmp_path, given):
 def test_sampling_and_saving_cadence_change_no_parameter_and_not_the_identity(tmp_path):
     plain, ended = train(tmp_path, small(sample_every=None, checkpoint_every=1000.0), name="plain")
     busy, busy_ended = train(tmp_path, small(sample_every=3, checkpoint_every=0.0), name="busy")
-    one, two = (arrays_of(run.directory.checkpoint_path("last")) for run in (plain, busy))
+    one, two = (arrays_of(run.directory.checkpoint_file("last").path) for run in (plain, busy))
     assert one.keys() == two.keys()
     assert all(np.array_equal(one[name], two[name]) for name in one)
     assert ended.state_sha256 == busy_ended.state_sha256
@@ -98,7 +98,7 @@ def test_sampling_and_saving_cadence_change_no_parameter_and_not_the_identity(tm
 
 def test_a_checkpoint_holds_the_state_and_says_what_it_is(tmp_path):
     process, ended = train(tmp_path, small(optimizer="adam", batch_size=2))
-    path = process.directory.checkpoint_path("last")
+    path = process.directory.checkpoint_file("last").path
     checkpoint = read_checkpoint(path)
     saved = arrays_of(path)
     engine = process.trainer.engine
@@ -109,7 +109,7 @@ def test_a_checkpoint_holds_the_state_and_says_what_it_is(tmp_path):
     assert checkpoint.state_sha256 == ended.state_sha256
     assert checkpoint.metadata["update"] == 130
     assert checkpoint.metadata["vocabulary"] == "".join(sorted(set(TEXT)))
-    assert checkpoint.metadata["log_length"] <= process.directory.events_path.stat().st_size
+    assert checkpoint.metadata["log_length"] <= process.directory.events_file.path.stat().st_size
     # Anybody's safetensors reads it too, with the shapes of the equations.
     arrays = safetensors.numpy.load_file(path)
     assert arrays["U"].shape == (7, len(set(TEXT)))
@@ -119,8 +119,8 @@ def test_a_checkpoint_holds_the_state_and_says_what_it_is(tmp_path):
 def test_the_best_checkpoint_is_the_state_at_its_update(tmp_path):
     process, _ = train(tmp_path, small(updates=150), name="longer")
     until, _ = train(tmp_path, small(updates=100), name="until")
-    best = read_checkpoint(process.directory.checkpoint_path("best"))
-    last = read_checkpoint(until.directory.checkpoint_path("last"))
+    best = read_checkpoint(process.directory.checkpoint_file("best").path)
+    last = read_checkpoint(until.directory.checkpoint_file("last").path)
     assert best.metadata["update"] == 100
     one, two = best.snapshot.arrays(), last.snapshot.arrays()
     assert all(np.array_equal(one[name], two[name]) for name in one)
@@ -145,7 +145,7 @@ def snapshot_vocabulary(process):
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):
     process, _ = train(tmp_path, small(updates=5))
-    path = process.directory.checkpoint_path("last")
+    path = process.directory.checkpoint_file("last").path
     data = path.read_bytes()
     for place in (len(data) - 1, len(data) // 2, 300):
         damaged = bytearray(data)
@@ -163,7 +163,7 @@ def test_a_state_that_is_not_finite_is_never_saved(tmp_path):
     process = start(small(checkpoint_every=0.0), corpus_of(TEXT), runs=tmp_path)
     ended = process.run(poison)
     assert ended.reason == "diverged"
-    kept = read_checkpoint(process.directory.checkpoint_path("last"))
+    kept = read_checkpoint(process.directory.checkpoint_file("last").path)
     assert kept.metadata["update"] <= 40
     assert kept.state_sha256 == ended.state_sha256
     assert all(np.isfinite(array).all() for array in kept.snapshot.arrays().values())
@@ -187,8 +187,8 @@ def test_a_save_that_fails_is_a_warning_and_tried_again(tmp_path, monkeypatch):
     assert warnings
     assert "No space left" in warnings[0]["message"]
     assert ended.reason == "updates"
-    assert read_checkpoint(process.directory.checkpoint_path("last")).metadata["update"] == 2000
-    assert not list(process.directory.checkpoints.glob(".*"))
+    assert read_checkpoint(process.directory.checkpoint_file("last").path).metadata["update"] == 2000
+    assert not list(process.directory.checkpoints.path.glob(".*"))
 
 
 def test_a_last_save_that_fails_is_an_error_and_the_one_before_is_kept(tmp_path, monkeypatch):
@@ -203,7 +203,7 @@ def test_a_last_save_that_fails_is_an_error_and_the_one_before_is_kept(tmp_path,
     with pytest.raises(CheckpointError, match="kept"):
         process.run(later)
     monkeypatch.undo()
-    assert read_checkpoint(process.directory.checkpoint_path("last")).metadata["update"] == 0
+    assert read_checkpoint(process.directory.checkpoint_file("last").path).metadata["update"] == 0
 
 
 def test_a_trial_save_finds_a_bad_disk_before_the_first_update(tmp_path, monkeypatch):
@@ -284,7 +284,7 @@ def test_a_gradient_too_large_for_its_norm_does_not_keep_a_run_from_being_saved(
     process = start(small(updates=3), corpus_of(TEXT), runs=tmp_path)
     process.trainer.engine.gradient_figures = lambda: (np.inf, 1.0)
     process.run(lambda item: None)
-    saved = read_checkpoint(process.directory.checkpoint_path("last"))
+    saved = read_checkpoint(process.directory.checkpoint_file("last").path)
     assert saved.snapshot.gradient_norm == np.inf
     assert saved.snapshot.update == 3
     assert events_of(process.directory)[-1]["type"] == "ended"
@@ -300,7 +300,7 @@ def test_settings_without_effect_do_not_change_the_identity(tmp_path):
 
 def test_a_checkpoint_of_an_older_format_is_migrated_and_one_of_a_newer_named(tmp_path, monkeypatch):
     process, ended = train(tmp_path, small(updates=5))
-    path = process.directory.checkpoint_path("last")
+    path = process.directory.checkpoint_file("last").path
     monkeypatch.setattr(checkpoint_module, "FORMAT", 2)
     with pytest.raises(CheckpointError):
         read_checkpoint(path)  # there is no way from 1 to 2
@@ -316,7 +316,7 @@ def test_a_checkpoint_of_an_older_format_is_migrated_and_one_of_a_newer_named(tm
 def test_a_young_run_is_saved_oftener(tmp_path, monkeypatch):
     process, _ = train(tmp_path, small(checkpoint_every=5.0))
     directory, trainer = process.directory, process.trainer
-    log = EventLog(directory.events_path)
+    log = EventLog(directory.events_file.path)
     saver = saving.Saver(
         directory, trainer, process._saver._facts, log, lambda event: None, place=process._saver.place
     )

@@ -50,8 +50,8 @@ def test_the_newest_run_of_this_study_is_found_with_where_it_is(tmp_path):
     assert found_by(tmp_path, name="fir") is None
     assert found_by(tmp_path, seed=1) == ("seed", 20)
     assert found_by(tmp_path, name="seed") is None
-    config = json.loads(first.config_path.read_text(encoding="utf-8"))
-    first.config_path.write_text(json.dumps({**config, "created": "2999"}), encoding="utf-8")
+    config = json.loads(first.config_file.path.read_text(encoding="utf-8"))
+    first.config_file.path.write_text(json.dumps({**config, "created": "2999"}), encoding="utf-8")
     assert found_by(tmp_path) == ("first", 20)
 
 
@@ -91,11 +91,11 @@ def test_a_run_that_is_trained_or_has_diverged_or_cannot_go_on_is_left_alone(tmp
     assert found_by(tmp_path) is None
     os.close(lock)
     assert found_by(tmp_path) == ("run", 20)
-    with directory.events_path.open("a", encoding="utf-8") as log:
+    with directory.events_file.path.open("a", encoding="utf-8") as log:
         log.write('{"type":"ended","update":20,"time":1,"reason":"diverged"}\n')
     assert found_by(tmp_path) is None
     other = interrupted(tmp_path, "other")
-    for path in other.checkpoints.iterdir():
+    for path in other.checkpoints.path.iterdir():
         path.write_bytes(b"damaged")
     assert found_by(tmp_path) is None
 

@@ -84,10 +84,10 @@ def write_run(path: Path, reason: str | None = "updates", **given: Any) -> RunDi
     """Write a run of 200 updates, with samples and two checks; ended, unless it has no reason."""
     settings = Settings.of(**given).to_json()
     directory = RunDirectory(path)
-    directory.checkpoints.mkdir(parents=True)
+    directory.checkpoints.path.mkdir(parents=True)
     corpus = {"name": "fable", "characters": 900, "vocabulary_size": 40, "sha256": "0" * 64}
     config = {"created": "2026-01-01T00:00:00Z", "settings": settings, "corpus": corpus}
-    directory.config_path.write_text(json.dumps(config))
+    directory.config_file.path.write_text(json.dumps(config))
     opening = {"settings": settings, "corpus": corpus, "engine": "numpy", "threads": 1}
     events: list[dict[str, Any]] = [{"type": "started", "update": 0, "time": 0.0, **opening}, checked(0)]
     events += [progress(update, update - 9, 100 - update / 10) for update in range(10, 201, 10)]
@@ -97,7 +97,7 @@ def write_run(path: Path, reason: str | None = "updates", **given: Any) -> RunDi
         events.append({"type": "sample", "update": 100 * number, "time": float(number), **sample})
     if reason is not None:
         events.append({"type": "ended", "update": 200, "time": 2.0, "reason": reason, "best_loss": None})
-    directory.events_path.write_text("".join(json.dumps(event) + "\n" for event in events))
+    directory.events_file.path.write_text("".join(json.dumps(event) + "\n" for event in events))
     return directory
 
 
@@ -181,12 +181,12 @@ class Stage:
         ]
 
     def _commands(self) -> list[dict[str, Any]]:
-        path = self.run.commands_path
+        path = self.run.commands_file.path
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def say(self, kind: str, **fields: Any) -> None:
         """Write an event into the log."""
-        with self.run.events_path.open("a") as log:
+        with self.run.events_file.path.open("a") as log:
             log.write(json.dumps({"type": kind, "update": self._update, "time": 2.0, **fields}) + "\n")
 
     async def obey(self) -> None:
@@ -290,7 +290,7 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: None) -> Play:
         for name in others:
             write_run(runs / name)
         if best:
-            run.checkpoint_path("best").write_bytes(b"")
+            run.checkpoint_file("best").path.write_bytes(b"")
         lock = run.lock() if live else None
         trainer = FakeTrainer() if owned else None
         session = RunSession.of(run.path, trainer) if shown and not sweep else None  # type: ignore[arg-type]

@@ -44,7 +44,7 @@ def make_run(runs: Path, name: str, created: str = "2026-01-01T00:00:00Z", **giv
     """Write a run directory that has ended after a few updates, as another program might."""
     settings = Settings.of(**given)
     directory = RunDirectory(runs / name)
-    directory.checkpoints.mkdir(parents=True)
+    directory.checkpoints.path.mkdir(parents=True)
     corpus = {"name": HOSTILE, "characters": 900, "vocabulary_size": 40, "sha256": "0", "kind": "bundled"}
     directory.write_config({"created": created, "settings": settings.to_json(), "corpus": corpus})
     lines: list[dict[str, Any]] = [
@@ -65,7 +65,7 @@ def make_run(runs: Path, name: str, created: str = "2026-01-01T00:00:00Z", **giv
             }
         )
     lines.append({"type": "ended", "update": 10, "time": 1.0, "reason": "updates", "best_loss": None})
-    directory.events_path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    directory.events_file.path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return directory.path
 
 

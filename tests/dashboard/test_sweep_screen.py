@@ -71,7 +71,7 @@ def chosen(at: Stage) -> str:
 
 
 def append(sweep: SweepDirectory, trial: str, *events: dict[str, Any]) -> None:
-    with sweep.run_of(trial).events_path.open("a") as log:
+    with sweep.run_of(trial).events_file.path.open("a") as log:
         log.write("".join(json.dumps(event) + "\n" for event in events))
 
 
@@ -167,7 +167,7 @@ def test_a_trial_that_has_not_begun_says_so(play: Any, swept: SweepDirectory) ->
         assert isinstance(at.screen, SweepScreen)
         assert at.told == [f"{WAITING} has not begun"]
         failed = {"type": "failed", "update": 0, "time": 0.0, "trial": WAITING, "error": HOSTILE}
-        swept.events_path.write_text(json.dumps(failed) + "\n")
+        swept.events_file.path.write_text(json.dumps(failed) + "\n")
         await at.look()
         assert trials(at)[-1].split()[:3] == ["━", "✗", "failed"]
         assert "1 failed" in at.shown("#header")
@@ -180,7 +180,7 @@ def test_a_trial_that_has_not_begun_says_so(play: Any, swept: SweepDirectory) ->
 
 def test_a_run_that_cannot_be_read_is_not_opened(play: Any, swept: SweepDirectory) -> None:
     async def steps(at: Stage) -> None:
-        swept.run_of(TRIALS[0]).config_path.write_text("[")
+        swept.run_of(TRIALS[0]).config_file.path.write_text("[")
         await at.press("enter")
         assert isinstance(at.screen, SweepScreen)
         assert len(at.told) == 1 and at.app.session is None
@@ -265,7 +265,7 @@ def test_it_is_left_from_anywhere(play: Any, key: str) -> None:
 def test_a_directory_that_goes_is_said_once_and_the_rest_stays(play: Any, swept: SweepDirectory) -> None:
     async def steps(at: Stage) -> None:
         before = trials(at)
-        swept.plan_path.unlink()
+        swept.plan_file.path.unlink()
         await at.look()
         assert len(at.told) == 1 and trials(at) == before
         shutil.rmtree(swept.path)
@@ -290,11 +290,11 @@ GARBAGE = [
 def test_garbage_in_logs_does_no_harm(play: Any, swept: SweepDirectory, garbage: bytes) -> None:
     async def steps(at: Stage) -> None:
         for name in TRIALS[:2]:
-            with swept.run_of(name).events_path.open("ab") as log:
+            with swept.run_of(name).events_file.path.open("ab") as log:
                 log.write(garbage)
-        swept.run_of(TRIALS[2]).events_path.unlink()
-        swept.run_of(TRIALS[2]).events_path.mkdir()
-        swept.events_path.write_bytes(
+        swept.run_of(TRIALS[2]).events_file.path.unlink()
+        swept.run_of(TRIALS[2]).events_file.path.mkdir()
+        swept.events_file.path.write_bytes(
             b'{"type": "pruned", "update": 0, "time": 0, "trials": [{}]}\n' + garbage
         )
         await at.look()
@@ -307,12 +307,12 @@ def test_garbage_in_logs_does_no_harm(play: Any, swept: SweepDirectory, garbage:
 
 def test_hostile_plans_are_refused_or_harmless(play: Any, swept: SweepDirectory) -> None:
     async def steps(at: Stage) -> None:
-        told = json.loads(swept.plan_path.read_text())
+        told = json.loads(swept.plan_file.path.read_text())
         for change in (
             {"settings": {"optimizer": HOSTILE}}, {"vary": {HOSTILE: [1]}}, {"vary": {"hidden": [[1], {}]}},
             {"seeds": [1]}, {"settings": 3}, {"search": []},
         ):  # fmt: skip
-            swept.plan_path.write_text(json.dumps({**told, **change}))
+            swept.plan_file.path.write_text(json.dumps({**told, **change}))
             await at.look()
             assert len(trials(at)) == 4
         assert at.told and not any("\x1b" in message for message in at.told)
@@ -322,9 +322,9 @@ def test_hostile_plans_are_refused_or_harmless(play: Any, swept: SweepDirectory)
 
 def test_hostile_names_are_harmless(play: Any, tmp_path: Path) -> None:
     swept = half_done(tmp_path / "runs" / HOSTILE.replace("/", ""))
-    told = json.loads(swept.plan_path.read_text())
+    told = json.loads(swept.plan_file.path.read_text())
     told["corpus"]["name"] = HOSTILE
-    swept.plan_path.write_text(json.dumps(told))
+    swept.plan_file.path.write_text(json.dumps(told))
 
     async def steps(at: Stage) -> None:
         assert "␛]52;c;aGk=␇[@click=app.exit]x[" in at.shown("#header")
@@ -463,7 +463,7 @@ def pictured(folder: Path) -> Dashboard:
     run.lock()
     run.write_status({"state": "training", "update": 157, "smooth_loss": 48.2, "updates_per_second": 3120.4})
     failed = {"type": "failed", "update": 0, "time": 0.0, "trial": names[7], "error": "no memory"}
-    sweep.events_path.write_text(json.dumps(failed) + "\n")
+    sweep.events_file.path.write_text(json.dumps(failed) + "\n")
     return Dashboard(
         None, None, preferences=Preferences("tokyo-night"), runs=folder / "runs", sweep=read_at_once(sweep)
     )

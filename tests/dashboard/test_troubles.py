@@ -109,7 +109,7 @@ def test_silence_is_told_while_it_lasts(play: Any) -> None:
 
 def test_a_trainer_without_a_status_is_starting(play: Any) -> None:
     async def steps(at: Any) -> None:
-        at.run.status_path.unlink()
+        at.run.status_file.path.unlink()
         await at.look()
         assert "○ starting" in at.shown("#header")
 

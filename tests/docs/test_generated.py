@@ -40,7 +40,7 @@ def test_a_status_has_the_fields_of_the_page(generate: ModuleType, tmp_path: Pat
     settings = Settings.of(hidden=4, seq_length=3, updates=2, sample_every=None)
     process = start(settings, corpus_of("abcde" * 9), runs=tmp_path)
     process.run(lambda item: None)
-    status = json.loads(process.directory.status_path.read_text(encoding="utf-8"))
+    status = json.loads(process.directory.status_file.path.read_text(encoding="utf-8"))
     assert list(status) == re.findall(r"^\| `(\w+)`", section, re.M)
 
 

@@ -98,14 +98,14 @@ def forged(metadata: Metadata, arrays: Arrays) -> bytes:
 def golden_run(where: Path) -> RunDirectory:
     """Return a run whose last and previous checkpoints are the golden one, with its text."""
     directory = RunDirectory(where / "run")
-    directory.checkpoints.mkdir(parents=True)
+    directory.checkpoints.path.mkdir(parents=True)
     directory.write_config(CONFIG)
     for kind in ("last", "previous"):
-        shutil.copy(GOLDEN, directory.checkpoint_path(kind))
+        shutil.copy(GOLDEN, directory.checkpoint_file(kind).path)
     (where / "golden.txt").write_text(TEXT, encoding="utf-8")
     return directory
 
 
 def half_made(directory: RunDirectory) -> list[str]:
     """Return the names of the temporary files among a run's checkpoints."""
-    return [path.name for path in directory.checkpoints.iterdir() if path.name.startswith(".")]
+    return [path.name for path in directory.checkpoints.path.iterdir() if path.name.startswith(".")]

@@ -86,6 +86,12 @@ ROWS: dict[str, Row] = {
         "hostile `config.json`, `events.jsonl`, `status.json`, `commands.jsonl`, `.lock`, names",
         400,
     ),
+    "link": Row(
+        "a run or a sweep that leads out of itself, or into endless depth",
+        "links, hard links, pipes and directories in place of files and folders, for each command that "
+        "writes",
+        60,
+    ),
     "bytes": Row(
         "any bytes at all for what reads vocabulary, corpus, settings, log, commands and checkpoint",
         "hypothesis, and what a coverage-guided fuzzer has found before",

@@ -177,7 +177,7 @@ class Training:
     @property
     def saved(self) -> int:
         """The update of the last checkpoint."""
-        return read_checkpoint(self.directory.checkpoint_path("last")).snapshot.update
+        return read_checkpoint(self.directory.checkpoint_file("last").path).snapshot.update
 
     def wait_until(self, done: Callable[[], bool]) -> None:
         """Look again and again until something is so; the process may not end before that."""
@@ -189,7 +189,7 @@ class Training:
 
     def wait_for_saves(self) -> int:
         """Wait for a save after the first ones, and return its update."""
-        path = self.directory.checkpoint_path("last")
+        path = self.directory.checkpoint_file("last").path
         self.wait_until(path.exists)
         first = self.saved
         self.wait_until(lambda: self.saved > first)
@@ -204,7 +204,7 @@ class Training:
         return code
 
     def events(self) -> list[dict[str, Any]]:
-        lines = self.directory.events_path.read_text().splitlines(keepends=True)
+        lines = self.directory.events_file.path.read_text().splitlines(keepends=True)
         assert all(line.endswith("\n") for line in lines)
         return [json.loads(line) for line in lines]
 
@@ -260,7 +260,7 @@ def test_training_goes_on_while_the_disk_is_full(
         assert half_made(training.directory) == []
         if not freed:
             assert training.end() == 1
-            kept = read_checkpoint(training.directory.checkpoint_path("last"))
+            kept = read_checkpoint(training.directory.checkpoint_file("last").path)
             assert kept.snapshot.update >= newest.snapshot.update
             assert "the last checkpoint could not be saved; the one before it is kept" in training.errors
             assert "Traceback" not in training.errors
@@ -293,7 +293,7 @@ def test_an_immutable_directory_is_a_warning_until_it_is_none(tmp_path: Path) ->
         pytest.skip("directories cannot be made immutable here")
     with Training(tmp_path, tmp_path / "runs") as training:
         training.wait_for_saves()
-        folder = str(training.directory.checkpoints)
+        folder = str(training.directory.checkpoints.path)
         done = subprocess.run(["chattr", "+i", folder], capture_output=True, text=True, check=False)
         if done.returncode:
             pytest.skip(f"directories cannot be made immutable here: {done.stderr.strip()}")

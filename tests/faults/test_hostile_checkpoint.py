@@ -493,7 +493,7 @@ def test_a_newer_format_is_named_with_the_version_that_wrote_it(path: Path) -> N
 @pytest.mark.parametrize("kind", ["cut off", "flipped", *(kind for kind in STRANGE if "100" not in kind)])
 def test_a_run_falls_back_to_the_checkpoint_before_and_says_so(tmp_path: Path, kind: str) -> None:
     directory = golden_run(tmp_path)
-    last = directory.checkpoint_path("last")
+    last = directory.checkpoint_file("last").path
     last.unlink()
     if kind in STRANGE:
         STRANGE[kind](last)
@@ -503,15 +503,15 @@ def test_a_run_falls_back_to_the_checkpoint_before_and_says_so(tmp_path: Path, k
     assert (checkpoint.kind, checkpoint.state_sha256) == ("previous", STATE)
     assert len(problems) == 1
     assert str(last) in problems[0]
-    shutil.copy(GOLDEN, directory.checkpoint_path("best"))
-    directory.checkpoint_path("previous").write_bytes(b"")
+    shutil.copy(GOLDEN, directory.checkpoint_file("best").path)
+    directory.checkpoint_file("previous").path.write_bytes(b"")
     checkpoint, problems = newest_checkpoint(directory)
     assert (checkpoint.kind, len(problems)) == ("best", 2)
-    directory.checkpoint_path("best").write_bytes(WHOLE[:100])
+    directory.checkpoint_file("best").path.write_bytes(WHOLE[:100])
     with pytest.raises(CheckpointError, match="no checkpoint to go on from") as raised:
         newest_checkpoint(directory)
     for name in ("last", "previous", "best"):
-        assert str(directory.checkpoint_path(name)) in str(raised.value)
+        assert str(directory.checkpoint_file(name).path) in str(raised.value)
 
 
 def larger_vocabulary(metadata: Metadata, arrays: Arrays) -> None:
@@ -543,7 +543,7 @@ def test_a_checkpoint_that_contradicts_its_text_is_an_error_of_our_own(
     metadata, arrays = parts()
     change(metadata, arrays)
     for kind in ("last", "previous"):
-        directory.checkpoint_path(kind).write_bytes(forged(metadata, arrays))
+        directory.checkpoint_file(kind).path.write_bytes(forged(metadata, arrays))
     with pytest.raises(CharRNNError):
         process = resume(directory, {"updates": 10**12}, corpus=str(tmp_path / "golden.txt"))
         process.trainer.stop("enough")

@@ -32,7 +32,11 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     process.run(lambda item: None)
     # So that there is a previous checkpoint too.
     resume(process.directory, {"updates": 150}).run(lambda item: None)
-    assert {path.stem for path in process.directory.checkpoints.iterdir()} == {"last", "previous", "best"}
+    assert {path.stem for path in process.directory.checkpoints.path.iterdir()} == {
+        "last",
+        "previous",
+        "best",
+    }
     return where
 
 

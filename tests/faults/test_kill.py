@@ -97,7 +97,7 @@ class Seen:
         assert newest.snapshot.update >= self.update
         self.update = newest.snapshot.update
         found = {}
-        for path in directory.checkpoints.iterdir():
+        for path in directory.checkpoints.path.iterdir():
             if path.name.startswith("."):
                 self.counts["half-made checkpoints left"] += 1
             else:
@@ -116,7 +116,7 @@ class Seen:
         self.look_at_log(directory, newest)
 
     def look_at_log(self, directory: RunDirectory, newest: Checkpoint) -> None:
-        data = directory.events_path.read_bytes()
+        data = directory.events_file.path.read_bytes()
         assert newest.place.log_length <= len(data)
         assert data[: newest.place.log_length].endswith(b"\n")
         *lines, torn = data.split(b"\n")
@@ -131,8 +131,8 @@ def traces_of_saves(directory: RunDirectory) -> set[str]:
 
     A name is there for less than a millisecond, and may be missed; that there is another last one may not.
     """
-    names = {name for name in os.listdir(directory.checkpoints) if name.startswith(".")}  # noqa: PTH208
-    return {*names, str(directory.checkpoint_path("last").stat().st_mtime_ns)}
+    names = {name for name in os.listdir(directory.checkpoints.path) if name.startswith(".")}  # noqa: PTH208
+    return {*names, str(directory.checkpoint_file("last").path.stat().st_mtime_ns)}
 
 
 def killer(generator: random.Random, directory: RunDirectory, seen: Seen) -> Callable[[], bool]:
@@ -164,14 +164,14 @@ def deterministic(history: History) -> list[list[dict[str, Any]]]:
 
 def assert_equal_runs(one: RunDirectory, two: RunDirectory) -> None:
     for kind in ("last", "best"):
-        first, second = (read_checkpoint(run.checkpoint_path(kind)) for run in (one, two))
+        first, second = (read_checkpoint(run.checkpoint_file(kind).path) for run in (one, two))
         arrays, others = first.snapshot.arrays(), second.snapshot.arrays()
         assert arrays.keys() == others.keys()
         for name, array in arrays.items():
             assert array.dtype == others[name].dtype
             assert array.tobytes() == others[name].tobytes(), f"{kind}: {name}"
         assert first.state_sha256 == second.state_sha256
-    histories = [History.read(run.events_path) for run in (one, two)]
+    histories = [History.read(run.events_file.path) for run in (one, two)]
     events, expected = (deterministic(history) for history in histories)
     assert events == expected
     progress, _, _, epochs = events
@@ -179,7 +179,7 @@ def assert_equal_runs(one: RunDirectory, two: RunDirectory) -> None:
     assert epochs
     for history, run in zip(histories, (one, two), strict=True):
         assert history.ended is not None
-        last = read_checkpoint(run.checkpoint_path("last"))
+        last = read_checkpoint(run.checkpoint_file("last").path)
         assert history.ended["state_sha256"] == last.state_sha256
 
 
@@ -202,7 +202,7 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_it_never_had_been(
     train = ["train", "tide.txt", *SMALL, *kind, "--name", "killed"]
     process = spawn(tmp_path, *train, "--updates", "1000000000", "--checkpoint-every", "0")
     try:
-        wait_until(process, tmp_path, directory.checkpoint_path("last").exists)
+        wait_until(process, tmp_path, directory.checkpoint_file("last").path.exists)
         for _ in range(kills):
             began = time.monotonic()
             wait_until(process, tmp_path, directory.is_locked)
@@ -232,8 +232,10 @@ def test_a_run_that_is_killed_again_and_again_ends_as_if_it_never_had_been(
     assert seen.counts["kills on sight of a save"] > 0
     assert seen.counts["processes that got further"] > 0
     assert_equal_runs(directory, RunDirectory(tmp_path / "runs" / "whole"))
-    assert not [path for path in directory.checkpoints.iterdir() if path.name.startswith(".")]
-    resumed = [event for event in History.read(directory.events_path).openings if event["type"] == "resumed"]
+    assert not [path for path in directory.checkpoints.path.iterdir() if path.name.startswith(".")]
+    resumed = [
+        event for event in History.read(directory.events_file.path).openings if event["type"] == "resumed"
+    ]
     assert np.all(np.diff([event["update"] for event in resumed]) >= 0)
     assert seen.counts["times that best got worse"] == 0
 
@@ -248,16 +250,16 @@ def killed_between_two_saves(where: Path) -> RunDirectory:
     process = start(settings, corpus_of(TEXT, "tide"), runs=where, name="killed")
     directory = process.directory
     process.run(lambda item: None)
-    older = directory.checkpoint_path("last").read_bytes()
+    older = directory.checkpoint_file("last").path.read_bytes()
     resume(directory, {"updates": 500}).run(lambda item: None)
-    directory.checkpoint_path("last").write_bytes(older)
+    directory.checkpoint_file("last").path.write_bytes(older)
     assert best_of(directory, "best").update == 500
     return directory
 
 
 def best_of(directory: RunDirectory, kind: str) -> Best:
     """Return the figures of the best state that a checkpoint names."""
-    best = read_checkpoint(directory.checkpoint_path(kind)).snapshot.best
+    best = read_checkpoint(directory.checkpoint_file(kind).path).snapshot.best
     assert best is not None
     return best
 
@@ -299,8 +301,9 @@ def test_a_run_that_goes_on_from_best_tells_of_nothing_twice(tmp_path: Path) -> 
     one, two = (process.directory for process in runs)
     assert best_of(one, "best").update == 100
     for kind in ("last", "previous"):
-        one.checkpoint_path(kind).unlink(missing_ok=True)
+        one.checkpoint_file(kind).path.unlink(missing_ok=True)
     resume(one, {}).run(lambda item: None)
     assert (
-        deterministic(History.read(one.events_path))[:2] == deterministic(History.read(two.events_path))[:2]
+        deterministic(History.read(one.events_file.path))[:2]
+        == deterministic(History.read(two.events_file.path))[:2]
     )

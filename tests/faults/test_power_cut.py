@@ -50,7 +50,7 @@ PROGRAM = """
     trainer = Trainer(settings, corpus)
     facts = run_facts(trainer, corpus, "none")
     directory = create_run(Path(sys.argv[1]), "tide", "it")
-    log = EventLog(directory.events_path)
+    log = EventLog(directory.events_file.path)
     directory.write_config({"settings": settings.to_json(), "corpus": facts.corpus})
     saved_best = None
     for number, item in enumerate(trainer.run()):
@@ -158,7 +158,7 @@ def test_a_power_cut_loses_no_save_that_was_acknowledged(
                 while time.monotonic() < instant:
                     pass
                 saving.copy(image, copy)
-                log = directory.events_path.read_bytes()
+                log = directory.events_file.path.read_bytes()
                 look_after_cut(copy, tmp_path / "after", saving, log, counts)
                 counts["cuts"] += 1
                 injected()
@@ -186,7 +186,7 @@ def test_a_disk_that_dies_in_the_middle_of_an_fsync_keeps_what_was_acknowledged(
                     blocks = leave(memory, image, generator.randrange(60))
                     saving.hear_to_the_end()
                     assert saving.process.wait(PATIENCE) == 1, "its disk has died, and it has not noticed"
-                log = directory.events_path.read_bytes()
+                log = directory.events_file.path.read_bytes()
             assert allocated(image) == blocks
             injected()
             assert resize(memory, 16384)
@@ -231,14 +231,14 @@ def look_after_cut(copy: Path, point: Path, saving: Saving, log: bytes, counts: 
         else:  # the next one was in place, and only its acknowledgement came too late
             assert newest.place.drawn > acknowledged["number"]
             counts["cuts after the rename and before the acknowledgement"] += 1
-        previous = read_checkpoint(directory.checkpoint_path("previous")).place.drawn
+        previous = read_checkpoint(directory.checkpoint_file("previous").path).place.drawn
         assert previous in (newest.place.drawn, newest.place.drawn - 1)
-        best = read_checkpoint(directory.checkpoint_path("best"))
+        best = read_checkpoint(directory.checkpoint_file("best").path)
         assert best.snapshot.update >= acknowledged["best"]
         counts["half-made checkpoints left"] += sum(
-            path.name.startswith(".") for path in directory.checkpoints.iterdir()
+            path.name.startswith(".") for path in directory.checkpoints.path.iterdir()
         )
-        kept = directory.events_path.read_bytes()
+        kept = directory.events_file.path.read_bytes()
         assert len(kept) >= max(newest.place.log_length, acknowledged["log_length"])
         assert kept[: newest.place.log_length] == log[: newest.place.log_length]
 
@@ -252,7 +252,7 @@ def test_the_same_cut_shows_what_a_save_without_fsync_loses(tmp_path: Path, imag
             saving.copy(image, tmp_path / "copy")
             acknowledged = saving.acknowledged[-1]
         with mounted(tmp_path / "after", "-o", "loop", str(tmp_path / "copy")) as after:
-            path = RunDirectory(after / "runs" / "it").checkpoint_path("last")
+            path = RunDirectory(after / "runs" / "it").checkpoint_file("last").path
             assert not path.exists() or read_checkpoint(path).place.drawn < acknowledged["number"]
 
 
@@ -279,7 +279,7 @@ def test_a_power_cut_keeps_what_the_program_has_answered(
             for _ in range(10 if thorough else 1):
                 rate = generator.uniform(0.001, 0.1)
                 command = Command.make("set-learning-rate", learning_rate=rate)
-                send(directory.commands_path, command)
+                send(directory.commands_file.path, command)
                 until(lambda: any(command.id in line for line in told.lines))  # noqa: B023
                 os.kill(process.pid, signal.SIGSTOP)
                 try:

@@ -69,7 +69,7 @@ PROGRAM = """
 
     def one(name, action, stop):
         directory = RunDirectory(Path(name))
-        log = EventLog(directory.events_path)
+        log = EventLog(directory.events_file.path)
 
         def event(text):
             return Warned(update=0, time=0.0, message=text)
@@ -152,7 +152,7 @@ class Program:
     def directory(self) -> RunDirectory:
         self._number += 1
         directory = RunDirectory(self._where / str(self._number))
-        directory.checkpoints.mkdir(parents=True)
+        directory.checkpoints.path.mkdir(parents=True)
         return directory
 
     def save(self, directory: RunDirectory, action: str) -> int:
@@ -214,7 +214,7 @@ def strace() -> None:
 
 def digests(directory: RunDirectory) -> dict[str, str]:
     """Return the SHA-256 of every checkpoint under its final name; each of them is whole."""
-    paths = [path for path in directory.checkpoints.iterdir() if not path.name.startswith(".")]
+    paths = [path for path in directory.checkpoints.path.iterdir() if not path.name.startswith(".")]
     for path in paths:
         read_checkpoint(path)
     return {path.stem: hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
@@ -242,7 +242,7 @@ def assert_old_or_new(program: Program, directory: RunDirectory, action: str, co
     else:
         assert code in (SAVED, WARNED), said(directory)
         assert found == new
-    assert b'"before"' in directory.events_path.read_bytes() or action == "first"
+    assert b'"before"' in directory.events_file.path.read_bytes() or action == "first"
 
 
 FAULTS = ("signal=KILL:when={}", "error=ENOSPC:when={}", "error=EIO:when={}", "error=EINTR:when={}")
@@ -321,11 +321,11 @@ def test_config_is_the_old_one_or_the_new_one(program: Program, fault: str) -> N
         k, happened = 1, True
         while happened:
             directory = program.directory()
-            directory.config_path.write_text('{"new": false}')
+            directory.config_file.path.write_text('{"new": false}')
             code, happened = program.save_with(f"{CALLS[call]}:{fault.format(k)}", directory, "config")
             injected(int(happened))
             assert code in (-9, SAVED, OS_ERROR), said(directory)
-            new = json.loads(directory.config_path.read_text())["new"]
+            new = json.loads(directory.config_file.path.read_text())["new"]
             assert new or code != SAVED
             k += 1
 
@@ -341,7 +341,7 @@ def test_a_log_that_cannot_be_written_is_reported_and_not_a_traceback(program: P
         assert happened == (k < 3)
         is_over = "EINTR" in fault or not happened
         assert code == (SAVED if is_over else -9 if "KILL" in fault else WARNED), said(directory)
-        lines = directory.events_path.read_text().splitlines(keepends=True)
+        lines = directory.events_file.path.read_text().splitlines(keepends=True)
         is_made_up_for = k == 1 and "error" in fault and "+" not in fault
         expected = ["before", "during", "after"][: 3 if is_over or is_made_up_for else k]
         assert [json.loads(line)["message"] for line in lines] == expected

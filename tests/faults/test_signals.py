@@ -81,9 +81,9 @@ def test_a_signal_at_any_instant_is_an_end_like_others(here: Path, thorough: boo
         # Until the program has taken the signal over it ends as any program does.
         assert code in ((128 + number,) if was_told else (128 + number, -number))
         run = RunDirectory(here / "runs" / name)
-        if code > 0 and run.events_path.exists():
+        if code > 0 and run.events_file.path.exists():
             assert_saved(run.path)
-        elif run.checkpoint_path("last").exists():
+        elif run.checkpoint_file("last").path.exists():
             newest_checkpoint(run)
 
 
@@ -161,7 +161,7 @@ def test_a_paused_run_whose_terminal_is_gone_does_not_work_in_vain(here: Path) -
         run = run_path(terminal.process)
         terminal.read_until("updates/s")
         terminal.close()
-        send(RunDirectory(run).commands_path, Command.make("pause"))
+        send(RunDirectory(run).commands_file.path, Command.make("pause"))
         wait_until(lambda: any(event["type"] == "obeyed" for event in events(run)))
         before, began = worked(terminal.process.pid), time.monotonic()
         time.sleep(1)
@@ -401,7 +401,7 @@ def test_a_signal_at_any_instant_leaves_the_terminal_as_it_was(dashboard: Any, t
             assert len(terminal.said) in (0, 3)  # three lines of what there is, once there is something
     for path in (dashboard.where / "runs").iterdir():
         wait_until(lambda: not RunDirectory(path).is_locked())  # noqa: B023
-        if RunDirectory(path).checkpoint_path("last").exists():
+        if RunDirectory(path).checkpoint_file("last").path.exists():
             assert newest_checkpoint(RunDirectory(path))[1] == []
 
 

@@ -51,7 +51,7 @@ def training(here: Path) -> Iterator[tuple[subprocess.Popen[bytes], RunDirectory
     with started(
         here, "train", "book.txt", *SAVING, "--held-out", "0.1", "--validate-every", "50"
     ) as process:
-        until(lambda: all(directory.checkpoint_path(kind).exists() for kind in KINDS))
+        until(lambda: all(directory.checkpoint_file(kind).path.exists() for kind in KINDS))
         yield process, directory
 
 
@@ -90,9 +90,9 @@ def test_of_several_that_go_on_with_a_run_at_once_one_does(here: Path, thorough:
             for racer in racers:
                 racer.kill()
                 racer.communicate()
-        last = read_checkpoint(run.checkpoint_path("last"))
+        last = read_checkpoint(run.checkpoint_file("last").path)
         assert events(run.path)[-1]["state_sha256"] == last.state_sha256
-    assert np.all(np.diff([event["update"] for event in History.read(run.events_path).progress]) > 0)
+    assert np.all(np.diff([event["update"] for event in History.read(run.events_file.path).progress]) > 0)
 
 
 @pytest.mark.parametrize("arguments", [["resume", "mine"], ["train", "--resume", "mine", "--updates", "9"]])
@@ -100,9 +100,9 @@ def test_a_second_trainer_is_told_who_the_first_is(
     here: Path, training: tuple[subprocess.Popen[bytes], RunDirectory], arguments: list[str]
 ) -> None:
     process, run = training
-    kept = run.config_path.read_bytes()
+    kept = run.config_file.path.read_bytes()
     assert_one_line(charrnn(here, *arguments), 2, f"is being trained by process {process.pid}")
-    assert run.config_path.read_bytes() == kept
+    assert run.config_file.path.read_bytes() == kept
     before = updates_done(run.path)
     until(lambda: updates_done(run.path) > before)
 
@@ -112,7 +112,7 @@ def test_a_run_whose_lock_was_removed_takes_it_again(
 ) -> None:
     process, run = training
     for _ in range(3):
-        run.lock_path.unlink()
+        run.lock_file.path.unlink()
         until(run.is_locked)
         injected()
     assert_one_line(charrnn(here, "resume", "mine"), 2, f"is being trained by process {process.pid}")
@@ -122,7 +122,7 @@ def test_a_run_whose_lock_was_removed_takes_it_again(
 
 def contents(run: RunDirectory) -> dict[Path, bytes]:
     """Return the files that only the process that trains may write."""
-    return {path: path.read_bytes() for path in [*run.checkpoints.iterdir(), run.events_path]}
+    return {path: path.read_bytes() for path in [*run.checkpoints.path.iterdir(), run.events_file.path]}
 
 
 def assert_left_to(process: subprocess.Popen[bytes], words: str) -> None:
@@ -145,7 +145,7 @@ def test_a_run_that_another_process_trained_meanwhile_is_left_alone(
     process, run = training
     until(lambda: updates_done(run.path) > 20_000)  # from where on it writes a line only now and then
     process.send_signal(signal.SIGSTOP)
-    run.lock_path.unlink()
+    run.lock_file.path.unlink()
     update = newest_checkpoint(run)[0].snapshot.update
     resumed = charrnn(here, "resume", "mine", "--updates", str(update + 500), "--quiet")
     assert (resumed.code, resumed.err) == (0, "")
@@ -161,7 +161,7 @@ def test_a_run_that_another_process_trains_is_left_to_it(
     process, run = training
     until(lambda: updates_done(run.path) > 20_000)  # from where on it writes a line only now and then
     process.send_signal(signal.SIGSTOP)
-    run.lock_path.unlink()
+    run.lock_file.path.unlink()
     with started(here, "resume", "mine", "--quiet", "--updates", "none", "--seconds", "300") as other:
         before = updates_done(run.path)
         until(lambda: updates_done(run.path) > before)
@@ -171,7 +171,7 @@ def test_a_run_that_another_process_trains_is_left_to_it(
     newest, problems = newest_checkpoint(run)
     assert problems == []
     assert newest.state_sha256 == events(run.path)[-1]["state_sha256"]
-    assert np.all(np.diff([event["update"] for event in History.read(run.events_path).progress]) > 0)
+    assert np.all(np.diff([event["update"] for event in History.read(run.events_file.path).progress]) > 0)
 
 
 @pytest.mark.parametrize("how", ["removed", "replaced"])
@@ -180,18 +180,18 @@ def test_a_log_that_loses_its_name_is_written_anew(here: Path, how: str) -> None
     with started(here, "train", "book.txt", *SAVING, "--json") as process:
         told = Lines(process)
         told.wait_for(100)
-        tail = EventTail(run.events_path)
+        tail = EventTail(run.events_file.path)
         seen = [event for _, event in tail.read()]
         for number in range(3):
             if how == "replaced":
                 other = run.path / "edited"
                 other.write_bytes(b"{}\n" * number)
-                other.replace(run.events_path)
+                other.replace(run.events_file.path)
             else:
-                run.events_path.unlink()
+                run.events_file.path.unlink()
             injected()
             until(lambda: len(list(run.path.glob("*.aside"))) > number or how == "removed")  # noqa: B023
-            until(run.events_path.exists)
+            until(run.events_file.path.exists)
             seen += [event for _, event in tail.read()]
         process.terminate()
         assert process.wait(PATIENCE) == 128 + signal.SIGTERM
@@ -202,7 +202,7 @@ def test_a_log_that_loses_its_name_is_written_anew(here: Path, how: str) -> None
     tail.close()
     assert_harmless(err)
     assert err.count("anew" if how == "removed" else "stood in place") == 3
-    assert run.events_path.read_text(encoding="utf-8").splitlines() == told.lines
+    assert run.events_file.path.read_text(encoding="utf-8").splitlines() == told.lines
     assert [json.dumps(event) for event in seen] == [json.dumps(json.loads(line)) for line in told.lines]
     assert len(list(run.path.glob("*.aside"))) == (3 if how == "replaced" else 0)
 
@@ -216,18 +216,18 @@ def test_commands_are_obeyed_whatever_happened_to_their_file(
         answer = charrnn(here, "command", "mine", "sample", "--length", str(100 // 10**number))
         injected()
         assert answer.code == 0, answer.err
-        lines = run.commands_path.read_bytes()
+        lines = run.commands_file.path.read_bytes()
         if how == "removed":
-            run.commands_path.unlink()
+            run.commands_file.path.unlink()
         elif how == "replaced":
             (run.path / "edited").write_bytes(lines + b"\n")
-            (run.path / "edited").replace(run.commands_path)
+            (run.path / "edited").replace(run.commands_file.path)
         else:
-            os.truncate(run.commands_path, 0)
+            os.truncate(run.commands_file.path, 0)
     assert stopped(process, signal.SIGTERM)[0] == 128 + signal.SIGTERM
     obeyed = [event["command"] for event in events(run.path) if event["type"] == "obeyed"]
     assert len(obeyed) == len(set(obeyed)) == 3
-    run.commands_path.unlink(missing_ok=True)
+    run.commands_file.path.unlink(missing_ok=True)
     with started(here, "resume", "mine", "--quiet", "--updates", "none", "--seconds", "300"):
         until(run.is_locked)
         before = updates_done(run.path)
@@ -246,7 +246,7 @@ def test_who_reads_a_checkpoint_of_a_run_that_saves_reads_a_whole_one(
     newest: Counter[str] = Counter()
     for _ in range(5000 if thorough else 300):
         for kind in ("previous", "last", "best"):
-            update = read_checkpoint(run.checkpoint_path(kind)).snapshot.update
+            update = read_checkpoint(run.checkpoint_file(kind).path).snapshot.update
             assert update >= newest[kind], f"{kind} went back"
             newest[kind] = update
     assert process.poll() is None
@@ -282,7 +282,7 @@ def test_what_several_ask_at_once_is_answered_once_each(
     training: tuple[subprocess.Popen[bytes], RunDirectory],
 ) -> None:
     process, run = training
-    program = [sys.executable, "-c", textwrap.dedent(ASK), str(run.commands_path)]
+    program = [sys.executable, "-c", textwrap.dedent(ASK), str(run.commands_file.path)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     askers = [subprocess.Popen(program, **pipes) for _ in range(4)]
     for asker in askers:
@@ -293,7 +293,9 @@ def test_what_several_ask_at_once_is_answered_once_each(
         assert asker.stdin is not None
         asker.stdin.close()
     assert [asker.wait(PATIENCE) for asker in askers] == [0] * 4
-    asked = [json.loads(line)["id"] for line in run.commands_path.read_text(encoding="utf-8").splitlines()]
+    asked = [
+        json.loads(line)["id"] for line in run.commands_file.path.read_text(encoding="utf-8").splitlines()
+    ]
     injected(len(askers))
     assert len(set(asked)) == 200
     until(lambda: sum(event["type"] == "obeyed" for event in events(run.path)) == 200)

@@ -29,22 +29,22 @@ Altered = Callable[..., RunDirectory]
 def test_the_passage_is_of_the_best_state_before_the_last_before_the_one_before(altered: Altered) -> None:
     directory = altered()
     other = GOLDEN / "other" / "checkpoints" / "last.safetensors"  # of update 80
-    shutil.copy(other, directory.checkpoint_path("last"))
-    shutil.copy(directory.checkpoint_path("best"), directory.checkpoint_path("previous"))
+    shutil.copy(other, directory.checkpoint_file("last").path)
+    shutil.copy(directory.checkpoint_file("best").path, directory.checkpoint_file("previous").path)
     told = []
     for kind in ("best", "last", "previous"):
         passage = best_passage(directory)
         assert passage is not None
         told.append((passage.kind, passage.update))
-        directory.checkpoint_path(kind).unlink()  # type: ignore[arg-type]
+        directory.checkpoint_file(kind).path.unlink()  # type: ignore[arg-type]
     assert told == [("best", 400), ("last", 80), ("previous", 400)]
     assert best_passage(directory) is None
 
 
 def test_a_damaged_checkpoint_gives_its_place_to_the_next(altered: Altered) -> None:
     directory = altered()
-    best = directory.checkpoint_path("best")
-    shutil.copy(best, directory.checkpoint_path("last"))
+    best = directory.checkpoint_file("best").path
+    shutil.copy(best, directory.checkpoint_file("last").path)
     best.write_bytes(best.read_bytes()[:-1])
     passage = best_passage(directory)
     assert passage is not None
@@ -97,7 +97,7 @@ def test_a_text_that_is_gone_is_told_without_where_it_was(altered: Altered) -> N
         "cannot read sea shanties: no such file or directory; if the text has moved, say where with --corpus"
     )
     directory = altered()
-    directory.corpus_path.unlink()
+    directory.corpus_file.path.unlink()
     problem = find(directory).text_problem
     assert problem.startswith("cannot read corpus.txt: ")
     assert str(directory.path) not in problem
@@ -108,7 +108,7 @@ def test_a_text_that_is_gone_is_told_without_where_it_was(altered: Altered) -> N
 def test_there_is_no_problem_with_a_text_that_is_there(altered: Altered, tmp_path: Path) -> None:
     assert recorded().text_problem == ""
     directory = altered()
-    moved = directory.corpus_path.rename(tmp_path / "moved.txt")
+    moved = directory.corpus_file.path.rename(tmp_path / "moved.txt")
     found = find(directory, corpus=str(moved))
     assert found.text is not None
     assert found.text_problem == ""

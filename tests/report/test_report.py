@@ -106,7 +106,7 @@ def test_a_report_says_what_state_the_run_is_in(state: str, altered: Altered) ->
 
 def test_a_run_without_a_checkpoint_has_no_passage(altered: Altered) -> None:
     directory = altered()
-    directory.checkpoint_path("best").unlink()
+    directory.checkpoint_file("best").path.unlink()
     assert "No checkpoint can be read" in report_markdown(find(directory))
 
 
@@ -122,7 +122,7 @@ def test_a_failed_check_is_told_as_one(altered: Altered) -> None:
 
 def test_a_text_that_is_gone_leaves_out_the_words_and_says_so(altered: Altered) -> None:
     directory = altered()
-    directory.corpus_path.unlink()
+    directory.corpus_file.path.unlink()
     text = report_markdown(find(directory))
     assert "The words were not looked up" in text
     assert "known words" not in text
@@ -136,7 +136,7 @@ def test_another_text_is_refused_where_it_is_given_and_told_where_it_is_found(
     other.write_text("quite another text\n")
     with pytest.raises(CorpusError, match="not the one that the run was trained on"):
         find(directory, corpus=str(other))
-    directory.corpus_path.write_text("quite another text\n")
+    directory.corpus_file.path.write_text("quite another text\n")
     assert "not the one that the run was trained on" in report_markdown(find(directory))
 
 

@@ -63,19 +63,19 @@ def found(trained: Path) -> SweepFindings:
 
 
 def changed(sweep: SweepDirectory, **told: Any) -> SweepDirectory:
-    sweep.plan_path.write_text(json.dumps({**sweep.told(), **told}))
+    sweep.plan_file.path.write_text(json.dumps({**sweep.told(), **told}))
     return sweep
 
 
 def record(sweep: SweepDirectory, *events: dict[str, Any]) -> None:
     lines = (json.dumps({"update": 0, "time": 0.0, **event}) + "\n" for event in events)
-    with sweep.events_path.open("a") as log:
+    with sweep.events_file.path.open("a") as log:
         log.writelines(lines)
 
 
 def end(sweep: SweepDirectory, trial: str, **fields: Any) -> None:
     """Give a trial another end; none, where no fields are given."""
-    path = sweep.run_of(trial).events_path
+    path = sweep.run_of(trial).events_file.path
     *lines, last = path.read_text().splitlines()
     lines += [json.dumps({**json.loads(last), **fields})] if fields else []
     path.write_text("\n".join(lines) + "\n")
@@ -184,7 +184,7 @@ def test_the_command_trains_the_best_trial_again(sweep: SweepDirectory, capfd: C
     assert findings.command.endswith("--engine numpy --threads 1")
     assert run([*shlex.split(findings.command)[1:], "--name", "again", "--quiet"]) == 0
     ends = [
-        History.read(directory.events_path).ended
+        History.read(directory.events_file.path).ended
         for directory in (sweep.run_of(findings.best.trial.name), RunDirectory(Path("runs/again")))
     ]
     assert ends[0] is not None
@@ -381,7 +381,7 @@ def test_a_plan_that_is_none_is_refused_in_a_sentence(
 ) -> None:
     told = sweep.told()
     change(told)
-    sweep.plan_path.write_text(json.dumps(told))
+    sweep.plan_file.path.write_text(json.dumps(told))
     refused("", "sizes", told=capfd)
 
 

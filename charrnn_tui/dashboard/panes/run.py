@@ -158,7 +158,7 @@ def _left(seconds: float | None) -> str:
 
 def _checkpoint(session: RunSession, kind: str, now: float) -> Iterator[Fact]:
     try:
-        status = session.directory.checkpoint_path(kind).stat()
+        status = session.directory.checkpoint_file(kind).stat()
     except OSError:
         return  # not saved yet
     text = f"{ago(now - status.st_mtime)} · {readable_size(status.st_size)}"

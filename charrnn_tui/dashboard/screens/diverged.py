@@ -42,7 +42,7 @@ class DivergedScreen(Steady, ModalScreen[list[str]]):
         super().__init__()
         self._at = session.history.ended["update"] if session.history.ended is not None else session.update
         self._rate = float(session.follower.settings["learning_rate"])
-        self._has_best = session.directory.checkpoint_path("best").exists()
+        self._has_best = session.directory.checkpoint_file("best").exists()
         self._best = session.best if self._has_best else None
 
     def compose(self) -> ComposeResult:

@@ -37,11 +37,11 @@ def ask(directory: RunDirectory, command: Command, wait: float) -> Iterator[Even
             f"{directory.name} is trained on a cluster, where commands do not reach it; Ctrl+C at its sweep "
             "stops it"
         )
-    tail = EventTail(directory.events_path)
+    tail = EventTail(directory.events_file)
     try:
         for _ in tail.read():
             pass  # the answer comes after all that is there
-        send(directory.commands_path, command)
+        send(directory.commands_file, command)
         deadline = time.monotonic() + wait
         while time.monotonic() < deadline:
             locked = directory.is_locked()  # asked before reading: a run's last answer comes before its end

@@ -10,9 +10,7 @@ machine.
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import json
 import math
 import os
 import re
@@ -20,7 +18,6 @@ import struct
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -32,7 +29,9 @@ from charrnn_core.rnn.parameters import PARAMETER_NAMES, Floats
 from charrnn_core.rnn.sampler import written
 from charrnn_core.runs.commands import COMMAND_NAMES
 from charrnn_core.runs.directory import RunDirectory
-from charrnn_core.runs.files import open_regular, sync_directory, temporary_name, to_json, write_temporary
+from charrnn_core.runs.files import Place as FilePlace
+from charrnn_core.runs.files import entry_of
+from charrnn_core.runs.json_text import parse_json, to_json
 from charrnn_core.runs.log import EventLog
 from charrnn_core.text.source import Kind
 from charrnn_core.text.vocabulary import Vocabulary
@@ -47,7 +46,7 @@ KINDS = ("last", "previous", "best")
 
 _METADATA_KEY = "charrnn"
 _NO_DIGEST = "0" * 64
-_MOST_BRACKETS = 1000  # a header has about a hundred; millions of empty lists take much memory
+_MOST_VALUES = 2_000  # a header has about two hundred
 _LARGEST_HEADER = 16_000_000  # a vocabulary of all of Unicode takes a third of it
 _MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """By format: what makes the metadata of the next format of it. Format 1 is the first."""
@@ -176,32 +175,41 @@ def _digest_entry(digest: str) -> bytes:
     return rf"\"sha256\":\"{digest}\"".encode()
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_checkpoint(place: FilePlace) -> Checkpoint:
     """Return the checkpoint in a file, if this program wrote it and every bit of it is as written.
 
     Reads no more than what its own settings say it must hold, and nothing is executed, mapped or unpickled.
 
+    Parameters
+    ----------
+    place : path or Entry
+
     Raises
     ------
     CheckpointError
-        There is none, or it is damaged, foreign, or of a newer format.
+        The file cannot be read, or is damaged, foreign, or of a newer format.
     """
+    file = entry_of(place)
     try:
-        descriptor = open_regular(path)
+        descriptor = file.open()
     except OSError as error:
-        raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}") from None
+        raise CheckpointError(f"cannot read the checkpoint {file}: {error.strerror}") from None
     try:
-        return _read(path.stem, descriptor)
-    except (*_MALFORMED, SettingsError, _DamageError) as error:
-        raise CheckpointError(f"{path} is not a whole checkpoint of charrnn: {error}") from None
+        return _read(file.path.stem, descriptor)
+    except (_DamageError, SettingsError) as error:
+        raise CheckpointError(f"{file} is not a whole checkpoint of charrnn: {error}") from None
     except OSError as error:
-        raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}") from None
+        raise CheckpointError(f"cannot read the checkpoint {file}: {error.strerror}") from None
+    except MemoryError:
+        raise CheckpointError(f"there is not enough memory to read the checkpoint {file}") from None
+    except Exception as error:
+        # A file with a right digest may still say anything, and any of it may be what a library stumbles
+        # over. Whatever that is, the file is not a checkpoint of this program.
+        raise CheckpointError(
+            f"{file} is not a whole checkpoint of charrnn: its contents are malformed"
+        ) from error
     finally:
         os.close(descriptor)
-
-
-_MALFORMED = (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError)
-"""What JSON of the wrong form leads to, somewhere in the building of a state from it."""
 
 
 class _DamageError(Exception):
@@ -212,13 +220,10 @@ def _read(kind: str, descriptor: int) -> Checkpoint:
     size_of_file = os.fstat(descriptor).st_size
     start = _read_exactly(descriptor, 8)
     (length,) = struct.unpack("<Q", start)
-    if not 0 < length <= min(_LARGEST_HEADER, size_of_file - 8):
-        raise _DamageError("its header has an impossible length")
+    _check_length(length, size_of_file)
     header_bytes = _read_exactly(descriptor, length)
-    if header_bytes.count(b"{") + header_bytes.count(b"[") > _MOST_BRACKETS:
-        raise _DamageError("its header holds too much")
-    header = json.loads(header_bytes, object_pairs_hook=_distinct)
-    metadata = _metadata(header.pop("__metadata__"))
+    header = _parsed(header_bytes, "header")
+    metadata = _metadata(header.pop("__metadata__", None))
     _check(metadata)
     settings = Settings.from_json(metadata["settings"])
     vocabulary = Vocabulary(metadata["vocabulary"])
@@ -226,25 +231,16 @@ def _read(kind: str, descriptor: int) -> Checkpoint:
     shapes = _expected_shapes(settings, len(vocabulary))
     dtype = np.dtype(settings.dtype)
     size = sum(math.prod(shape) for shape in shapes.values()) * dtype.itemsize
-    if size_of_file != 8 + length + size:
-        raise _DamageError(f"it has {size_of_file:,} bytes, and should have {8 + length + size:,}")
+    _check_size(size_of_file, 8 + length + size)
     data = _read_exactly(descriptor, size)
     whole = hashlib.sha256(start)
     whole.update(header_bytes.replace(_digest_entry(metadata["sha256"]), _digest_entry(_NO_DIGEST), 1))
     whole.update(data)
     if whole.hexdigest() != metadata["sha256"]:
         raise _DamageError("its digest does not agree")
-    if header.keys() != shapes.keys():
-        raise _DamageError("it does not hold the arrays that its settings need")
-    # The digest agrees, so these are the bytes that safetensors wrote, and it may parse them.
-    arrays = safetensors.numpy.load(start + header_bytes + data)
-    for name, shape in shapes.items():
-        if arrays[name].shape != shape or arrays[name].dtype != dtype:
-            raise _DamageError(f"{name} has another shape or type than its settings say")
-        if not np.isfinite(arrays[name]).all():
-            raise _DamageError(f"{name} is not finite")
-        if name.startswith("memory.squares.") and (arrays[name] < 0).any():
-            raise _DamageError(f"{name} has a negative square")
+    arrays = _arrays(header, shapes, dtype, data)
+    for name, array in arrays.items():
+        _check_values(name, array)
     state = metadata["state"]
     snapshot = Snapshot.from_parts(
         settings, arrays, state, epoch=metadata["epoch"], seconds=metadata["seconds"]
@@ -255,6 +251,56 @@ def _read(kind: str, descriptor: int) -> Checkpoint:
         raise _DamageError("its state is not the one that it names")
     place = _place(metadata)
     return Checkpoint(kind, snapshot, vocabulary, place, identity, metadata)
+
+
+def _check_length(length: int, size_of_file: int) -> None:
+    if not 0 < length <= min(_LARGEST_HEADER, size_of_file - 8):
+        raise _DamageError("its header has an impossible length")
+
+
+def _check_size(size_of_file: int, expected: int) -> None:
+    if size_of_file != expected:
+        raise _DamageError(f"it has {size_of_file:,} bytes, and should have {expected:,}")
+
+
+def _check_values(name: str, array: Floats) -> None:
+    if not np.isfinite(array).all():
+        raise _DamageError(f"{name} is not finite")
+    if name.startswith("memory.squares.") and (array < 0).any():
+        raise _DamageError(f"{name} has a negative square")
+
+
+def _arrays(
+    header: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], dtype: np.dtype[Any], data: bytes
+) -> dict[str, Floats]:
+    """Return the arrays of a file by name, views of its data.
+
+    The header must describe exactly the expected arrays, one after the other in any order, without a gap and
+    without an overlap.
+    """
+    if header.keys() != shapes.keys():
+        raise _DamageError("it does not hold the arrays that its settings need")
+    arrays, ends = {}, {}
+    for name, shape in shapes.items():
+        count = math.prod(shape)
+        match header[name]:
+            case {"dtype": str(kind), "shape": list(sizes), "data_offsets": [int(begin), int(end)], **rest}:
+                known = not rest and kind == _TYPES[dtype.name] and sizes == list(shape)
+            case _:
+                raise _DamageError(f"{name} is not described as an array")
+        if not known or not 0 <= begin <= end <= len(data) or end - begin != count * dtype.itemsize:
+            raise _DamageError(f"{name} has another shape, type or size than its settings say")
+        arrays[name] = np.frombuffer(data, dtype.newbyteorder("<"), count, begin).reshape(shape)
+        ends[begin] = end
+    place = 0
+    while place in ends:
+        place = ends.pop(place)
+    if ends:
+        raise _DamageError("its arrays do not lie one after the other")
+    return arrays
+
+
+_TYPES = {"float32": "F32", "float64": "F64"}
 
 
 def _check(metadata: dict[str, Any]) -> None:
@@ -273,7 +319,7 @@ def _check(metadata: dict[str, Any]) -> None:
     _is_text("corpus.name", corpus["name"])
     for digest in (corpus["sha256"], metadata["state_sha256"], metadata["sha256"]):
         if not re.fullmatch("[0-9a-f]{64}", digest):
-            raise _DamageError("a digest is none")
+            raise _DamageError("it has a malformed digest")
     _is_count("corpus.characters", corpus["characters"])
     if corpus["kind"] not in get_args(Kind):
         raise _DamageError("corpus.kind has an impossible value")
@@ -323,17 +369,25 @@ def _read_exactly(descriptor: int, size: int) -> bytes:
     return b"".join(blocks)
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise _DamageError("its header names something twice")
-    return values
+def _parsed(text: bytes, what: str) -> dict[str, Any]:
+    """Return a JSON object of the file."""
+    try:
+        value = parse_json(text, _MOST_VALUES, distinct=True)
+    except ValueError as error:
+        raise _DamageError(f"malformed {what}: {error}") from None
+    if not isinstance(value, dict):
+        raise _DamageError(f"malformed {what}: it is not a JSON object")
+    return value
 
 
-def _metadata(texts: dict[str, str]) -> dict[str, Any]:
+def _metadata(texts: object) -> dict[str, Any]:
     """Return the metadata in the form of this version's format."""
-    metadata = json.loads(texts[_METADATA_KEY], object_pairs_hook=_distinct)
-    number = metadata["format"]
+    match texts:
+        case {"charrnn": str(text)}:  # _METADATA_KEY
+            metadata = _parsed(text.encode("utf-8", "surrogatepass"), "metadata")
+        case _:
+            raise _DamageError("it has no metadata of charrnn")
+    number = metadata.get("format")
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
         raise _DamageError("its format has no number")
     if number > FORMAT:
@@ -419,44 +473,25 @@ def save(
         It could not be written, or is not finite. What was there before still is.
     """
     began = time.perf_counter()
-    path = directory.checkpoint_path(kind)
+    file = directory.checkpoint_file(kind)
     data, state_sha256 = to_bytes(snapshot, facts, place)
     try:
-        temporary = write_temporary(path, data, durable=True)
+        temporary = file.write_temporary(data, durable=True)
         try:
             warning = log.sync()  # so that no checkpoint is ever ahead of the log that it continues
             if rotate:
                 keep_last_as_previous(directory)
-            temporary.replace(path)
+            temporary.move_to(file)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            temporary.remove()
             raise
     except OSError as error:
-        raise CheckpointError(f"cannot save the checkpoint {path}: {error.strerror}") from None
+        raise CheckpointError(f"cannot save the checkpoint {file}: {error.strerror}") from None
     try:
-        sync_directory(path.parent)
+        file.folder.sync()
     except OSError as error:
-        warning = f"{path} is in place, but whether it survives a power cut is unknown: {error.strerror}"
+        warning = f"{file} is in place, but whether it survives a power cut is unknown: {error.strerror}"
     return Saved(state_sha256, round(time.perf_counter() - began, 6), warning)
-
-
-def _link(existing: Path, name: Path) -> None:
-    """Let a second name stand for an existing file, in place of what stood there.
-
-    A file system without hard links gets a copy.
-    """
-    temporary = temporary_name(name)
-    try:
-        os.link(existing, temporary)
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV):
-            raise
-        temporary = write_temporary(name, existing.read_bytes(), durable=True)
-    try:
-        temporary.replace(name)
-    finally:
-        # rename(2) of a name onto another name of the same file leaves both.
-        temporary.unlink(missing_ok=True)
 
 
 def keep_last_as_previous(directory: RunDirectory) -> None:
@@ -466,9 +501,9 @@ def keep_last_as_previous(directory: RunDirectory) -> None:
     ------
     OSError
     """
-    path = directory.checkpoint_path("last")
-    if path.exists():
-        _link(path, directory.checkpoint_path("previous"))
+    last = directory.checkpoint_file("last")
+    if last.is_taken():
+        last.copy_to(directory.checkpoint_file("previous"))
 
 
 def keep_best_as_previous(directory: RunDirectory) -> None:
@@ -482,12 +517,12 @@ def keep_best_as_previous(directory: RunDirectory) -> None:
     CheckpointError
         It could not be done.
     """
-    path = directory.checkpoint_path("best")
+    best = directory.checkpoint_file("best")
     try:
-        _link(path, directory.checkpoint_path("previous"))
-        sync_directory(path.parent)
+        best.copy_to(directory.checkpoint_file("previous"))
+        best.folder.sync()
     except OSError as error:
-        raise CheckpointError(f"cannot go on from {path}: {error.strerror}") from None
+        raise CheckpointError(f"cannot resume from {best}: {error.strerror}") from None
 
 
 def newest_checkpoint(directory: RunDirectory) -> tuple[Checkpoint, list[str]]:
@@ -504,9 +539,9 @@ def newest_checkpoint(directory: RunDirectory) -> tuple[Checkpoint, list[str]]:
     found: list[Checkpoint] = []
     for kind in KINDS:
         try:
-            found.append(read_checkpoint(directory.checkpoint_path(kind)))
+            found.append(read_checkpoint(directory.checkpoint_file(kind)))
         except CheckpointError as error:
-            if kind == "last" or directory.checkpoint_path(kind).exists():
+            if kind == "last" or directory.checkpoint_file(kind).is_taken():
                 problems.append(str(error))
     if not found:
         raise CheckpointError(f"{directory.path} has no checkpoint to go on from: {'; '.join(problems)}")

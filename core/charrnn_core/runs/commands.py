@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import secrets
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 from charrnn_core.errors import CommandError, UsageError
 from charrnn_core.rnn.gradcheck.comparisons import Comparison, comparisons
-from charrnn_core.runs.files import open_regular, to_json
+from charrnn_core.runs.files import Place, entry_of
+from charrnn_core.runs.json_text import parse_json, to_json
 from charrnn_core.training.settings import FIELDS
 
 CommandName = Literal[
@@ -130,7 +129,7 @@ class BadCommand:
     reason: str
 
 
-def send(path: Path, command: Command) -> None:
+def send(place: Place, command: Command) -> None:
     """Append a command to a run's `commands.jsonl`.
 
     Raises
@@ -140,13 +139,13 @@ def send(path: Path, command: Command) -> None:
     OSError
         The file cannot be opened or written.
     """
-    line = command.to_line()
-    descriptor = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    line, file = command.to_line(), entry_of(place)
+    descriptor = file.open(os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         if os.write(descriptor, line) != len(line):
             # What was written has no end; with one it is a line that is refused, and the next one is whole.
             os.write(descriptor, b"\n")
-            raise CommandError(f"the command could not be written whole to {path}")
+            raise CommandError(f"the command could not be written whole to {file}")
     finally:
         os.close(descriptor)
 
@@ -156,7 +155,8 @@ class CommandReader:
 
     Parameters
     ----------
-    path : Path
+    place : path or Entry
+        Of the file.
     offset : int
         Bytes of the file that were read before.
 
@@ -166,8 +166,9 @@ class CommandReader:
         Bytes of the file that are read, whole lines.
     """
 
-    def __init__(self, path: Path, offset: int = 0) -> None:
-        self._path = str(path)  # looked for hundreds of times a second
+    def __init__(self, place: Place, offset: int = 0) -> None:
+        self._file = entry_of(place)
+        self._path = str(self._file)  # looked for hundreds of times a second
         self._descriptor: int | None = None
         self._skipping = False  # the rest of a line that is too long
         self._next_look = 0.0
@@ -186,7 +187,7 @@ class CommandReader:
                 self.offset = 0  # a file that comes later is another one than what was read before
                 return []
             try:
-                descriptor = open_regular(Path(self._path))
+                descriptor = self._file.open()
             except FileNotFoundError:
                 return []
             size = os.fstat(descriptor).st_size
@@ -225,7 +226,7 @@ class CommandReader:
         self._next_look = time.monotonic() + _LOOK_SECONDS
         own = os.fstat(self._descriptor)
         try:
-            is_same = os.path.samestat(Path(self._path).stat(), own)
+            is_same = os.path.samestat(self._file.stat(), own)
         except FileNotFoundError:
             is_same = False
         if not is_same or own.st_size < self.offset:
@@ -242,7 +243,7 @@ class CommandReader:
 def _parse(line: bytes) -> Command | BadCommand:
     identity = None
     try:
-        fields = json.loads(line.decode("utf-8"))
+        fields = parse_json(line, constants=True)  # a number that is refused by its id
         if not isinstance(fields, dict):
             raise CommandError("a command is a JSON object")
         identity = fields.pop("id", None)
@@ -250,7 +251,7 @@ def _parse(line: bytes) -> Command | BadCommand:
             identity = None
             raise CommandError("a command has an id of at most 64 characters")
         return Command(identity, fields.pop("command", ""), fields)
-    except (ValueError, RecursionError):
+    except ValueError:
         return BadCommand(None, "a command is a line of JSON")
     except UsageError as error:
         return BadCommand(identity, str(error))

@@ -42,7 +42,7 @@ def conclude(directory: RunDirectory, corpus: Corpus) -> Ended:
             best_update=trainer.best.update if trainer.best else None,
             state_sha256=checkpoint.state_sha256,
         )
-        log = EventLog(directory.events_path)
+        log = EventLog(directory.events_file)
         try:
             refused = log.append(ended)
             if refused is not None:

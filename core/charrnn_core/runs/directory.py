@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from charrnn_core.errors import RunDirectoryError, UsageError
-from charrnn_core.runs.files import read_small, replace_file
+from charrnn_core.runs.files import Entry, Folder
+from charrnn_core.runs.json_text import parse_json
 from charrnn_core.runs.lock import is_locked, take_lock
 from charrnn_core.text.source import Source, bundled_sources, find_source
 from charrnn_core.training.events import encodable
@@ -19,7 +22,10 @@ from charrnn_core.training.events import encodable
 _TEMPORARY = re.compile(
     r"\.(config\.json|status\.json|events\.jsonl|\.study|(last|previous|best)\.safetensors)\.[0-9a-f]{12}"
 )
-"""What `files.temporary_name` gives to the files of a run; whatever else is there is somebody's."""
+"""The names that `Entry.temporary` gives to the files of a run; whatever else is there is somebody's."""
+
+PLAN_NAME = "sweep.json"
+"""The file that makes a directory that of a sweep."""
 
 _LONGEST_NAME = 100  # bytes; file systems allow 255, and a name may still get a date before it
 
@@ -41,29 +47,40 @@ class OwnedDirectory:
         """What it is called."""
         return self.path.name
 
+    @functools.cached_property
+    def folder(self) -> Folder:
+        """The directory as a folder, through which all that is in it is reached.
+
+        A trial is inside the directory of its sweep, and so never reached through a link; a run and a sweep
+        may be links to where they are kept.
+        """
+        if os.path.lexists(self.path.parent / PLAN_NAME):
+            return Folder(self.path.parent, (self.path.name,))
+        return Folder(self.path)
+
     @property
-    def events_path(self) -> Path:
+    def events_file(self) -> Entry:
         """`events.jsonl`."""
-        return self.path / "events.jsonl"
+        return self.folder.entry("events.jsonl")
 
     @property
-    def status_path(self) -> Path:
+    def status_file(self) -> Entry:
         """`status.json`."""
-        return self.path / "status.json"
+        return self.folder.entry("status.json")
 
     @property
-    def corpus_path(self) -> Path:
+    def corpus_file(self) -> Entry:
         """`corpus.txt`."""
-        return self.path / "corpus.txt"
+        return self.folder.entry("corpus.txt")
 
     @property
-    def lock_path(self) -> Path:
+    def lock_file(self) -> Entry:
         """`.lock`."""
-        return self.path / ".lock"
+        return self.folder.entry(".lock")
 
     def write_status(self, status: dict[str, Any]) -> None:
         """Replace `status.json`; not durable, since it is stale within a tenth of a second."""
-        replace_file(self.status_path, json.dumps(status, ensure_ascii=False).encode(), durable=False)
+        self.status_file.write(json.dumps(status, ensure_ascii=False).encode(), durable=False)
 
     def lock(self) -> int:
         """Take it for this process until it ends, and return the lock's descriptor.
@@ -75,11 +92,11 @@ class OwnedDirectory:
         RunDirectoryError
             There is no file that could be locked.
         """
-        return take_lock(self.lock_path)
+        return take_lock(self.lock_file)
 
     def is_locked(self) -> bool:
         """Return whether a process has it now."""
-        return is_locked(self.lock_path)
+        return is_locked(self.lock_file)
 
 
 @dataclass(frozen=True)
@@ -94,6 +111,7 @@ class RunDirectory(OwnedDirectory):
         checkpoints/    last, previous and best
         commands.jsonl  what views ask of the process that trains
         corpus.txt      the text, where it came from standard input
+        trainer.log     what a process that a dashboard has started wrote for people
         .study          there while the run's study has no report yet
         .lock           locked by the process that trains
 
@@ -104,28 +122,38 @@ class RunDirectory(OwnedDirectory):
     """
 
     @property
-    def config_path(self) -> Path:
+    def config_file(self) -> Entry:
         """`config.json`."""
-        return self.path / "config.json"
+        return self.folder.entry("config.json")
 
     @property
-    def commands_path(self) -> Path:
+    def commands_file(self) -> Entry:
         """`commands.jsonl`."""
-        return self.path / "commands.jsonl"
+        return self.folder.entry("commands.jsonl")
 
     @property
-    def study_path(self) -> Path:
+    def trainer_log_file(self) -> Entry:
+        """`trainer.log`."""
+        return self.folder.entry("trainer.log")
+
+    @property
+    def study_file(self) -> Entry:
         """`.study`."""
-        return self.path / ".study"
+        return self.folder.entry(".study")
 
     @property
-    def checkpoints(self) -> Path:
+    def checkpoints(self) -> Folder:
         """The directory `checkpoints`."""
-        return self.path / "checkpoints"
+        return self.folder.folder("checkpoints")
 
-    def checkpoint_path(self, kind: str) -> Path:
-        """Return where the checkpoint "last", "previous" or "best" is."""
-        return self.checkpoints / f"{kind}.safetensors"
+    def checkpoint_file(self, kind: str) -> Entry:
+        """Return the file of the checkpoint "last", "previous" or "best"."""
+        return self.checkpoints.entry(f"{kind}.safetensors")
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether any checkpoint was saved."""
+        return any(name.endswith(".safetensors") and name[0] != "." for name in self.checkpoints.names())
 
     def config(self) -> dict[str, Any]:
         """Return what `config.json` says.
@@ -136,9 +164,16 @@ class RunDirectory(OwnedDirectory):
             There is none, or it is not JSON.
         """
         try:
-            config = json.loads(read_small(self.config_path))
-        except (OSError, ValueError, RecursionError) as error:
-            raise RunDirectoryError(f"{self.path} is not a run directory: {error}") from None
+            config = parse_json(self.config_file.read())
+        except FileNotFoundError:
+            raise RunDirectoryError(f"{self.path} is not a run directory: it has no config.json") from None
+        except OSError as error:
+            reason = f"{error.filename}: {error.strerror}"
+            raise RunDirectoryError(f"{self.path} cannot be read as a run directory: {reason}") from None
+        except ValueError as error:
+            raise RunDirectoryError(
+                f"{self.path} is not a run directory: malformed config.json: {error}"
+            ) from None
         if not isinstance(config, dict) or not all(
             isinstance(config.get(name), kind) for name, kind in (("settings", dict), ("corpus", dict))
         ):
@@ -148,27 +183,27 @@ class RunDirectory(OwnedDirectory):
     def write_config(self, config: dict[str, Any]) -> None:
         """Write `config.json`, durably; with it the directory is a run."""
         text = encodable(json.dumps(config, ensure_ascii=False, indent=2))
-        replace_file(self.config_path, f"{text}\n".encode())
+        self.config_file.write(f"{text}\n".encode())
 
     def begin_study(self) -> None:
         """Note, durably, that this run is trained for a study, whose report is still to be written."""
-        replace_file(self.study_path, b"")
+        self.study_file.write(b"")
 
     def end_study(self) -> None:
         """Note that the report is written."""
-        self.study_path.unlink(missing_ok=True)
+        self.study_file.remove()
 
     @property
     def lacks_report(self) -> bool:
         """Whether a study of this run has begun whose report is not written yet."""
-        return self.study_path.exists()
+        return self.study_file.exists()
 
     def remove_stale_files(self) -> None:
         """Remove what a killed process left half-written; only for the process that holds the lock."""
-        for folder in (self.path, self.checkpoints):
-            for path in folder.iterdir():
-                if _TEMPORARY.fullmatch(path.name):
-                    path.unlink(missing_ok=True)
+        for folder in (self.folder, self.checkpoints):
+            for name in folder.names():
+                if _TEMPORARY.fullmatch(name) and folder.entry(name).exists():
+                    folder.entry(name).remove()
 
 
 def check_name(name: str | None) -> None:
@@ -206,8 +241,9 @@ def create_run(runs: Path, corpus_name: str, name: str | None = None) -> RunDire
             path = path.absolute()
             runs.mkdir(parents=True, exist_ok=True)
             path.mkdir()
-            (path / "checkpoints").mkdir()
-            return RunDirectory(path)
+            directory = RunDirectory(path)
+            directory.checkpoints.make()
+            return directory
         except FileExistsError:
             if not runs.is_dir():
                 raise RunDirectoryError(f"--runs {runs} is not a directory") from None
@@ -217,6 +253,31 @@ def create_run(runs: Path, corpus_name: str, name: str | None = None) -> RunDire
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else str(error)
             raise RunDirectoryError(f"cannot make the run directory {path}: {reason}") from None
+
+
+def remove_unstarted(run: RunDirectory) -> None:
+    """Remove the directory of a run that has no checkpoint: no update of it was done.
+
+    Only what a run writes before its first save is removed; a directory that holds anything else stays.
+
+    Raises
+    ------
+    OSError
+    """
+    if run.has_checkpoint:
+        return
+    run.remove_stale_files()
+    with suppress(OSError):
+        run.checkpoints.remove()
+    if run.checkpoints.is_taken():
+        return
+    for file in (
+        run.config_file, run.events_file, run.status_file, run.commands_file, run.corpus_file,
+        run.trainer_log_file, run.lock_file,
+    ):  # fmt: skip
+        file.remove()
+    with suppress(OSError):
+        run.folder.remove()
 
 
 def find_run(text: str, runs: Path) -> RunDirectory:
@@ -230,13 +291,13 @@ def find_run(text: str, runs: Path) -> RunDirectory:
     RunDirectoryError
         There is no such run, or several.
     """
-    if "/" in text or (Path(text) / "config.json").is_file():
-        directory = RunDirectory(Path(text).absolute())
+    directory = RunDirectory(Path(text).absolute())
+    if "/" in text or directory.config_file.exists():
         trial = RunDirectory((runs / text).absolute())
-        if not directory.config_path.is_file() and trial.config_path.is_file():
+        if not directory.config_file.exists() and trial.config_file.exists():
             return trial
-        if not directory.config_path.is_file():
-            raise RunDirectoryError(f"{text} is not a run directory: it has no config.json")
+        if not directory.config_file.exists():
+            directory.config()  # it says what is wrong
         return directory
     named = [run for run in list_runs(runs) if run.name.startswith(text)] if text else []
     exact = [run for run in named if run.name == text]

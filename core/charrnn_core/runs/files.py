@@ -1,16 +1,386 @@
-"""Writing files so that no crash, power cut or full disk leaves half of one under its name."""
+"""The files and directories inside a run or a sweep.
+
+A run directory may come from anywhere. So nothing inside one is reached through a link: every name is looked
+up relative to a descriptor of the directory that holds it, and only regular files are opened. And no crash,
+power cut or full disk leaves half a file under its name.
+
+::
+
+    Folder(root, "checkpoints")          Entry(folder, "last.safetensors")
+           │     └ never a link                         └ never a link, a pipe or a device
+           └ the directory that the user named: links on the way to it are followed
+"""
 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import secrets
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from charrnn_core.training.events import encodable
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# Without O_NONBLOCK the opening of a named pipe waits for its other end.
+_REGULAR = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_WRITES = os.O_WRONLY | os.O_RDWR
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
+_READ_AT_ONCE = 1 << 24
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A directory of a run or a sweep.
+
+    Attributes
+    ----------
+    root : Path
+        The directory that the user named, or that was found where runs are kept. Links lead to it as usual.
+    parts : tuple of str
+        The names that lead from there to the folder. None of them may be a link.
+    """
+
+    root: Path
+    parts: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """Path of the folder, for messages."""
+        return self.root.joinpath(*self.parts)
+
+    def folder(self, name: str) -> Folder:
+        """Return the folder of a name in this one."""
+        return Folder(self.root, (*self.parts, _single(name)))
+
+    def entry(self, name: str) -> Entry:
+        """Return the entry of a name in this folder."""
+        return Entry(self, _single(name))
+
+    @contextmanager
+    def opened(self) -> Iterator[int]:
+        """Open the folder for a moment, and give its descriptor.
+
+        Raises
+        ------
+        OSError
+            It cannot be opened, or it is reached through a link.
+        """
+        path = self.root
+        descriptor = os.open(path, _DIRECTORY)
+        try:
+            for part in self.parts:
+                path = path / part
+                try:
+                    inner = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
+                except OSError as error:
+                    raise _explained(error, path, descriptor) from None
+                os.close(descriptor)
+                descriptor = inner
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def exists(self) -> bool:
+        """Return whether the folder is there and is reached without a link."""
+        try:
+            with self.opened():
+                return True
+        except OSError:
+            return False
+
+    def is_taken(self) -> bool:
+        """Return whether anything has the folder's name, even a dangling link."""
+        return os.path.lexists(self.path)
+
+    def make(self) -> None:
+        """Create the folder, unless it is there.
+
+        Raises
+        ------
+        OSError
+        """
+        with suppress(FileExistsError), self._of_parent() as (parent, name):
+            os.mkdir(name, dir_fd=parent)
+        with self.opened():
+            pass
+
+    def remove(self) -> None:
+        """Remove the folder, which must be empty.
+
+        Raises
+        ------
+        OSError
+        """
+        with self._of_parent() as (parent, name):
+            os.rmdir(name, dir_fd=parent)
+
+    def names(self) -> list[str]:
+        """Return the names in the folder, sorted; none if it is not there.
+
+        Raises
+        ------
+        OSError
+            It cannot be read, or it is reached through a link.
+        """
+        try:
+            with self.opened() as descriptor:
+                return sorted(os.listdir(descriptor))  # noqa: PTH208
+        except FileNotFoundError:
+            return []
+
+    def sync(self) -> None:
+        """Make the names in the folder durable.
+
+        Raises
+        ------
+        OSError
+        """
+        with self.opened() as descriptor:
+            make_durable(descriptor)
+
+    def size(self, most_entries: int = 10_000, most_levels: int = 8) -> int:
+        """Return the bytes of the files in the folder and below.
+
+        Parameters
+        ----------
+        most_entries, most_levels : int
+            What lies beyond so many entries, or so deep, is not counted.
+        """
+        total = entries = 0
+        waiting = [self]
+        while waiting and entries < most_entries:
+            folder = waiting.pop()
+            with suppress(OSError), folder.opened() as descriptor, os.scandir(descriptor) as found:
+                for each in found:
+                    entries += 1
+                    if entries > most_entries:
+                        break
+                    with suppress(OSError):  # it has just been replaced
+                        if not each.is_dir(follow_symlinks=False):
+                            total += each.stat(follow_symlinks=False).st_size
+                        elif len(folder.parts) - len(self.parts) < most_levels:
+                            waiting.append(folder.folder(each.name))
+        return total
+
+    @contextmanager
+    def _of_parent(self) -> Iterator[tuple[int, str]]:
+        """Open the directory that holds the folder, and give its descriptor and the folder's name."""
+        if self.parts:
+            with Folder(self.root, self.parts[:-1]).opened() as parent, _named(self.path):
+                yield parent, self.parts[-1]
+        else:
+            with Folder(self.root.parent).opened() as parent, _named(self.path):
+                yield parent, self.root.name
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A name in a folder, for a regular file.
+
+    Attributes
+    ----------
+    folder : Folder
+    name : str
+    """
+
+    folder: Folder
+    name: str
+
+    @classmethod
+    def at(cls, path: str | os.PathLike[str]) -> Entry:
+        """Return the entry of a file that the user named; the links of that path are followed."""
+        target = Path(os.path.realpath(path))
+        return cls(Folder(target.parent), target.name)
+
+    @property
+    def path(self) -> Path:
+        """Path of the file, for messages."""
+        return self.folder.path / self.name
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def open(self, flags: int = os.O_RDONLY) -> int:
+        """Open the file and return its descriptor.
+
+        Raises
+        ------
+        OSError
+            It cannot be opened, is not a regular file, or is to be written in place and has other names too.
+        """
+        with self.folder.opened() as folder:
+            try:
+                descriptor = os.open(self.name, flags | _REGULAR, 0o666, dir_fd=folder)
+            except OSError as error:
+                raise _explained(error, self.path, folder) from None
+        try:
+            _check_opened(descriptor, self.path, writes=bool(flags & _WRITES))
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def read(self, most: int = 10_000_000) -> bytes:
+        """Return the bytes of the file.
+
+        Raises
+        ------
+        OSError
+            It cannot be read, is not a regular file, or has more than `most` bytes.
+        """
+        descriptor = self.open()
+        try:
+            blocks, size = [], 0
+            while block := os.read(descriptor, min(_READ_AT_ONCE, most + 1)):
+                blocks.append(block)
+                size += len(block)
+                if size > most:
+                    raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(self))
+            return b"".join(blocks)
+        finally:
+            os.close(descriptor)
+
+    def stat(self) -> os.stat_result:
+        """Return the status of what has the name, of a link and not of its target.
+
+        Raises
+        ------
+        OSError
+        """
+        with self.folder.opened() as folder, _named(self.path):
+            return os.stat(self.name, dir_fd=folder, follow_symlinks=False)
+
+    def exists(self) -> bool:
+        """Return whether a regular file has the name."""
+        try:
+            return stat.S_ISREG(self.stat().st_mode)
+        except OSError:
+            return False
+
+    def is_taken(self) -> bool:
+        """Return whether anything has the name, even a dangling link."""
+        try:
+            self.stat()
+        except OSError:
+            return False
+        return True
+
+    def remove(self) -> None:
+        """Remove the name, if there is one.
+
+        Raises
+        ------
+        OSError
+        """
+        with suppress(FileNotFoundError), self.folder.opened() as folder, _named(self.path):
+            os.unlink(self.name, dir_fd=folder)
+
+    def move_to(self, other: Entry) -> None:
+        """Give the file the name of another entry of the same folder, in place of what has that name.
+
+        Raises
+        ------
+        OSError
+        """
+        with self.folder.opened() as folder, _named(self.path):
+            os.rename(self.name, other.name, src_dir_fd=folder, dst_dir_fd=folder)
+
+    def copy_to(self, other: Entry) -> None:
+        """Let another entry of the same folder stand for the file too, in place of what had that name.
+
+        By a hard link; a file system that has none gets a durable copy.
+
+        Raises
+        ------
+        OSError
+        """
+        temporary = other.temporary()
+        try:
+            with self.folder.opened() as folder, _named(self.path):
+                os.link(
+                    self.name, temporary.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False
+                )
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            temporary = other.write_temporary(self.read(most=self.stat().st_size), durable=True)
+        try:
+            temporary.move_to(other)
+        finally:
+            # rename(2) of a name onto another name of the same file leaves both.
+            temporary.remove()
+
+    def temporary(self) -> Entry:
+        """Return an entry of the same folder with a name that nobody else uses, beginning with a dot."""
+        return Entry(self.folder, f".{self.name}.{secrets.token_hex(6)}")
+
+    def create(self, mode: int = 0o666) -> int:
+        """Create the file, which must not be there, and return its descriptor for writing.
+
+        Raises
+        ------
+        OSError
+        """
+        with self.folder.opened() as folder, _named(self.path):
+            return os.open(
+                self.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode, dir_fd=folder
+            )
+
+    def write_temporary(self, data: bytes, *, durable: bool) -> Entry:
+        """Write bytes to a new temporary file beside the entry and return it.
+
+        The file is removed again if it cannot be written whole.
+
+        Raises
+        ------
+        OSError
+        """
+        temporary = self.temporary()
+        descriptor = temporary.create()
+        try:
+            try:
+                write_all(descriptor, data)
+                if durable:
+                    make_durable(descriptor)
+            finally:
+                os.close(descriptor)
+        except BaseException:
+            temporary.remove()
+            raise
+        return temporary
+
+    def write(self, data: bytes, *, durable: bool = True) -> None:
+        """Put a whole new file under the name; until that has happened the old one stays.
+
+        Parameters
+        ----------
+        data : bytes
+        durable : bool
+            Whether it must survive a power cut once this returns.
+
+        Raises
+        ------
+        OSError
+        """
+        temporary = self.write_temporary(data, durable=durable)
+        try:
+            temporary.move_to(self)
+        except BaseException:
+            temporary.remove()
+            raise
+        if durable:
+            self.folder.sync()
+
+
+Place = str | os.PathLike[str] | Entry
+"""A file: a path that the user named, or an entry of a run."""
+
+
+def entry_of(place: Place) -> Entry:
+    """Return the entry of a file."""
+    return place if isinstance(place, Entry) else Entry.at(place)
 
 
 def write_all(descriptor: int, data: bytes) -> None:
@@ -20,109 +390,55 @@ def write_all(descriptor: int, data: bytes) -> None:
         view = view[os.write(descriptor, view) :]
 
 
-def temporary_name(path: Path) -> Path:
-    """Return a name in the same directory that nobody else uses, beginning with a dot."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(6)}")
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def write_temporary(path: Path, data: bytes, *, durable: bool) -> Path:
-    """Write bytes to a new temporary file beside `path` and return its name.
-
-    The file is removed again if it cannot be written whole.
-    """
-    temporary = temporary_name(path)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    try:
-        try:
-            write_all(descriptor, data)
-            if durable:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    return temporary
-
-
-def replace_file(path: Path, data: bytes, *, durable: bool = True) -> None:
-    """Put a whole new file under a name; until that has happened the old one stays.
-
-    Parameters
-    ----------
-    path : Path
-    data : bytes
-    durable : bool
-        Whether it must survive a power cut once this returns.
-    """
-    temporary = write_temporary(path, data, durable=durable)
-    try:
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    if durable:
-        sync_directory(path.parent)
-
-
-def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
-    """Open a file of a run and return its descriptor, if it is a regular file.
-
-    Whatever else stands under the name could wait for ever (a pipe), never end (a device), or be somebody's
-    file: what is written to is never reached through a link.
+def make_durable(descriptor: int) -> None:
+    """Have what was written survive a power cut.
 
     Raises
     ------
     OSError
-        It cannot be opened, or is no regular file.
+        What of it is on the disk is unknown then: a second attempt may succeed without having written it.
     """
-    writes = flags & (os.O_WRONLY | os.O_RDWR)
-    # Without O_NONBLOCK the opening of a named pipe waits for its other end.
-    flags |= os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (os.O_NOFOLLOW if writes else 0)
-    try:
-        descriptor = os.open(path, flags, 0o666)
-    except OSError as error:
-        if error.errno in (errno.ENXIO, errno.EISDIR) or (writes and error.errno == errno.ELOOP):
-            raise _not_regular(path) from None
-        raise
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
+    os.fsync(descriptor)
+
+
+def _single(name: str) -> str:
+    if not name or "/" in name or "\0" in name or name in (".", ".."):
+        raise ValueError(f"{name!r} is not the name of a single file")
+    return name
+
+
+def _check_opened(descriptor: int, path: Path, *, writes: bool) -> None:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
         raise _not_regular(path)
-    return descriptor
+    if writes and status.st_nlink > 1:
+        # What is written here would stand in another directory, too.
+        reason = "it has another name (a hard link); replace it by a copy"
+        raise OSError(errno.EMLINK, reason, str(path))
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the whole path in an OSError of a call that got the last name of it only."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
+
+
+def _explained(error: OSError, path: Path, folder: int) -> OSError:
+    """Return the error of an open that follows no links, in terms of what has the name."""
+    if error.errno in (errno.ELOOP, errno.ENOTDIR):
+        with suppress(OSError):
+            if stat.S_ISLNK(os.stat(path.name, dir_fd=folder, follow_symlinks=False).st_mode):
+                reason = "it is a symbolic link; links inside a run are not followed"
+                return OSError(errno.EINVAL, reason, str(path))
+    if error.errno in (errno.ENXIO, errno.EISDIR, errno.ELOOP):
+        return _not_regular(path)
+    error.filename = str(path)
+    return error
 
 
 def _not_regular(path: Path) -> OSError:
     return OSError(errno.EINVAL, "it is not a regular file", str(path))
-
-
-def read_small(path: Path, most: int = 10_000_000) -> bytes:
-    """Return the bytes of a regular file that should be small.
-
-    Raises
-    ------
-    OSError
-        It cannot be read, is no regular file, or is too large.
-    """
-    descriptor = open_regular(path)
-    try:
-        if os.fstat(descriptor).st_size > most:
-            raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(path))
-        return os.read(descriptor, most)
-    finally:
-        os.close(descriptor)
-
-
-def to_json(value: Any) -> str:
-    """Return a value as JSON of one line, keys sorted, so that equal values are equal texts."""
-    return encodable(
-        json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
-    )

@@ -46,7 +46,7 @@ class RunFollower:
         self.history = History()
         self.status: dict[str, Any] = {}
         self.state: RunState = "crashed"
-        self._tail = EventTail(directory.events_path)
+        self._tail = EventTail(directory.events_file)
         self.poll()
 
     def poll(self) -> list[EventFields]:

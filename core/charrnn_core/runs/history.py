@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +14,13 @@ from numpy.typing import NDArray
 
 from charrnn_core.errors import RunDirectoryError
 from charrnn_core.runs.buckets import Buckets
-from charrnn_core.runs.files import open_regular
-from charrnn_core.runs.log import LONGEST_LINE
+from charrnn_core.runs.files import Place, entry_of
+from charrnn_core.runs.json_text import parse_json
+from charrnn_core.runs.log import lines_from
 
 EventFields = dict[str, Any]
 """An event as in its line: type, update, time, and what its class in `training.events` says."""
 
-_READ_AT_ONCE = 1 << 20
 _NUMBERS = ("update", "time")
 
 
@@ -31,15 +29,14 @@ class EventTail:
 
     Parameters
     ----------
-    path : Path
-        May not exist yet.
+    place : path or Entry
+        Of the log, which may not exist yet.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, place: Place) -> None:
+        self._file = entry_of(place)
         self._descriptor: int | None = None
         self._offset = 0
-        self._is_log = True  # until there is what is longer than any line: nothing after it is of a log
 
     def read(self) -> Iterator[tuple[int, EventFields]]:
         """Yield the events that are new, each with the offset of its line; other lines are skipped.
@@ -51,30 +48,25 @@ class EventTail:
         """
         if self._descriptor is None:
             try:
-                self._descriptor = open_regular(self._path)
+                self._descriptor = self._file.open()
             except FileNotFoundError:
                 return
             except OSError as error:
-                raise RunDirectoryError(f"cannot read {self._path}: {error.strerror}") from None
+                raise RunDirectoryError(f"cannot read {self._file}: {error.strerror}") from None
         else:
             self._follow()
-        rest = b""
-        while self._is_log and (block := os.pread(self._descriptor, _READ_AT_ONCE, self._offset + len(rest))):
-            *lines, rest = (rest + block).split(b"\n")
-            for line in lines:
-                offset = self._offset
-                self._offset += len(line) + 1
-                event = _parse(line)
-                if event is not None:
-                    yield offset, event
-            self._is_log = len(rest) <= LONGEST_LINE
+        for offset, line in lines_from(self._descriptor, self._offset):
+            self._offset = offset + len(line) + 1
+            event = _parse(line)
+            if event is not None:
+                yield offset, event
 
     def _follow(self) -> None:
         """Go on in the file that has the name now: the process that trains may have written the log anew."""
         assert self._descriptor is not None
         with suppress(OSError):  # while nothing has the name, or what is none, the file from before is read
-            if not os.path.samestat(self._path.stat(), os.fstat(self._descriptor)):
-                descriptor = open_regular(self._path)
+            if not os.path.samestat(self._file.stat(), os.fstat(self._descriptor)):
+                descriptor = self._file.open()
                 os.close(self._descriptor)
                 self._descriptor = descriptor
 
@@ -87,8 +79,8 @@ class EventTail:
 
 def _parse(line: bytes) -> EventFields | None:
     try:
-        event = json.loads(line.decode("utf-8"), parse_constant=_refuse)
-    except (ValueError, RecursionError):
+        event = parse_json(line)
+    except ValueError:
         return None
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
         return None
@@ -98,9 +90,10 @@ def _parse(line: bytes) -> EventFields | None:
     return {sys.intern(name): value for name, value in event.items()}
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
+MOST_BYTES = 400_000_000
+"""Memory that a history takes at most, about; see `History`."""
 
+_BYTES_OF_A_BUCKET, _BYTES_OF_A_VALUE, _BYTES_OF_A_CHARACTER = 110, 80, 4
 
 _COLUMNS = ("first_update", "epoch", "loss_mean", "loss_min", "loss_max", "smooth_loss")
 _LARGEST = 1e300  # a float that can still be calculated with
@@ -126,6 +119,21 @@ def _has_rate(value: object) -> bool:
     return isinstance(value, dict) and _is_number(value.get("learning_rate"))
 
 
+def _bytes_of(event: EventFields) -> int:
+    """Return about how much memory an event takes."""
+    size, waiting = 0, list(event.values())
+    while waiting:
+        value = waiting.pop()
+        size += _BYTES_OF_A_VALUE
+        if isinstance(value, str):
+            size += _BYTES_OF_A_CHARACTER * len(value)
+        elif isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return size
+
+
 @dataclass
 class _Lane:
     """The events of one type that training makes, with the offsets of their lines."""
@@ -136,6 +144,12 @@ class _Lane:
     def add(self, offset: int, event: EventFields) -> None:
         self.events.append(event)
         self.offsets.append(offset)
+
+    def thin(self) -> int:
+        """Leave out every second event, and return about how much memory that gives back."""
+        left_out = self.events[1::2]
+        del self.events[1::2], self.offsets[1::2]
+        return sum(map(_bytes_of, left_out))
 
     def supersede(self, log_length: int, update: int) -> None:
         """Forget what a resumed run does again; what a command asked for stays, for it happened."""
@@ -171,6 +185,12 @@ class History:
         Ids of commands that have an answer.
     refused_lines : set of int
         Where lines of `commands.jsonl` without an id end that are refused.
+
+    Raises
+    ------
+    RunDirectoryError
+        By `add` and `read`: the log holds more than `MOST_BYTES` of events. Of samples, every second one is
+        left out before that, with a warning.
     """
 
     progress: Buckets = field(default_factory=Buckets)
@@ -180,6 +200,7 @@ class History:
     ended: EventFields | None = None
     answered: set[str] = field(default_factory=set)
     refused_lines: set[int] = field(default_factory=set)
+    _bytes: int = 0
     _rates: list[tuple[int, int, float]] = field(default_factory=list)  # offset, update, learning rate
     _lanes: dict[str, _Lane] = field(
         default_factory=lambda: {
@@ -188,10 +209,10 @@ class History:
     )
 
     @classmethod
-    def read(cls, path: Path) -> History:
+    def read(cls, place: Place) -> History:
         """Return the history in a log; an empty one if there is no file."""
         history = cls()
-        tail = EventTail(path)
+        tail = EventTail(place)
         for offset, event in tail.read():
             history.add(offset, event)
         tail.close()
@@ -232,6 +253,9 @@ class History:
         kind = event["type"]
         if not _well_formed(event):
             return
+        self._bytes += _BYTES_OF_A_BUCKET if kind == "progress" else _bytes_of(event)
+        if self._bytes > MOST_BYTES:
+            self._make_room(event)
         if kind == "progress":
             self.progress.add(offset, event)
         elif kind in self._lanes:
@@ -252,6 +276,18 @@ class History:
             self.warnings.append(event)
         elif kind == "ended":
             self.ended = event
+
+    def _make_room(self, event: EventFields) -> None:
+        if len(self.samples) > 1:
+            self._bytes -= self._lanes["sample"].thin()
+        if self._bytes > MOST_BYTES:
+            raise RunDirectoryError(
+                f"the log holds more than {MOST_BYTES:,} bytes of events; charrnn does not read more"
+            )
+        message = "the log holds more samples than fit into memory: every second one is left out here"
+        self.warnings.append(
+            {"type": "warning", "update": event["update"], "time": event["time"], "message": message}
+        )
 
     def learning_rates(self, until: int | None = None) -> list[tuple[int, float]]:
         """Return the changes of the learning rate, up to an update if one is given: after which, and to what.

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +10,7 @@ from typing import Any
 from charrnn_core.errors import CheckpointError
 from charrnn_core.runs.checkpoint import read_checkpoint
 from charrnn_core.runs.directory import RunDirectory
-from charrnn_core.runs.files import open_regular
+from charrnn_core.runs.json_text import parse_json
 from charrnn_core.runs.liveness import RunState, read_status, run_state
 
 _TAIL = 1 << 16
@@ -37,7 +35,7 @@ class RunSummary:
     age : float
         Seconds since then.
     size : int
-        Bytes of all its files.
+        Bytes of its files, as `Folder.size` counts them.
     """
 
     name: str
@@ -87,14 +85,14 @@ def summarize(directory: RunDirectory) -> RunSummary:
         best_loss=number_of(ended.get("best_loss")) if ended is not None else _best_loss(directory),
         created=created,
         age=_age(created),
-        size=_size(directory),
+        size=directory.folder.size(),
     )
 
 
 def last_events(directory: RunDirectory, most: int = _TAIL) -> list[dict[str, Any]]:
     """Return the events in the last bytes of a run's log, as many bytes as `most` says."""
     try:
-        descriptor = open_regular(directory.events_path)
+        descriptor = directory.events_file.open()
     except OSError:
         return []  # a run that has no log yet has no last events
     try:
@@ -105,8 +103,8 @@ def last_events(directory: RunDirectory, most: int = _TAIL) -> list[dict[str, An
     events = []
     for line in lines[0 if size <= most else 1 : -1]:
         try:
-            event = json.loads(line)
-        except (ValueError, RecursionError):
+            event = parse_json(line)
+        except ValueError:
             continue
         if isinstance(event, dict):
             events.append(event)
@@ -122,7 +120,7 @@ def _get(value: Any, *names: str, default: Any) -> Any:
 def _best_loss(directory: RunDirectory) -> float | None:
     """Return the loss of the best state that is saved."""
     try:
-        best = read_checkpoint(directory.checkpoint_path("best")).snapshot.best
+        best = read_checkpoint(directory.checkpoint_file("best")).snapshot.best
     except CheckpointError:
         return None  # none yet, or a damaged one: resume says so
     return None if best is None else best.loss
@@ -132,15 +130,6 @@ def number_of(value: object) -> float | None:
     """Return a value of a file if it is a number that can be calculated with."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if is_number and abs(value) < 1e18 else None  # type: ignore[arg-type]
-
-
-def _size(directory: RunDirectory) -> int:
-    """Return the bytes of all files; one that is replaced just now does not count."""
-    size = 0
-    for path in directory.path.rglob("*"):
-        with suppress(OSError):
-            size += path.lstat().st_size if not path.is_dir() else 0
-    return size
 
 
 def _age(created: str) -> float:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal
 
 from charrnn_core.runs.directory import OwnedDirectory
-from charrnn_core.runs.files import read_small
+from charrnn_core.runs.json_text import parse_json
 
 RunState = Literal["training", "paused", "ended", "interrupted", "crashed"]
 
@@ -43,7 +42,7 @@ def was_interrupted(reason: str) -> bool:
 def read_status(directory: OwnedDirectory) -> dict[str, Any]:
     """Return what `status.json` says, {} where there is none; believe it only while the lock is held."""
     try:
-        status = json.loads(read_small(directory.status_path))
-    except (OSError, ValueError, RecursionError):
+        status = parse_json(directory.status_file.read())
+    except (OSError, ValueError):
         return {}  # not written yet
     return status if isinstance(status, dict) else {}

@@ -13,10 +13,9 @@ import struct
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 
 from charrnn_core.errors import RunDirectoryError, RunTakenError
-from charrnn_core.runs.files import open_regular
+from charrnn_core.runs.files import Entry
 
 # struct flock of the platform: type, whence, start, length, pid; macOS has it in another order.
 _FLOCK = "qqihh" if sys.platform == "darwin" else "hhqqi4x"
@@ -40,7 +39,7 @@ def _kind(flock: bytes) -> int:
     return int(values[3] if sys.platform == "darwin" else values[0])
 
 
-def take_lock(path: Path) -> int:
+def take_lock(file: Entry) -> int:
     """Take a run for this process until it ends, and return the lock's descriptor.
 
     Raises
@@ -51,9 +50,9 @@ def take_lock(path: Path) -> int:
         There is no file that could be locked.
     """
     try:
-        descriptor = open_regular(path, os.O_RDWR | os.O_CREAT)
+        descriptor = file.open(os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        raise RunDirectoryError(f"cannot lock {path}: {error.strerror}") from None
+        raise RunDirectoryError(f"cannot lock {file}: {error.strerror}") from None
     try:
         fcntl.fcntl(descriptor, _SET, _pack(fcntl.F_WRLCK))
     except OSError as error:
@@ -61,8 +60,8 @@ def take_lock(path: Path) -> int:
         holder = _holder(descriptor) if is_taken else ""
         os.close(descriptor)
         if is_taken:
-            raise RunTakenError(f"{path.parent} is being trained by {holder}", holder) from None
-        raise RunDirectoryError(f"cannot lock {path}: {error.strerror}") from None
+            raise RunTakenError(f"{file.folder.path} is being trained by {holder}", holder) from None
+        raise RunDirectoryError(f"cannot lock {file}: {error.strerror}") from None
     with suppress(OSError):  # a full disk, say: who holds it is only for messages
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -92,18 +91,18 @@ def _is_alive(process: int) -> bool:
     return process > 0
 
 
-def is_lock_file(descriptor: int, path: Path) -> bool:
+def is_lock_file(descriptor: int, file: Entry) -> bool:
     """Return whether the lock file that a process has open still stands under its name.
 
     Somebody who takes it for a left-over may have removed it; then it keeps nobody out.
     """
     try:
-        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+        return os.path.samestat(os.fstat(descriptor), file.stat())
     except OSError:
         return False
 
 
-def is_locked(path: Path) -> bool:
+def is_locked(file: Entry) -> bool:
     """Return whether a process trains the run of this lock file, without disturbing anybody.
 
     Where there is no file that could be locked, none does.
@@ -114,11 +113,11 @@ def is_locked(path: Path) -> bool:
         It cannot be seen.
     """
     try:
-        descriptor = open_regular(path)
+        descriptor = file.open()
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL):
             return False
-        raise RunDirectoryError(f"cannot see who trains {path.parent}: {error.strerror}") from None
+        raise RunDirectoryError(f"cannot see who trains {file.folder.path}: {error.strerror}") from None
     try:
         return _kind(fcntl.fcntl(descriptor, _GET, _pack(fcntl.F_WRLCK))) != fcntl.F_UNLCK
     finally:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 import secrets
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 
 from charrnn_core.errors import RunDirectoryError
-from charrnn_core.runs.files import open_regular, sync_directory, write_all, write_temporary
+from charrnn_core.runs.files import Place, entry_of, write_all
 from charrnn_core.training.events import Event
 
-LONGEST_LINE = 1 << 24
+LONGEST_LINE = 1 << 22
 """Bytes; no event has a line that is nearly as long."""
 
 _WAITING_LINES = 10_000
 _READ_AT_ONCE = 1 << 24
+_BLOCK = 1 << 20
 
 
 class EventLog:
@@ -28,8 +28,8 @@ class EventLog:
 
     Parameters
     ----------
-    path : Path
-        Made if it does not exist. A last line that a crash has torn is cut off.
+    place : path or Entry
+        Of the file, which is created if it does not exist. A last line that a crash has torn is cut off.
 
     Attributes
     ----------
@@ -47,16 +47,16 @@ class EventLog:
         It cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor = open_regular(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+    def __init__(self, place: Place) -> None:
+        self._file = entry_of(place)
+        self._descriptor = self._file.open(os.O_RDWR | os.O_CREAT | os.O_APPEND)
         size = os.fstat(self._descriptor).st_size
         self.length = whole_lines(self._descriptor, size)
         if size - self.length > LONGEST_LINE:
             os.close(self._descriptor)
             raise RunDirectoryError(
-                f"{path} does not end like a log of charrnn: its last {size - self.length:,} bytes have no "
-                "end of a line"
+                f"{self._file} is not a log of charrnn: its last {size - self.length:,} bytes have no end "
+                "of a line"
             )
         if self.length < size:
             os.ftruncate(self._descriptor, self.length)
@@ -103,14 +103,14 @@ class EventLog:
         """
         told = None
         try:
-            status = os.lstat(self._path)
+            status = self._file.stat()
         except FileNotFoundError:
-            told = f"{self._path} had been removed, and is written anew"
+            told = f"{self._file} had been removed, and is written anew"
         else:
             if not os.path.samestat(status, os.fstat(self._descriptor)):
-                aside = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}.aside")
-                self._path.rename(aside)
-                told = f"another file stood in place of {self._path}; it is {aside.name} now"
+                aside = self._file.folder.entry(f"{self._file.name}.{secrets.token_hex(4)}.aside")
+                self._file.move_to(aside)
+                told = f"another file stood in place of {self._file}; it is {aside.name} now"
         if told is not None or self._is_doubtful:
             self._write_anew()
         self._is_doubtful = True
@@ -122,7 +122,7 @@ class EventLog:
     def is_as_left(self) -> bool:
         """Return whether nobody else has written into the log, or put one in its place."""
         try:
-            status, own = os.lstat(self._path), os.fstat(self._descriptor)
+            status, own = self._file.stat(), os.fstat(self._descriptor)
         except FileNotFoundError:
             return True
         return os.path.samestat(status, own) and (self._torn or own.st_size == self.length)
@@ -131,22 +131,46 @@ class EventLog:
         """Write all of the log to a new file, and give that the name."""
         parts = range(0, self.length, _READ_AT_ONCE)
         whole = b"".join(os.pread(self._descriptor, min(_READ_AT_ONCE, self.length - at), at) for at in parts)
-        temporary = write_temporary(self._path, whole, durable=True)
+        temporary = self._file.write_temporary(whole, durable=True)
         try:
             # Opened before it has the name, which may stand for something else a moment later.
-            descriptor = open_regular(temporary, os.O_RDWR | os.O_APPEND)
-            temporary.replace(self._path)
+            descriptor = temporary.open(os.O_RDWR | os.O_APPEND)
+            temporary.move_to(self._file)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            temporary.remove()
             raise
         os.close(self._descriptor)
         self._descriptor = descriptor
         self._torn = False
-        sync_directory(self._path.parent)
+        self._file.folder.sync()
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._descriptor)
+
+
+def lines_from(descriptor: int, offset: int) -> Iterator[tuple[int, bytes]]:
+    """Yield the whole lines of a file, each with its offset and without its end.
+
+    Parameters
+    ----------
+    descriptor : int
+    offset : int
+        Where a line begins.
+
+    Notes
+    -----
+    This ends at the end of the file, before a line without its end, and before one that is longer than any
+    line of a log.
+    """
+    rest = b""
+    while len(rest) <= LONGEST_LINE and (block := os.pread(descriptor, _BLOCK, offset + len(rest))):
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            if len(line) > LONGEST_LINE:
+                return
+            yield offset, line
+            offset += len(line) + 1
 
 
 def whole_lines(descriptor: int, size: int) -> int:

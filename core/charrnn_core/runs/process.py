@@ -123,10 +123,10 @@ class TrainingProcess:
         self._next_status = 0.0
         self._commands_due = 0.0
         self._lock_due = 0.0
-        self._lock_path = directory.lock_path
+        self._lock_path = directory.lock_file
         log.guard = self._look_after_lock
         self._is_deaf = False  # commands cannot be read, and that was said
-        self._commands = CommandReader(directory.commands_path, place.command_offset)
+        self._commands = CommandReader(directory.commands_file, place.command_offset)
         self._opened = ExitStack()
         self._opened.callback(lambda: os.close(self._lock))
         self._opened.callback(self._commands.close)
@@ -199,7 +199,7 @@ class TrainingProcess:
             self._write_status(item)
         self._view(item)
         if refused is not None and self._log.waiting == 1:
-            self._warn(f"cannot write {self.directory.events_path}: {refused.strerror}; training goes on")
+            self._warn(f"cannot write {self.directory.events_file}: {refused.strerror}; training goes on")
 
     def _write_status(self, status: Status) -> None:
         state = "paused" if self._paused else "stopping" if self.signal else "training"
@@ -221,12 +221,12 @@ class TrainingProcess:
             unsynced = error
         self.close()
         if self._saver.failed:
-            is_saved = any(self.directory.checkpoint_path(kind).exists() for kind in KINDS)
+            is_saved = any(self.directory.checkpoint_file(kind).exists() for kind in KINDS)
             kept = "; the one before it is kept" if is_saved else ", and there is none any more"
             raise CheckpointError(f"the last checkpoint could not be saved{kept}")
         if unsynced is not None or self._log.waiting:
             reason = f": {unsynced.strerror}" if unsynced is not None else ""
-            raise RunFailedError(f"the end of {self.directory.events_path} may be missing{reason}")
+            raise RunFailedError(f"the end of {self.directory.events_file} may be missing{reason}")
 
     # -- what is asked of it -------------------------------------------------------------------------------
 
@@ -305,7 +305,7 @@ class TrainingProcess:
             self._commands_due = time.monotonic() + _UNREADABLE_SECONDS
             if not self._is_deaf:
                 self._is_deaf = True
-                path = self.directory.commands_path
+                path = self.directory.commands_file
                 self._warn(f"cannot read {path}: {error.strerror}; training goes on and obeys nothing")
             return []
         self._is_deaf = False

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from charrnn_core.runs.checkpoint import (
     newest_checkpoint,
     read_checkpoint,
 )
-from charrnn_core.runs.directory import RunDirectory, create_run, utc_now
+from charrnn_core.runs.directory import RunDirectory, create_run, remove_unstarted, utc_now
 from charrnn_core.runs.environment import describe_corpus, machine, versions
 from charrnn_core.runs.history import History
 from charrnn_core.runs.log import EventLog
@@ -82,8 +82,8 @@ def start(
     try:
         lock = directory.lock()
         if corpus.kind == "input":
-            write_text(corpus, directory.corpus_path)
-        log = EventLog(directory.events_path)
+            write_text(corpus, directory.corpus_file.create())
+        log = EventLog(directory.events_file)
         directory.write_config(
             {
                 "created": utc_now(),
@@ -93,7 +93,8 @@ def start(
             }
         )
     except (OSError, RunDirectoryError) as error:
-        shutil.rmtree(directory.path, ignore_errors=True)  # made a moment ago, and not yet a run
+        with suppress(OSError):
+            remove_unstarted(directory)
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise RunFailedError(f"cannot write {directory.path}: {reason}") from None
     opening: list[Event] = [
@@ -154,11 +155,11 @@ def resume(
     try:
         problems: list[str] = []
         if from_best:
-            if not directory.checkpoint_path("best").exists():
+            if not directory.checkpoint_file("best").is_taken():
                 raise CheckpointError(
                     f"{directory.path} has no best checkpoint yet; without --from-best it goes on"
                 )
-            checkpoint = read_checkpoint(directory.checkpoint_path("best"))
+            checkpoint = read_checkpoint(directory.checkpoint_file("best"))
         else:
             checkpoint, problems = newest_checkpoint(directory)
         settings = _changed(checkpoint.snapshot.settings, changes)
@@ -175,9 +176,9 @@ def resume(
         directory.remove_stale_files()
         if from_best:
             keep_best_as_previous(directory)
-        history = History.read(directory.events_path)
+        history = History.read(directory.events_file)
         facts = run_facts(trainer, text, blas)
-        log = EventLog(directory.events_path)
+        log = EventLog(directory.events_file)
         settings_before = checkpoint.snapshot.settings.to_json()
         changed = {
             name: value for name, value in settings.to_json().items() if value != settings_before[name]
@@ -313,7 +314,7 @@ def replay(
     without: dict[str, Any] = NO_STOPS
     settings = dataclasses.replace(recorded, **without)
     text = _text_of_checkpoint(directory, checkpoint, corpus)
-    history = History.read(directory.events_path)
+    history = History.read(directory.events_file)
     engines = list(dict.fromkeys(str(opening.get("engine")) for opening in history.openings))
     if len(engines) > 1:
         raise RunDirectoryError(
@@ -394,13 +395,24 @@ def text_of(directory: RunDirectory, facts: Mapping[str, Any], given: str | Corp
             )
         source = bundled[facts["name"]]
     else:
-        path = directory.corpus_path if facts["kind"] == "input" else Path(str(facts.get("path")))
-        source = Source("file", str(path), (path,))
+        source = _kept_text(directory) if facts["kind"] == "input" else _file_text(facts)
     try:
         text = read_corpus(source)
     except CorpusError as error:
         raise CorpusError(f"{error}; if the text has moved, say where with --corpus") from None
     return _as_recorded(text, facts)
+
+
+def _kept_text(directory: RunDirectory) -> Source:
+    """Return the text that a run keeps in its own directory."""
+    file = directory.corpus_file
+    return Source("file", str(file), (file.path,), opener=lambda path: file.open())
+
+
+def _file_text(facts: Mapping[str, Any]) -> Source:
+    """Return the file that a run was trained on, whose size is part of what the run recorded."""
+    path, size = Path(str(facts.get("path"))), facts.get("source_bytes")
+    return Source("file", str(path), (path,), size if isinstance(size, int) else None)
 
 
 def _as_recorded(text: Corpus, facts: Mapping[str, Any]) -> Corpus:
@@ -434,6 +446,6 @@ def _saved_best(directory: RunDirectory) -> Best | None:
     It may be ahead of the state that training goes on from, where a process was killed between saving both.
     """
     try:
-        return read_checkpoint(directory.checkpoint_path("best")).snapshot.best
+        return read_checkpoint(directory.checkpoint_file("best")).snapshot.best
     except CheckpointError:
         return None

@@ -39,7 +39,7 @@ def find_unfinished(
     for directory in _of_study(runs, settings, corpus, name):
         if directory.is_locked():
             continue
-        history = History.read(directory.events_path)
+        history = History.read(directory.events_file)
         if has_diverged(history):
             continue
         if any(rate != settings.learning_rate for _, rate in history.learning_rates()):

@@ -28,7 +28,7 @@ import charrnn_core
 from charrnn_core.errors import CharRNNError, RunFailedError, UsageError
 from charrnn_core.runs.checkpoint import keep_last_as_previous
 from charrnn_core.runs.directory import RunDirectory
-from charrnn_core.runs.files import open_regular, replace_file
+from charrnn_core.runs.files import Entry
 from charrnn_core.runs.liveness import read_status
 from charrnn_core.sweeps.places import MOST_LOSSES, Slots
 from charrnn_core.sweeps.task import HANDED_OVER, Outcome, Task, in_words
@@ -54,17 +54,30 @@ _CONNECTION_ERRORS = (
     OSError, ValueError, TypeError, RuntimeError, OverflowError, ImportError, MemoryError, LookupError,
 )  # fmt: skip
 _LAST, _STATUS = "checkpoints/last.safetensors", "status.json"
-_FILES = ("config.json", "events.jsonl", "checkpoints/best.safetensors", _LAST, _STATUS)
-"""What is returned, in the order in which it is put in place: a log that is longer than the checkpoint knows
-is what any crash leaves."""
+_MOST_BYTES = 1 << 30  # of a file that is returned
+
+
+def _files_of(run: RunDirectory) -> dict[str, Entry]:
+    """Return the files of a run that travel, by their paths in it.
+
+    They are put in place in this order: a log that is longer than the checkpoint knows is what any crash
+    leaves.
+    """
+    return {
+        "config.json": run.config_file,
+        "events.jsonl": run.events_file,
+        "checkpoints/best.safetensors": run.checkpoint_file("best"),
+        _LAST: run.checkpoint_file("last"),
+        _STATUS: run.status_file,
+    }
 
 
 def content_of(path: Path) -> Content:
     """Return what a run directory holds."""
     content = {}
-    for name in _FILES:
-        with suppress(FileNotFoundError), os.fdopen(open_regular(path / name), "rb") as file:
-            content[name] = file.read()
+    for name, file in _files_of(RunDirectory(path)).items():
+        with suppress(FileNotFoundError):
+            content[name] = file.read(_MOST_BYTES)
     return content
 
 
@@ -75,12 +88,14 @@ def write_content(content: Content, path: Path, *, durable: bool) -> None:
     ------
     OSError
     """
-    (path / "checkpoints").mkdir(parents=True, exist_ok=True)
-    for name in _FILES:
+    run = RunDirectory(path)
+    run.folder.make()
+    run.checkpoints.make()
+    for name, file in _files_of(run).items():
         if name in content:
             if name == _LAST:
-                keep_last_as_previous(RunDirectory(path))
-            replace_file(path / name, content[name], durable=durable and name != _STATUS)
+                keep_last_as_previous(run)
+            file.write(content[name], durable=durable and name != _STATUS)
 
 
 class Cluster:
@@ -183,7 +198,7 @@ class Cluster:
             The cluster is gone.
         """
         run = RunDirectory(Path(task.path))
-        run.path.mkdir(parents=True, exist_ok=True)
+        run.folder.make()
         lock = run.lock()  # as whoever trains it
         try:
             with suppress(OSError):  # a full disk; what is returned needs more
@@ -204,7 +219,7 @@ class Cluster:
         seconds = self._seconds
         reached = losses = 0
         while not self._stopped.is_set():
-            has_begun = any(run.checkpoints.glob("*.safetensors"))
+            has_begun = run.has_checkpoint
             part = replace(task, seconds=seconds, path=run.name)
             outcome, returned = self._part(part, content_of(run.path) if has_begun else {})
             if returned:

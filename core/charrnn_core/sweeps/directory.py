@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
 from charrnn_core.errors import CharRNNError, RunDirectoryError, RunFailedError, SettingsError
-from charrnn_core.runs.directory import OwnedDirectory, RunDirectory, create_run, utc_now
+from charrnn_core.runs.directory import (
+    PLAN_NAME,
+    OwnedDirectory,
+    RunDirectory,
+    create_run,
+    remove_unstarted,
+    utc_now,
+)
 from charrnn_core.runs.environment import describe_corpus, versions
-from charrnn_core.runs.files import read_small, replace_file
+from charrnn_core.runs.files import Entry
 from charrnn_core.runs.history import EventFields, EventTail
+from charrnn_core.runs.json_text import parse_json
 from charrnn_core.runs.liveness import read_status
 from charrnn_core.runs.log import EventLog
 from charrnn_core.sweeps.plan import Plan, Trial
@@ -23,7 +28,7 @@ from charrnn_core.text.corpus import Corpus, write_text
 from charrnn_core.training.events import Event, encodable
 from charrnn_core.training.settings import Settings, option_name
 
-_MOST_BYTES = 50_000_000  # of sweep.json
+_MOST_BYTES, _MOST_VALUES = 50_000_000, 1_000_000  # of sweep.json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,9 +137,9 @@ class SweepDirectory(OwnedDirectory):
     """
 
     @property
-    def plan_path(self) -> Path:
+    def plan_file(self) -> Entry:
         """`sweep.json`."""
-        return self.path / "sweep.json"
+        return self.folder.entry(PLAN_NAME)
 
     def run_of(self, trial: str) -> RunDirectory:
         """Return the run directory of a trial, which may not be there yet."""
@@ -149,9 +154,14 @@ class SweepDirectory(OwnedDirectory):
             There is none, or it is not of a sweep.
         """
         try:
-            told = json.loads(read_small(self.plan_path, _MOST_BYTES))
-        except (OSError, ValueError, RecursionError) as error:
-            raise RunDirectoryError(f"{self.path} is not the directory of a sweep: {error}") from None
+            told = parse_json(self.plan_file.read(_MOST_BYTES), _MOST_VALUES)
+        except OSError as error:
+            reason = f"{error.filename}: {error.strerror}"
+            raise RunDirectoryError(f"{self.path} cannot be read as a sweep: {reason}") from None
+        except ValueError as error:
+            raise RunDirectoryError(
+                f"{self.path} is not the directory of a sweep: malformed sweep.json: {error}"
+            ) from None
         if not isinstance(told, dict) or not isinstance(told.get("corpus"), dict):
             raise RunDirectoryError(
                 f"{self.path} is not the directory of a sweep: its sweep.json is not of one"
@@ -161,7 +171,7 @@ class SweepDirectory(OwnedDirectory):
     def corpus_facts(self) -> dict[str, Any]:
         """Return what is recorded of the text, with where it is now if it is kept here."""
         facts: dict[str, Any] = self.told()["corpus"]
-        return {**facts, "path": str(self.corpus_path)} if facts.get("kept") else facts
+        return {**facts, "path": str(self.corpus_file)} if facts.get("kept") else facts
 
     def plan(self) -> Plan:
         """Return the plan.
@@ -174,7 +184,7 @@ class SweepDirectory(OwnedDirectory):
         try:
             return Plan.from_json(self.told())
         except SettingsError as error:
-            raise RunDirectoryError(f"{self.plan_path}: {error}") from None
+            raise RunDirectoryError(f"{self.plan_file}: {error}") from None
 
     def check_defaults(self, plan: Plan) -> None:
         """Raise a RunDirectoryError where what is not given was another setting when the sweep began.
@@ -194,7 +204,7 @@ class SweepDirectory(OwnedDirectory):
     def record(self) -> Record:
         """Return what happened so far."""
         record = Record()
-        tail = EventTail(self.events_path)
+        tail = EventTail(self.events_file)
         for _, event in tail.read():
             record.add(event)
         tail.close()
@@ -218,7 +228,7 @@ class SweepDirectory(OwnedDirectory):
             "versions": versions(),
         }
         text = encodable(json.dumps(told, ensure_ascii=False, indent=2))
-        replace_file(self.plan_path, f"{text}\n".encode())
+        self.plan_file.write(f"{text}\n".encode())
 
     def status(self) -> dict[str, Any]:
         """Return what `status.json` says; {} where nobody sweeps, or nothing is said yet."""
@@ -227,7 +237,7 @@ class SweepDirectory(OwnedDirectory):
 
 def is_sweep(path: Path) -> bool:
     """Return whether a directory holds a sweep."""
-    return (path / "sweep.json").is_file()
+    return SweepDirectory(path.absolute()).plan_file.exists()
 
 
 def create_sweep(runs: Path, plan: Plan, corpus: Corpus, name: str | None = None) -> SweepDirectory:
@@ -243,16 +253,18 @@ def create_sweep(runs: Path, plan: Plan, corpus: Corpus, name: str | None = None
     made = create_run(runs, f"{corpus.name}-sweep", name)
     directory = SweepDirectory(made.path)
     try:
-        made.checkpoints.rmdir()
+        made.checkpoints.remove()
         facts: dict[str, Any] = dict(describe_corpus(corpus))
         if corpus.kind == "input":
-            write_text(corpus, directory.corpus_path)
+            write_text(corpus, directory.corpus_file.create())
             # A file from now on, for all trials together, wherever this directory is.
-            facts = {**facts, "kind": "file", "path": str(directory.corpus_path), "kept": True}
-        EventLog(directory.events_path).close()
+            facts = {**facts, "kind": "file", "path": str(directory.corpus_file), "kept": True}
+        EventLog(directory.events_file).close()
         directory.write_plan(plan, facts, utc_now())
     except OSError as error:
-        shutil.rmtree(directory.path, ignore_errors=True)  # made a moment ago, and not yet a sweep
+        with suppress(OSError):
+            directory.plan_file.remove()
+            remove_unstarted(made)
         raise RunFailedError(f"cannot write {directory.path}: {error.strerror}") from None
     return directory
 
@@ -292,27 +304,3 @@ def newest_equal(runs: Path, plan: Plan, sha256: str) -> SweepDirectory | None:
             if told["corpus"].get("sha256") == sha256 and Plan.from_json(told) == plan:
                 found.append((str(told.get("created", "")), sweep.name, sweep))
     return max(found, key=lambda each: each[:2])[2] if found else None
-
-
-def clear_unborn(run: RunDirectory) -> None:
-    """Remove what was made of a run that has no checkpoint yet: no update of it was done.
-
-    Only what a run makes before it is saved the first time; whatever else is there keeps the directory.
-
-    Raises
-    ------
-    OSError
-    """
-    known: Iterable[Path] = (
-        run.config_path, run.events_path, run.status_path, run.commands_path, run.corpus_path, run.lock_path,
-    )  # fmt: skip
-    if run.checkpoints.is_dir() and not any(run.checkpoints.glob("*.safetensors")):
-        run.remove_stale_files()
-        with suppress(OSError):
-            run.checkpoints.rmdir()
-    if run.checkpoints.exists():
-        return
-    for path in known:
-        path.unlink(missing_ok=True)
-    with suppress(OSError):
-        os.rmdir(run.path)  # noqa: PTH106

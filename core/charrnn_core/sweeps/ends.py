@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
-from contextlib import suppress
 from typing import Any
 
 from charrnn_core.runs.directory import RunDirectory
-from charrnn_core.runs.files import open_regular
+from charrnn_core.runs.json_text import parse_json
 from charrnn_core.runs.listing import number_of
 from charrnn_core.runs.liveness import was_interrupted
+from charrnn_core.runs.log import lines_from
 
-_ENDED = re.compile(rb'^\{"type":"ended",.*\}$', re.M)
+_ENDED = b'{"type":"ended",'
 
 
 def end_of(run: RunDirectory, updates: int | None) -> dict[str, Any] | None:
@@ -26,17 +24,25 @@ def end_of(run: RunDirectory, updates: int | None) -> dict[str, Any] | None:
         Up to which update it was to be trained; None where something else ends it.
     """
     try:
-        with os.fdopen(open_regular(run.events_path), "rb") as file:
-            log = file.read()
+        descriptor = run.events_file.open()
     except OSError:
         return None
-    for line in _ENDED.finditer(log):
-        with suppress(ValueError, RecursionError):  # a line that somebody has edited
-            event = json.loads(line[0])
-            if is_end(event, updates):
-                found: dict[str, Any] = event
-                return found
-    return None
+    try:
+        for _, line in lines_from(descriptor, 0):
+            event = _parsed(line) if line.startswith(_ENDED) else None
+            if event is not None and is_end(event, updates):
+                return event
+        return None
+    finally:
+        os.close(descriptor)
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    try:
+        event = parse_json(line)
+    except ValueError:  # a line that somebody has edited
+        return None
+    return event if isinstance(event, dict) else None
 
 
 def is_end(event: dict[str, Any], updates: int | None) -> bool:

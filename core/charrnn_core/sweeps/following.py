@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import statistics
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.runs.files import Entry
 from charrnn_core.runs.history import EventTail, History
 from charrnn_core.runs.listing import last_events, number_of
 from charrnn_core.runs.liveness import read_status, was_interrupted
@@ -186,14 +186,14 @@ class SweepFollower:
         self.record = Record()
         self.status: dict[str, Any] = {}
         self.rows: list[TrialRow] = []
-        self._tail = EventTail(directory.events_path)
+        self._tail = EventTail(directory.events_file)
         self._known: dict[str, tuple[object, TrialRow]] = {}
         self._curves: dict[str, tuple[object, NDArray[np.float64]]] = {}
         self._read_plan()
         self.poll()
 
     def _read_plan(self) -> None:
-        self._plan_stamp = _stamp(self.directory.plan_path)
+        self._plan_stamp = _stamp(self.directory.plan_file)
         self.plan = self.directory.plan()
         self.trials: list[Trial] = self.directory.trials(self.plan, self.record)
 
@@ -209,7 +209,7 @@ class SweepFollower:
         proposed = len(self.record.proposed)
         for _, event in self._tail.read():
             self.record.add(event)
-        if _stamp(self.directory.plan_path) != self._plan_stamp:
+        if _stamp(self.directory.plan_file) != self._plan_stamp:
             self._read_plan()
         elif len(self.record.proposed) != proposed:
             self.trials = self.directory.trials(self.plan, self.record)
@@ -219,7 +219,7 @@ class SweepFollower:
 
     def _row(self, trial: Trial, *, is_training: bool) -> TrialRow:
         run = self.directory.run_of(trial.name)
-        stamp = _stamp(run.events_path)
+        stamp = _stamp(run.events_file)
         if stamp is None:
             error = self.record.failed.get(trial.name)
             state: TrialState = "training" if is_training else "waiting" if error is None else "failed"
@@ -282,10 +282,10 @@ class SweepFollower:
     def curve(self, trial: str) -> NDArray[np.float64]:
         """Return updates and smooth losses of a trial, float64 of shape (2, points), nats per character."""
         run = self.directory.run_of(trial)
-        stamp = _stamp(run.events_path)
+        stamp = _stamp(run.events_file)
         known = self._curves.get(trial)
         if known is None or known[0] != stamp:
-            history = History.read(run.events_path)
+            history = History.read(run.events_file)
             settings = next(each.settings for each in self.trials if each.name == trial)
             losses = history.column("smooth_loss") / settings.characters_of_loss
             known = stamp, np.stack([history.column("update"), losses])
@@ -302,10 +302,10 @@ class SweepFollower:
         self._tail.close()
 
 
-def _stamp(path: os.PathLike[str]) -> tuple[int, int, int] | None:
+def _stamp(file: Entry) -> tuple[int, int, int] | None:
     """Return what tells whether a file has changed; None where there is none."""
     try:
-        status = os.stat(path)  # noqa: PTH116
+        status = file.stat()
     except OSError:
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns

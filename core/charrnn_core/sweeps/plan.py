@@ -14,7 +14,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 
 from charrnn_core.errors import SettingsError
-from charrnn_core.runs.files import read_small
+from charrnn_core.runs.files import Entry
 from charrnn_core.sweeps.varying import Variation, shown, variation_of
 from charrnn_core.training.settings import DEFAULT_PRESET, FIELDS, Settings, Value
 
@@ -303,7 +303,7 @@ def read_specification(path: Path) -> Specification:
         It cannot be read, is not TOML, or says what a sweep does not know.
     """
     try:
-        told = tomllib.loads(read_small(path).decode())
+        told = tomllib.loads(Entry.at(path).read().decode())
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:

@@ -138,7 +138,7 @@ class Sweeping:
         """Write an event of the sweep into its log."""
         refused = self._log.append(replace(event, time=round(self.seconds, 6)))
         if refused is not None:
-            raise CharRNNError(f"cannot write {self.directory.events_path}: {refused.strerror}")
+            raise CharRNNError(f"cannot write {self.directory.events_file}: {refused.strerror}")
 
     def past(self, step: Step) -> Outcome | None:
         """Return what has come of a step before; None where it is still to be done."""

@@ -13,12 +13,11 @@ from typing import Any, Literal, Self
 from charrnn_core.errors import CharRNNError, CorpusError, RunFinishedError, RunTakenError
 from charrnn_core.rnn.engine import EngineName
 from charrnn_core.runs.concluding import conclude
-from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.runs.directory import RunDirectory, remove_unstarted
 from charrnn_core.runs.listing import number_of
 from charrnn_core.runs.liveness import was_interrupted
 from charrnn_core.runs.process import TrainingProcess
 from charrnn_core.runs.starting import resume, start
-from charrnn_core.sweeps.directory import clear_unborn
 from charrnn_core.sweeps.ends import end_of
 from charrnn_core.text.corpus import Corpus, read_corpus
 from charrnn_core.text.source import Kind, Source
@@ -151,12 +150,12 @@ class Trainee:
         stops: dict[str, Value] = {}
         if task.updates is not None and (settings.updates is None or task.updates < settings.updates):
             stops["updates"] = task.updates
-        if run.path.exists() and not any(run.checkpoints.glob("*.safetensors")):
+        if run.folder.is_taken() and not run.has_checkpoint:
             if run.is_locked():
                 raise RunTakenError(f"{run.path} is being trained by another process")
-            clear_unborn(run)
+            remove_unstarted(run)
         text = self._text(task)
-        if not run.path.exists():
+        if not run.folder.is_taken():
             settings = dataclasses.replace(settings, **stops)  # type: ignore[arg-type]
             return start(
                 settings, text, runs=run.path.parent, name=run.name, engine=task.engine, owned=self.owned

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,9 +130,12 @@ def _corpus(name: str, kind: Kind, path: str | None, coded: CodedText) -> Corpus
     )
 
 
-def write_text(corpus: Corpus, path: Path) -> None:
-    """Write the normalised text to a new file in UTF-8, so that reading it gives the same text again."""
-    with path.open("x", encoding="utf-8", newline="\n") as file:
+def write_text(corpus: Corpus, descriptor: int) -> None:
+    """Write the normalised text into an open file in UTF-8, so that reading it gives the same text again.
+
+    The file is closed, however this ends.
+    """
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
         if corpus.codes[0] == corpus.vocabulary.characters.find("\ufeff"):
             file.write("\ufeff")  # reading drops one; this text has another after it
         file.writelines(corpus.text_blocks())

@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,6 +22,17 @@ PYTHON_BYTES = 5_000_000
 """The bundled text `python` ends before the module with which it would become larger than this."""
 
 
+def open_file(path: Path) -> int:
+    """Open a file for reading, and return its descriptor.
+
+    Raises
+    ------
+    OSError, ValueError
+    """
+    # Without O_NONBLOCK the opening of a named pipe waits for a writer, perhaps for ever.
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
 @dataclass(frozen=True)
 class Source:
     """A place that a text can be read from.
@@ -33,11 +44,17 @@ class Source:
         What it is called in messages and in the names of runs.
     paths : tuple of Path
         The files, in the order in which they are read; for standard input none, or where it is kept.
+    size : int, optional
+        How many bytes a single file must have: one of another size is refused before it is read.
+    opener : callable
+        Opens a file for reading and returns its descriptor.
     """
 
     kind: Kind
     name: str
     paths: tuple[Path, ...] = ()
+    size: int | None = None
+    opener: Callable[[Path], int] = open_file
 
     def blocks(self) -> Iterator[bytes]:
         """Yield the text's bytes in blocks.
@@ -56,7 +73,38 @@ class Source:
             if limit is not None and size > limit:
                 return
             limit = limit - size if limit is not None else None
-            yield from _file_blocks(path)
+            yield from self._file_blocks(path)
+
+    def _file_blocks(self, path: Path) -> Iterator[bytes]:
+        try:
+            descriptor = self.opener(path)
+        except (OSError, ValueError) as error:
+            raise CorpusError(f"cannot read {path}: {_reason(error)}") from None
+        try:
+            status = os.fstat(descriptor)
+            if stat.S_ISDIR(status.st_mode):
+                raise CorpusError(f"{path} is a directory; give a text file")
+            if not stat.S_ISREG(status.st_mode):
+                raise CorpusError(
+                    f"{path} is not a regular file; to read from a program: PROGRAM | charrnn train -"
+                )
+            if self.size is not None and status.st_size != self.size:
+                raise CorpusError(
+                    f"{path} is another text: {status.st_size:,} bytes instead of {self.size:,}"
+                )
+            total, most = status.st_size, installed_memory()
+            while total <= most:
+                block = os.read(descriptor, BLOCK_BYTES)
+                if not block:
+                    return
+                yield block
+                # Somebody may write to its end for ever.
+                total = max(total, os.lseek(descriptor, 0, os.SEEK_CUR))
+            raise CorpusError(f"{path} has {total:,} bytes, more than the memory of this machine")
+        except OSError as error:
+            raise CorpusError(f"cannot read {path}: {_reason(error)}") from None
+        finally:
+            os.close(descriptor)
 
 
 def find_source(text: str) -> Source:
@@ -96,35 +144,6 @@ def _corpora() -> Path:
     package = Path(__file__).parent.parent
     installed = package / "corpora"
     return installed if installed.is_dir() else package.parent.parent / "corpora"
-
-
-def _file_blocks(path: Path) -> Iterator[bytes]:
-    try:
-        # Without O_NONBLOCK the opening of a named pipe waits for a writer, perhaps for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except (OSError, ValueError) as error:
-        raise CorpusError(f"cannot read {path}: {_reason(error)}") from None
-    try:
-        status = os.fstat(descriptor)
-        if stat.S_ISDIR(status.st_mode):
-            raise CorpusError(f"{path} is a directory; give a text file")
-        if not stat.S_ISREG(status.st_mode):
-            raise CorpusError(
-                f"{path} is not a regular file; to read from a program: PROGRAM | charrnn train -"
-            )
-        total, most = status.st_size, installed_memory()
-        while total <= most:
-            block = os.read(descriptor, BLOCK_BYTES)
-            if not block:
-                return
-            yield block
-            # Somebody may write to its end for ever.
-            total = max(total, os.lseek(descriptor, 0, os.SEEK_CUR))
-        raise CorpusError(f"{path} has {total:,} bytes, more than the memory of this machine")
-    except OSError as error:
-        raise CorpusError(f"cannot read {path}: {_reason(error)}") from None
-    finally:
-        os.close(descriptor)
 
 
 def _input_blocks() -> Iterator[bytes]:

@@ -62,10 +62,10 @@ def _go_on(whole: bytes, where: Path) -> None:
     """Train from a checkpoint that was accepted: it works, or it is refused in a sentence."""
     with tempfile.TemporaryDirectory(dir=where) as name:
         directory = RunDirectory(Path(name))
-        directory.checkpoints.mkdir()
-        directory.config_path.write_text(json.dumps(CONFIG), encoding="utf-8")
+        directory.checkpoints.path.mkdir()
+        directory.config_file.path.write_text(json.dumps(CONFIG), encoding="utf-8")
         for kind in KINDS:
-            directory.checkpoint_path(kind).write_bytes(whole)
+            directory.checkpoint_file(kind).path.write_bytes(whole)
         text = directory.path / "golden.txt"
         text.write_text(TEXT, encoding="utf-8")
         with suppress(CharRNNError):
@@ -79,7 +79,9 @@ def _go_on(whole: bytes, where: Path) -> None:
                     process.trainer.stop("enough")
 
             process.run(stop_soon)
-            assert read_checkpoint(directory.checkpoint_path("last")).state_sha256 == process.state_sha256
+            assert (
+                read_checkpoint(directory.checkpoint_file("last").path).state_sha256 == process.state_sha256
+            )
 
 
 # -- event log -----------------------------------------------------------------------------------------------
@@ -88,14 +90,14 @@ def _go_on(whole: bytes, where: Path) -> None:
 def events(data: bytes, where: Path) -> None:
     """Read a log: never an error; the same whether it is read whole or as it grows, and of finite figures."""
     directory = RunDirectory(where)
-    path = directory.events_path
+    path = directory.events_file.path
     path.write_bytes(data)
     history = History.read(path)
     assert _all_of(_grown(path, data)) == _all_of(history)
     for name in ("first_update", "epoch", "loss_mean", "loss_min", "loss_max", "smooth_loss"):
         assert not np.isinf(history.column(name)).any()
     assert all(math.isfinite(rate) for _, rate in history.learning_rates())
-    directory.config_path.write_text(json.dumps(CONFIG), encoding="utf-8")
+    directory.config_file.path.write_text(json.dumps(CONFIG), encoding="utf-8")
     json.dumps(summarize(directory).to_json(), allow_nan=False)
 
 

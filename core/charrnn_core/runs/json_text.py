@@ -1,0 +1,86 @@
+"""JSON of files that anybody may have written, and the JSON that this program writes.
+
+Python's parser accepts a text of any size and form, and an empty list of two bytes takes 56 in memory. Here
+the number of values is bounded, and whatever is wrong with a text is a ValueError.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from charrnn_core.training.events import encodable
+
+MOST_VALUES = 100_000
+"""Values in one JSON text that may come from anywhere: about 10 MB in memory."""
+
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+
+
+def parse_json(
+    data: bytes, most: int = MOST_VALUES, *, distinct: bool = False, constants: bool = False
+) -> Any:
+    """Return the value of a JSON text.
+
+    Parameters
+    ----------
+    data : bytes
+        UTF-8.
+    most : int
+        How many values (numbers, texts, lists, objects, ...) it may hold.
+    distinct : bool
+        Whether an object that names a key twice is refused; else the last one counts.
+    constants : bool
+        Whether NaN and Infinity are accepted, which are not JSON.
+
+    Raises
+    ------
+    ValueError
+        It is not JSON, is nested too deeply, or holds too many values.
+
+    Examples
+    --------
+    >>> parse_json(b'{"update": 3}')
+    {'update': 3}
+    >>> parse_json(b"[" * 5_000)
+    Traceback (most recent call last):
+    ValueError: it is nested too deeply
+    """
+    # Marks inside strings are text. Leaving them out costs more than counting, and is rarely needed.
+    if _marks(data) >= most and _marks(_STRING.sub(b"", data)) >= most:
+        raise ValueError(f"it holds more than {most:,} values")
+    try:
+        decode = _decode_distinct if distinct else _decode_constants if constants else _decode
+        return decode(data.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _marks(data: bytes) -> int:
+    """Return how many commas and opening brackets there are: at least as many as values but one."""
+    return data.count(b",") + data.count(b"[") + data.count(b"{")
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("it names something twice")
+    return values
+
+
+# Made once: json.loads makes a decoder for each call that has options.
+_decode = json.JSONDecoder(parse_constant=_refuse).decode
+_decode_constants = json.JSONDecoder().decode
+_decode_distinct = json.JSONDecoder(parse_constant=_refuse, object_pairs_hook=_distinct).decode
+
+
+def to_json(value: Any) -> str:
+    """Return a value as JSON of one line, keys sorted, so that equal values are equal texts."""
+    return encodable(
+        json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    )

@@ -1,0 +1,138 @@
+"""Careless readers of checkpoints, logs, commands and settings."""
+
+import json
+import os
+
+from tests.faults.careless import careless
+
+CHECKPOINT = "charrnn_core.runs.checkpoint:"
+HOSTILE_CHECKPOINTS = "tests/faults/test_hostile_checkpoint.py tests/faults/test_any_bytes.py"
+
+
+@careless(
+    CHECKPOINT + "_check",
+    CHECKPOINT + "_check_values",
+    CHECKPOINT + "_arrays",
+    "charrnn_core.runs.json_text:_decode_distinct",
+    says="what a checkpoint says of itself is believed",
+    tests=HOSTILE_CHECKPOINTS,
+)
+def trust(original, target):
+    def arrays(header, shapes, dtype, data):
+        import safetensors.numpy
+
+        text = json.dumps(header).encode()
+        return safetensors.numpy.load(len(text).to_bytes(8, "little") + text + data)
+
+    if target.endswith("_arrays"):
+        return arrays
+    return json.loads if target.endswith("distinct") else lambda *of: None
+
+
+@careless(
+    CHECKPOINT + "_arrays",
+    CHECKPOINT + "read_checkpoint",
+    says="what the library of the file format says of a checkpoint comes out as its own exception",
+    tests=HOSTILE_CHECKPOINTS,
+)
+def errors_of_the_library(original, target):
+    def arrays(header, shapes, dtype, data):
+        import safetensors.numpy
+
+        text = json.dumps(header).encode()
+        return safetensors.numpy.load(len(text).to_bytes(8, "little") + text + data)
+
+    return arrays if target.endswith("_arrays") else uncaught(original)
+
+
+@careless(
+    CHECKPOINT + "read_checkpoint",
+    says="what is wrong in a checkpoint comes out as whatever exception it makes",
+    tests=HOSTILE_CHECKPOINTS,
+)
+def any_exception(original):
+    return uncaught(original)
+
+
+def uncaught(original):
+    def read_checkpoint(place):
+        from charrnn_core.errors import CheckpointError, SettingsError
+        from charrnn_core.runs.checkpoint import _DamageError, _read
+        from charrnn_core.runs.files import entry_of
+
+        file = entry_of(place)
+        try:
+            descriptor = file.open()
+        except OSError as error:
+            raise CheckpointError(f"cannot read the checkpoint {file}: {error.strerror}") from None
+        try:
+            return _read(file.path.stem, descriptor)
+        except (_DamageError, SettingsError) as error:
+            raise CheckpointError(f"{file}: {error}") from None
+        finally:
+            os.close(descriptor)
+
+    return read_checkpoint
+
+
+@careless(
+    CHECKPOINT + "_check_length",
+    CHECKPOINT + "_check_size",
+    CHECKPOINT + "_MOST_VALUES",
+    "charrnn_core.training.settings:Settings.check_memory",
+    says="a checkpoint is read whatever it says of its size",
+    tests="tests/faults/test_hostile_checkpoint.py",
+)
+def no_bounds(original, target):
+    return 10**12 if target.endswith("VALUES") else lambda *of: None
+
+
+@careless(
+    "charrnn_core.runs.json_text:parse_json",
+    says="a line that is not JSON, or has millions of values, is left to the parser",
+    tests="tests/faults/test_any_bytes.py tests/faults/test_hostile_directory.py "
+    "tests/faults/test_hostile_places.py",
+)
+def any_line(original):
+    return lambda data, most=0, **how: json.loads(data)
+
+
+@careless(
+    "charrnn_core.runs.json_text:_marks",
+    says="the number of values of a line is not bounded",
+    tests="tests/faults/test_hostile_directory.py",
+)
+def any_number_of_values(original):
+    return lambda data: 0
+
+
+@careless(
+    "charrnn_core.runs.history:History._make_room",
+    says="a history takes as much memory as a log asks for",
+    tests="tests/core/test_history.py",
+)
+def any_history(original):
+    return lambda self, event: None
+
+
+@careless(
+    "charrnn_core.text.source:open_file",
+    says="a text is opened, and waited for, whatever it is",
+    tests="tests/faults/test_hostile_corpus.py tests/faults/test_hostile_prime.py",
+)
+def any_text(original):
+    return lambda path: os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+@careless(
+    "charrnn_core.text.coding:TextCoder.finish",
+    says="a text may be empty",
+    tests="tests/faults/test_hostile_corpus.py",
+)
+def empty_text(original):
+    def finish(self):
+        if not self._characters:
+            self.feed(b"?")
+        return original(self)
+
+    return finish
