@@ -87,10 +87,10 @@ class Study:
             if not quiet:
                 say(f"{harmless_line(go_on)}\n", sys.stderr)
             return 128 + process.signal
-        directory.end_study()
         if not quiet:
             say(f"to sample: charrnn sample {harmless_line(run)}\n", sys.stderr)
         put(f"{report}\n")
+        directory.end_study()  # not before: who has not got the path gives the command again
         if reason == "diverged":
             settings = self.settings if process is None else process.trainer.settings
             update = self.update if process is None else process.trainer.update

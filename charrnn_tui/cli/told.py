@@ -101,7 +101,8 @@ def _ending(ended: Ended, settings: Settings, run: str | None) -> Iterator[str]:
             yield f"best smooth loss {ended.best_loss:.2f} at update {ended.best_update:,}"
     if run is not None and ended.reason != "diverged":
         yield f"to go on:  charrnn resume {harmless_line(run)}"
-        yield f"to sample: charrnn sample {harmless_line(run)}"
+        if ended.state_sha256 is not None:  # else nothing has been saved
+            yield f"to sample: charrnn sample {harmless_line(run)}"
 
 
 def place_of(status: Status) -> list[str]:

@@ -441,7 +441,6 @@ def test_a_command_during_validation_is_obeyed_there_and_changes_no_score(tmp_pa
 # -- what is refused ---------------------------------------------------------------------------------------
 
 UNREADABLE = {
-    "empty": b"",
     "not JSON": b"pause",
     "half": b'{"id":"x","comma',
     "binary": bytes(set(range(256)) - {10}),
@@ -516,6 +515,14 @@ def test_a_line_that_is_no_command_is_refused_and_training_goes_on(tmp_path, lin
     refused_and_goes_on(tmp_path, line, None)
 
 
+def test_an_empty_line_is_skipped(tmp_path):
+    process = start(tmp_path, updates=20)
+    good = Command.make("sample")
+    process.run(asks(process, b"\n\n\n", good))
+    assert answer(process.directory, good)["type"] == "obeyed"
+    assert not of_type(process.directory, "refused")
+
+
 @pytest.mark.parametrize("line", WRONG.values(), ids=WRONG)
 def test_a_wrong_command_is_refused_by_its_id_and_training_goes_on(tmp_path, line):
     refused_and_goes_on(tmp_path, b'{"id":"wrong"' + line + b"}", "wrong")
@@ -552,7 +559,7 @@ def test_any_lines_are_read_once_each_however_they_come(tmp_path_factory, lines)
     reader = CommandReader(path)
     found = list(itertools.chain.from_iterable(iter(reader.read, [])))
     reader.close()
-    assert len(found) == len(lines) + 1
+    assert sum(getattr(command, "lines", 1) for command, _ in found) == len([*filter(None, lines)]) + 1
     assert found[-1] == (good, path.stat().st_size)
     assert all(isinstance(command, BadCommand) for command, _ in found[:-1])
     offsets = [offset for _, offset in found]

@@ -19,6 +19,7 @@ ALLOWED: dict[str, dict[str, str]] = {
         "read_bytes": "the source of the compiled functions",
         "unlink": "compiled code in the user's cache",
     },
+    "charrnn_core.rnn.compiled.compiling": {"touch": "a mark beside compiled code in the user's cache"},
     "charrnn_core.runs.directory": {"mkdir": "a new run, in the directory that the user keeps runs in"},
     "charrnn_core.runs.files": {"*": "this is the module through which all else goes"},
     "charrnn_core.sweeps.cluster": {

@@ -675,7 +675,7 @@ def test_a_damaged_last_falls_back_says_so_and_loses_no_whole_file(tmp_path):
     history = History.read(directory.events_file.path)
     (warning,) = history.warnings
     assert "last.safetensors" in warning["message"]
-    assert "goes on from previous" in warning["message"]
+    assert "is resumed from previous" in warning["message"]
     assert history.openings[-1]["checkpoint"] == "previous"
     assert history.openings[-1]["update"] == previous.snapshot.update
     assert_same_end(whole.directory, whole_ended, directory, ended)
@@ -732,13 +732,16 @@ def test_with_all_checkpoints_damaged_nothing_is_written(tmp_path):
 
 
 @pytest.mark.parametrize("kill_at", [1, 2])
-def test_a_run_killed_before_its_trial_save_says_that_there_is_nothing(tmp_path, kill_at):
+def test_a_run_killed_before_its_trial_save_begins_again(tmp_path, kill_at):
+    whole = start(tmp_path, settings_of(), "whole").run(lambda item: None)
     process = start(tmp_path, settings_of())
     assert live(process, kill_at=kill_at) is None
-    before = files_of(process.directory.path)
-    with pytest.raises(CheckpointError, match="no checkpoint to go on from"):
-        starting.resume(process.directory, {})
-    assert files_of(process.directory.path) == before
+    assert not process.directory.has_checkpoint
+    ended = starting.resume(process.directory, {}).run(lambda item: None)
+    assert ended.state_sha256 == whole.state_sha256
+    history = History.read(process.directory.events_file)
+    assert history.openings[-1]["checkpoint"] == "none"
+    assert [event["update"] for event in history.progress][:1] == [0]
 
 
 @pytest.mark.parametrize("torn", [b"{", b'{"type":"progress","update":9', b"\xff\x00\xff", b"x" * 200_000])

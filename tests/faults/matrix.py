@@ -92,6 +92,12 @@ ROWS: dict[str, Row] = {
         "writes",
         60,
     ),
+    "flood": Row(
+        "more commands than anybody asks for, of mixed kinds; a signal in the middle of long work: asked "
+        "samples, primes, compilation",
+        "commands before a run and while it trains; kill",
+        500,
+    ),
     "bytes": Row(
         "any bytes at all for what reads vocabulary, corpus, settings, log, commands and checkpoint",
         "hypothesis, and what a coverage-guided fuzzer has found before",

@@ -25,7 +25,9 @@ import safetensors.numpy
 
 from charrnn_core.errors import CharRNNError, CheckpointError
 from charrnn_core.runs.checkpoint import newest_checkpoint, read_checkpoint
-from charrnn_core.runs.files import to_json
+from charrnn_core.runs.directory import list_runs
+from charrnn_core.runs.json_text import to_json
+from charrnn_core.runs.listing import RunSummary, summarize
 from charrnn_core.runs.starting import resume
 from charrnn_core.training.settings import FIELDS, Settings
 from charrnn_core.training.state import Best, Bucket
@@ -41,7 +43,9 @@ from tests.faults.checkpoints import (
     golden_run,
     parts,
     sealed,
+    signed_header,
 )
+from tests.faults.fuzz.mutations import mutated
 from tests.faults.ledger import injected, waited
 
 pytestmark = pytest.mark.fault("checkpoint")
@@ -555,3 +559,96 @@ def test_the_settings_of_the_golden_checkpoint_are_all_that_there_are() -> None:
     injected(0)
     assert SETTINGS.keys() <= FIELDS.keys()
     assert Settings.from_json(SETTINGS).hidden == 3
+
+
+# -- a right digest over a wrong header ----------------------------------------------------------------------
+
+
+def test_a_signed_file_with_a_changed_header_is_one_or_is_refused(path: Path, thorough: bool) -> None:
+    """Somebody who changes a file can compute its digest, too."""
+    tried = 4000 if thorough else 400
+    accepted = 0
+    for seed in range(tried):
+        generator = random.Random(seed)
+        header: bytes | None = WHOLE[8:HEADER_END]
+        if seed % 3:
+            header = mutated(header, generator)
+        else:
+            place = generator.randrange(len(header))
+            header = header[:place] + bytes([generator.randrange(256)]) + header[place + 1 :]
+        if header is None:
+            continue
+        path.write_bytes(signed_header(header))
+        injected()
+        try:
+            found = read_checkpoint(path)
+        except CheckpointError as error:
+            assert str(path) in str(error)
+            continue
+        accepted += 1
+        assert found.state_sha256 == STATE
+    assert accepted < tried / 4
+
+
+ENTRY_OF = {"dtype": "F32", "shape": [3, 3], "data_offsets": [0, 36]}
+HEADERS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "another type": lambda header: header["W"].update(dtype="I32"),
+    "an unknown type": lambda header: header["W"].update(dtype="F3"),
+    "a type that is a number": lambda header: header["W"].update(dtype=32),
+    "another shape": lambda header: header["W"].update(shape=[9]),
+    "a shape of its transpose": lambda header: header["V"].update(shape=header["V"]["shape"][::-1]),
+    "a negative size": lambda header: header["W"].update(shape=[-3, -3]),
+    "sizes that overflow": lambda header: header["W"].update(shape=[2**62, 4]),
+    "a size that is a fraction": lambda header: header["W"].update(shape=[3.0, 3]),
+    "offsets in the wrong order": lambda header: header["W"].update(data_offsets=[36, 0]),
+    "an offset beyond the end": lambda header: header["W"].update(data_offsets=[10**6, 10**6 + 36]),
+    "offsets before the beginning": lambda header: header["W"].update(data_offsets=[-36, 0]),
+    "an offset that is huge": lambda header: header["W"].update(data_offsets=[2**64, 2**64 + 36]),
+    "one offset": lambda header: header["W"].update(data_offsets=[0]),
+    "offsets of another array": lambda header: header["W"].update(
+        data_offsets=header["memory.squares.W"]["data_offsets"]
+    ),
+    "no type": lambda header: header["W"].pop("dtype"),
+    "something more": lambda header: header["W"].update(more=1),
+    "a list": lambda header: header.update(W=[]),
+    "nothing": lambda header: header.update(W=None),
+    "an array more": lambda header: header.update(X=ENTRY_OF),
+    "an array less": lambda header: header.pop("W"),
+}
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+def test_a_signed_header_that_describes_other_arrays_is_refused(path: Path, kind: str) -> None:
+    header = json.loads(WHOLE[8:HEADER_END])
+    HEADERS[kind](header)
+    path.write_bytes(signed_header(json.dumps(header).encode()))
+    injected()
+    assert_refused(path)
+
+
+@pytest.mark.parametrize("kind", ["another type", "offsets in the wrong order", "a list"])
+def test_a_run_with_such_a_checkpoint_falls_back_and_hides_no_other(tmp_path: Path, kind: str) -> None:
+    directory = golden_run(tmp_path / "runs")
+    header = json.loads(WHOLE[8:HEADER_END])
+    HEADERS[kind](header)
+    hostile = signed_header(json.dumps(header).encode())
+    for name in ("last", "best"):
+        directory.checkpoint_file(name).write(hostile)
+    assert len(run_summaries(tmp_path / "runs")) == 1
+    process = resume(directory, {"updates": 420}, corpus=str(tmp_path / "runs" / "golden.txt"))
+    seen: list[Any] = []
+    process.run(seen.append)
+    warned = [event.message for event in seen if getattr(event, "type", None) == "warning"]
+    assert sum("not a whole checkpoint" in message for message in warned) == 2
+    assert read_checkpoint(directory.checkpoint_file("last")).snapshot.update == 420
+
+
+def run_summaries(runs: Path) -> list[RunSummary]:
+    return [summarize(run) for run in list_runs(runs)]
+
+
+def test_the_arrays_are_those_that_the_library_of_the_format_reads() -> None:
+    arrays = safetensors.numpy.load(WHOLE)
+    read = read_checkpoint(GOLDEN).snapshot.arrays()
+    assert arrays.keys() == read.keys()
+    assert all(np.array_equal(arrays[name], read[name]) for name in arrays)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -122,9 +123,17 @@ class Engine(abc.ABC):
         """Return whether it can compute in a type, by default its own, at once: if not, see `prepare`."""
         return True
 
+    def preparing(self, dtype: np.dtype[Any] | None = None) -> Generator[None, None, None]:
+        """Make ready what it needs for that, such as compiled code, which can take some seconds.
+
+        Yields many times a second, so that a caller can show it, or give up by closing the iterator.
+        """
+        yield from ()
+
     def prepare(self, dtype: np.dtype[Any] | None = None) -> None:
-        """Make ready what it needs for that, such as compiled code, which can take some seconds."""
-        return
+        """Make ready what it needs for that, without a chance to give up."""
+        for _ in self.preparing(dtype):
+            pass
 
     @property
     @abc.abstractmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import errno
+import dataclasses
 import os
 import secrets
 import time
@@ -24,8 +24,10 @@ COMMAND_NAMES: tuple[CommandName, ...] = get_args(CommandName)
 LARGEST_COMMAND = 64_000
 """Bytes of a command's line: a single write of them is appended whole."""
 
-_LARGEST_FILE = 1 << 28
-"""Bytes; a million commands take a third of it."""
+MOST_UNREAD = 1 << 18
+"""Bytes of commands that may wait, thousands of them; where there are more, all but the last are skipped."""
+
+_MOST_LINES = 1000  # at one look
 
 _LOOK_SECONDS = 0.5
 """How often a reader looks whether its file was replaced."""
@@ -116,17 +118,25 @@ class Command:
 
 @dataclass(frozen=True)
 class BadCommand:
-    """A line of `commands.jsonl` that is no command.
+    """Lines of `commands.jsonl` that are not commands.
 
     Attributes
     ----------
     id : str or None
-        Where one could be read.
-    reason : str
+        Of a single line, if it has one.
+    problem : str
+    lines : int
+        How many lines have this problem, one after the other.
     """
 
     id: str | None
-    reason: str
+    problem: str
+    lines: int = 1
+
+    @property
+    def reason(self) -> str:
+        """Why they are refused."""
+        return self.problem if self.lines == 1 else f"{self.problem} ({self.lines:,} lines)"
 
 
 def send(place: Place, command: Command) -> None:
@@ -151,7 +161,9 @@ def send(place: Place, command: Command) -> None:
 
 
 class CommandReader:
-    """Reads the commands of a run as they come; a line without its end waits.
+    """Reads the commands of a run as they come; a line without its end waits, and an empty one is skipped.
+
+    The work of one look is bounded, whatever is written into the file: see `MOST_UNREAD`.
 
     Parameters
     ----------
@@ -190,33 +202,41 @@ class CommandReader:
                 descriptor = self._file.open()
             except FileNotFoundError:
                 return []
-            size = os.fstat(descriptor).st_size
-            if size > _LARGEST_FILE:
-                os.close(descriptor)
-                raise OSError(errno.EFBIG, f"it has more than {_LARGEST_FILE:,} bytes", self._path)
             self._descriptor = descriptor
-            if size < self.offset:
+            if os.fstat(descriptor).st_size < self.offset:
                 self.offset = 0  # another file than the one that was read before
-        found: list[tuple[Command | BadCommand, int]] = []
-        while block := os.pread(self._descriptor, LARGEST_COMMAND, self.offset):
-            lines = block.split(b"\n")
-            for line in lines[:-1]:
+        found = _Found()
+        self._skip_flood(found)
+        lines = 0
+        while lines < _MOST_LINES and (block := os.pread(self._descriptor, LARGEST_COMMAND, self.offset)):
+            whole, newline, _ = block.rpartition(b"\n")
+            for line in whole.split(b"\n", _MOST_LINES)[:_MOST_LINES] if newline else ():
                 self.offset += len(line) + 1
-                if not self._skipping:
-                    found.append((_parse(line), self.offset))
+                lines += 1
+                if not self._skipping and line:
+                    found.add(_parse(line), self.offset)
                 self._skipping = False
-            if len(lines) == 1:
+            if not newline:
                 if len(block) < LARGEST_COMMAND:
                     break  # a line that is still being written
                 self.offset += len(block)
                 if not self._skipping:
-                    found.append((BadCommand(None, "a command is too long"), self.offset))
+                    found.add(BadCommand(None, "a command is too long"), self.offset)
                 self._skipping = True
-            if len(found) >= 1000:
-                break  # the rest waits for the next time
-        if not found:
+        if not lines:
             self._follow()
-        return found
+        return found.all
+
+    def _skip_flood(self, found: _Found) -> None:
+        """Leave out all but the end of what waits, where that is more than anybody asks for."""
+        assert self._descriptor is not None
+        unread = os.fstat(self._descriptor).st_size - self.offset
+        if unread > MOST_UNREAD:
+            skipped = unread - MOST_UNREAD // 2
+            self.offset += skipped
+            self._skipping = True  # the rest of the line there
+            problem = f"{skipped:,} bytes of commands are skipped: more waited than can be read at once"
+            found.add(BadCommand(None, problem), self.offset)
 
     def _follow(self) -> None:
         """Once in a while look whether the file is still the one under the name; if not, begin with that."""
@@ -238,6 +258,21 @@ class CommandReader:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+class _Found:
+    """Commands with the offsets after them; lines with the same problem, one after the other, are one."""
+
+    def __init__(self) -> None:
+        self.all: list[tuple[Command | BadCommand, int]] = []
+
+    def add(self, command: Command | BadCommand, offset: int) -> None:
+        last = self.all[-1][0] if self.all else None
+        if isinstance(command, BadCommand) and isinstance(last, BadCommand) and command.id is last.id is None:
+            if command.problem == last.problem:
+                self.all[-1] = dataclasses.replace(last, lines=last.lines + 1), offset
+                return
+        self.all.append((command, offset))
 
 
 def _parse(line: bytes) -> Command | BadCommand:

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from types import FrameType
 from typing import Any
 
@@ -35,6 +35,7 @@ from charrnn_core.training.events import (
     GradientsChecked,
     Obeyed,
     Refused,
+    Sample,
     Status,
     Warned,
 )
@@ -49,10 +50,12 @@ ASKED_SAMPLE_STREAM = 3
 
 View = Callable[[Event | Status], None]
 Checker = Generator[Status, None, GradientsChecked | None]
+Drawing = Generator[Status, None, Sample | None]
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _UNREADABLE_SECONDS = 1.0  # how often commands are looked for that could not be read
 _PAUSED_SECONDS = 0.05  # how often a paused process looks for commands
+_MOST_LOOKS = 1000  # at commands from before
 
 
 class TrainingProcess:
@@ -166,9 +169,7 @@ class TrainingProcess:
         for event in self._opening:
             self._record(event)
         self._refuse_old_commands()
-        if not trainer.engine.is_ready():
-            self._record(trainer.status("compiling"))
-            trainer.engine.prepare()
+        self._prepare_engine()
         for item in trainer.run():
             if isinstance(item, Ended):
                 ended = item
@@ -180,11 +181,25 @@ class TrainingProcess:
                 if not (trainer.pending and isinstance(item, Status) and item.phase == "training"):
                     self._attend()  # else what is pending comes at once
         assert ended is not None, "a trainer's last event is Ended"
-        saver.save()
+        if trainer.has_begun:
+            saver.save()
         ended = dataclasses.replace(ended, time=trainer.seconds, state_sha256=saver.state_sha256)
         self._record(ended)
         self._end()
         return ended
+
+    def _prepare_engine(self) -> None:
+        """Have the engine compiled where it must be, until it is or a stop comes."""
+        if self.trainer.engine.is_ready():
+            return
+        self._record(self.trainer.status("compiling"))
+        with closing(self.trainer.engine.preparing()) as preparing:
+            for _ in preparing:
+                self._look_after_lock(False)
+                self._look_for_owner()
+                if self.trainer.stopping:
+                    return
+                self._record(self.trainer.status("compiling"))
 
     def close(self) -> None:
         """Let go of log and lock, also without having trained."""
@@ -319,12 +334,17 @@ class TrainingProcess:
             self._record(Obeyed(**{**obeyed, "time": self.trainer.seconds}))
 
     def _refuse_old_commands(self) -> None:
-        """Refuse what was asked while nobody trained."""
-        while found := self._new_commands():
+        """Refuse what was asked while no process trained the run."""
+        last_refused = max(self._refused_lines, default=0)
+        for _ in range(_MOST_LOOKS):  # somebody may be writing commands all the time
+            found = self._new_commands()
+            if not found:
+                return
             for command, offset in found:
-                known = offset in self._refused_lines if command.id is None else command.id in self._answered
+                known = offset <= last_refused if command.id is None else command.id in self._answered
                 if not known:
-                    self._refuse(command.id, "nobody was training", offset)
+                    reason = command.reason if isinstance(command, BadCommand) else "nobody was training"
+                    self._refuse(command.id, reason, offset)
                 self._read_up_to(offset)
 
     def _obey_all(self) -> None:
@@ -333,11 +353,15 @@ class TrainingProcess:
                 pass  # read again, from a file that took the place of another
             elif isinstance(command, BadCommand):
                 self._refuse(command.id, command.reason, offset)
+            elif self.trainer.stopping:
+                self._refuse(command.id, "training is ending", offset)
             else:
                 try:
                     self._obey(command)
                 except (UsageError, CheckpointError) as error:
                     self._refuse(command.id, str(error), offset)
+                except MemoryError:
+                    self._refuse(command.id, "there is not enough memory for this", offset)
             # Only now: what is not answered when a crash comes is read again; and a check is answered later.
             if self._check is None:
                 self._read_up_to(offset)
@@ -381,15 +405,29 @@ class TrainingProcess:
     def _draw(self, command: Command) -> None:
         settings, arguments, place = self.trainer.settings, command.arguments, self._saver.place
         stream = np.random.SeedSequence(settings.seed, spawn_key=(ASKED_SAMPLE_STREAM, place.drawn))
-        sample = self.trainer.draw(
+        drawing = self.trainer.draw(
             np.random.default_rng(stream),
             length=arguments.get("length", settings.sample_length),
             temperature=arguments.get("temperature", settings.temperature),
             top_p=arguments.get("top_p"),
             prime=arguments.get("prime", ""),
         )
+        sample = self._drawn(drawing)
+        if sample is None:
+            raise CommandError("training was stopped before the sample was drawn")
         self._saver.place = dataclasses.replace(place, drawn=place.drawn + 1)
         self._record(dataclasses.replace(sample, command=command.id))
+
+    def _drawn(self, drawing: Drawing) -> Sample | None:
+        """Return a sample, drawn piece by piece; None where a stop came first."""
+        while True:
+            try:
+                self._record(next(drawing))
+            except StopIteration as end:
+                sample: Sample | None = end.value
+                return sample
+            self._look_after_lock(False)
+            self._look_for_owner()
 
     def _go_on_checking(self, command: Command, checker: Checker) -> None:
         """Do a piece of a check; answer when it is done."""

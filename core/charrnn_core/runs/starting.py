@@ -21,7 +21,9 @@ from charrnn_core.rnn.engine import EngineName
 from charrnn_core.rnn.engines import is_fallback, problem_with_numba, resolve_engine
 from charrnn_core.rnn.threads import limit_blas_threads
 from charrnn_core.runs.checkpoint import (
+    KINDS,
     Checkpoint,
+    Place,
     RunFacts,
     keep_best_as_previous,
     newest_checkpoint,
@@ -121,7 +123,9 @@ def resume(
     from_best: bool = False,
     owned: bool = False,
 ) -> TrainingProcess:
-    """Return the process that goes on exactly where a run stopped, or from its best state.
+    """Return the process that resumes a run exactly where it stopped, or from its best state.
+
+    A run that was ended before its first save, and so before its first update, starts again.
 
     Parameters
     ----------
@@ -154,19 +158,30 @@ def resume(
     lock = directory.lock()
     try:
         problems: list[str] = []
+        checkpoint: Checkpoint | None = None
         if from_best:
             if not directory.checkpoint_file("best").is_taken():
                 raise CheckpointError(
-                    f"{directory.path} has no best checkpoint yet; without --from-best it goes on"
+                    f"{directory.path} has no best checkpoint yet; without --from-best it is resumed"
                 )
             checkpoint = read_checkpoint(directory.checkpoint_file("best"))
-        else:
+        elif not _is_unsaved(directory):
             checkpoint, problems = newest_checkpoint(directory)
-        settings = _changed(checkpoint.snapshot.settings, changes)
-        engine = _engine_of(directory, checkpoint, changes.get("engine"))
-        text = _text_of_checkpoint(directory, checkpoint, corpus)
-        threads = checkpoint.metadata["threads"]
-        trainer = Trainer(settings, text, snapshot=checkpoint.snapshot, engine=engine, threads=threads)
+        if checkpoint is None:
+            settings_before = _settings_of(directory)
+            text = text_of(directory, directory.config()["corpus"], corpus)
+            trainer = Trainer(_changed(settings_before, changes), text)
+        else:
+            settings_before = checkpoint.snapshot.settings
+            text = _text_of_checkpoint(directory, checkpoint, corpus)
+            trainer = Trainer(
+                _changed(settings_before, changes),
+                text,
+                snapshot=checkpoint.snapshot,
+                engine=_engine_of(directory, checkpoint, changes.get("engine")),
+                threads=checkpoint.metadata["threads"],
+            )
+        settings = trainer.settings
         blas = limit_blas_threads(trainer.engine.threads)
         if trainer.finished:
             raise RunFinishedError(
@@ -179,10 +194,9 @@ def resume(
         history = History.read(directory.events_file)
         facts = run_facts(trainer, text, blas)
         log = EventLog(directory.events_file)
-        settings_before = checkpoint.snapshot.settings.to_json()
-        changed = {
-            name: value for name, value in settings.to_json().items() if value != settings_before[name]
-        }
+        before = settings_before.to_json()
+        changed = {name: value for name, value in settings.to_json().items() if value != before[name]}
+        place = Place() if checkpoint is None else checkpoint.place
         opening: list[Event] = [
             Resumed(
                 update=trainer.update,
@@ -190,24 +204,13 @@ def resume(
                 run=directory.name,
                 settings=settings.to_json(),
                 corpus=facts.corpus,
-                checkpoint=checkpoint.kind,
-                log_length=min(checkpoint.place.log_length, log.length),
+                checkpoint="none" if checkpoint is None else checkpoint.kind,
+                log_length=min(place.log_length, log.length),
                 changed=changed,
                 **facts.environment,
             )
         ]
-        warnings = [f"{problem}; training goes on from {checkpoint.kind}" for problem in problems]
-        before, now = checkpoint.metadata, facts.environment
-        if engine != before["engine"]:
-            warnings.append(
-                f"the engine is {engine} now and was {before['engine']} before: the last bits differ from an "
-                "uninterrupted run's"
-            )
-        elif now["blas"] != before["blas"]:
-            warnings.append(
-                f"the run was computed by {before['blas']}, and is now by {now['blas']}: its last bits may "
-                "differ from an uninterrupted run's"
-            )
+        warnings = [] if checkpoint is None else _warnings(checkpoint, facts, problems)
         opening += [Warned(update=trainer.update, time=trainer.seconds, message=text) for text in warnings]
     except BaseException:
         os.close(lock)
@@ -219,7 +222,7 @@ def resume(
         trainer,
         facts,
         opening,
-        place=checkpoint.place,
+        place=place,
         answered=history.answered,
         refused_lines=history.refused_lines,
         saved_best=_saved_best(directory),
@@ -227,12 +230,44 @@ def resume(
     )
 
 
+def _is_unsaved(directory: RunDirectory) -> bool:
+    """Return whether a run was ended before its first save, which comes before the first update."""
+    if any(directory.checkpoint_file(kind).is_taken() for kind in KINDS):
+        return False
+    return not any(event["update"] > 0 for event in History.read(directory.events_file).progress)
+
+
+def _settings_of(directory: RunDirectory) -> Settings:
+    """Return the settings that a run began with."""
+    try:
+        return Settings.from_json(directory.config()["settings"])
+    except (SettingsError, TypeError) as error:
+        raise RunDirectoryError(f"{directory.path} is not a run directory: {error}") from None
+
+
+def _warnings(checkpoint: Checkpoint, facts: RunFacts, problems: list[str]) -> list[str]:
+    """Return what a resumed run must be warned of."""
+    before, now = checkpoint.metadata, facts.environment
+    warnings = [f"{problem}; training is resumed from {checkpoint.kind}" for problem in problems]
+    if now["engine"] != before["engine"]:
+        warnings.append(
+            f"the engine is {now['engine']} now and was {before['engine']} before: the last bits differ from "
+            "an uninterrupted run's"
+        )
+    elif now["blas"] != before["blas"]:
+        warnings.append(
+            f"the run was computed by {before['blas']}, and is now by {now['blas']}: its last bits may "
+            "differ from an uninterrupted run's"
+        )
+    return warnings
+
+
 def load(
     directory: RunDirectory, *, corpus: str | Corpus | None = None, choice: str | None = None
 ) -> tuple[Trainer, list[str]]:
     """Return the trainer of a run as its newest checkpoint left it, and what is wrong with other checkpoints.
 
-    To look at: the run is not touched.
+    To look at: the run is not touched. A run that was ended before its first save is as it began.
 
     Parameters
     ----------
@@ -251,6 +286,11 @@ def load(
     UsageError
         The engine cannot be used here.
     """
+    if _is_unsaved(directory):
+        text = text_of(directory, directory.config()["corpus"], corpus)
+        trainer = Trainer(_settings_of(directory), text)
+        limit_blas_threads(trainer.engine.threads)
+        return trainer, []
     checkpoint, problems = newest_checkpoint(directory)
     text = _text_of_checkpoint(directory, checkpoint, corpus)
     engine = _engine_of(directory, checkpoint, choice)
@@ -305,11 +345,7 @@ def replay(
     CharRNNError
         As `start` and `resume`.
     """
-    config = directory.config()
-    try:
-        recorded = Settings.from_json(config["settings"])
-    except (SettingsError, TypeError) as error:
-        raise RunDirectoryError(f"{directory.path} is not a run directory: {error}") from None
+    recorded = _settings_of(directory)
     checkpoint, _ = newest_checkpoint(directory)
     without: dict[str, Any] = NO_STOPS
     settings = dataclasses.replace(recorded, **without)

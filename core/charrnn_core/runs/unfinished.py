@@ -18,8 +18,8 @@ def find_unfinished(
 ) -> tuple[RunDirectory, Trainer] | None:
     """Return the newest run that an uninterrupted one with these settings and this text would go through.
 
-    It is not being trained, has not diverged, nobody has changed its learning rate or its stops, and training
-    or the report of its study is left to be done.
+    It is not being trained, has not diverged, its learning rate and its stops are those that it began with,
+    and training or the report of its study is left to be done. A run that is named may have nothing left.
 
     Parameters
     ----------
@@ -48,7 +48,8 @@ def find_unfinished(
             trainer, _ = load(directory, corpus=corpus)
         except CheckpointError:
             continue  # there is nothing to go on from
-        if trainer.settings == settings and (directory.lacks_report or not trainer.finished):
+        is_left = directory.lacks_report or not trainer.finished
+        if trainer.settings == settings and (is_left or name is not None):
             return directory, trainer
     return None
 

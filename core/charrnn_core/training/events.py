@@ -116,7 +116,7 @@ class Resumed(Started):
     Attributes
     ----------
     checkpoint : str
-        "last", "previous" or "best".
+        "last", "previous" or "best"; "none" where the run was ended before its first save.
     log_length : int
         The offset in the log that training goes on from: what it finds after it was lost with the process
         that had done it, and is done again.

@@ -19,7 +19,7 @@ from charrnn_core.rnn.gradcheck.check import CHECKED_TYPE, Checking, CheckRow, c
 from charrnn_core.rnn.gradcheck.comparisons import Comparison
 from charrnn_core.rnn.optimizers import OptimizerSettings
 from charrnn_core.rnn.parameters import initial_parameters
-from charrnn_core.rnn.sampler import Sampler, written
+from charrnn_core.rnn.sampler import Sampler, opening, written
 from charrnn_core.rnn.scoring import Scorer
 from charrnn_core.rnn.threads import resolve_threads
 from charrnn_core.text.corpus import Corpus
@@ -49,7 +49,8 @@ CHECK_STREAM = 4
 """The spawn key of the random numbers of the gradient check at update n is (4, n)."""
 
 _PULSE_SECONDS = 0.05  # about how long the engine works before the caller can step in
-_SAMPLED_A_PULSE = 250  # characters of a sample
+_SAMPLED_A_PULSE = 250  # characters of a sample, fewer where each takes long
+_MULTIPLIED_A_PULSE = 20_000_000  # numbers, in the matrix products of a sample
 _SCORED_A_PULSE = 4096  # characters of held-out text
 _RATE_SECONDS = 1.0  # the time over which the rate shown now is measured
 
@@ -174,6 +175,11 @@ class Trainer:
         return tuple(self._pending)
 
     @property
+    def has_begun(self) -> bool:
+        """Whether the first window has been measured; from then on there is a state that can be saved."""
+        return not math.isnan(self.engine.smooth_loss)
+
+    @property
     def stopping(self) -> bool:
         """Whether it was told to stop."""
         return self._stop_reason is not None
@@ -248,9 +254,10 @@ class Trainer:
         rows: list[dict[str, Any]] = []
         if not self.engine.is_ready(CHECKED_TYPE):
             yield self.status("compiling")
-            if self._stop_reason is not None:
-                return None
-            self.engine.prepare(CHECKED_TYPE)
+            for _ in self.engine.preparing(CHECKED_TYPE):
+                if self._stop_reason is not None:
+                    return None
+                yield self.status("compiling")
         for item in self.checking(asked, seed):
             if isinstance(item, CheckRow):
                 rows.append(item.to_json())
@@ -268,16 +275,35 @@ class Trainer:
         temperature: float,
         top_p: float | None = None,
         prime: str = "",
-    ) -> Sample:
-        """Return a sample of the network as it is, from the h that training carries; it is not touched.
+    ) -> Generator[Status, None, Sample | None]:
+        """Draw a sample of the network as it is, from the h that training carries; training is not touched.
+
+        Yields between pieces of the work. Returns the sample, or None if a stop came first.
 
         Raises
         ------
         UnknownCharacterError
             The prime holds characters that the vocabulary does not have.
         """
-        sampler = self._sampler(prime, generator, temperature=temperature, top_p=top_p)
-        return self._sampled(list(sampler.codes(length)), temperature, prime)
+        engine, vocabulary = self.engine, self.corpus.vocabulary
+        read = vocabulary.encode(prime).tolist() if prime else opening(vocabulary)
+        sampler = Sampler(engine.parameters, generator, engine.h[0], temperature=temperature, top_p=top_p)
+        m, K = engine.parameters.hidden, engine.parameters.characters
+        piece = min(_SAMPLED_A_PULSE, max(1, _MULTIPLIED_A_PULSE // (m * (m + K))))
+        for begin in range(0, len(read), piece):
+            if begin:
+                yield self.status("sampling")
+            if self._stop_reason is not None:
+                return None
+            sampler.feed(read[begin : begin + piece])
+        codes: list[int] = []
+        for code in sampler.codes(length):
+            codes.append(code)
+            if len(codes) % piece == 0:
+                if self._stop_reason is not None:
+                    return None
+                yield self.status("sampling")
+        return self._sampled(codes, temperature, prime)
 
     def sample(self, **how: Any) -> str:
         """Return what the network writes now, from the h that training carries.
@@ -297,10 +323,6 @@ class Trainer:
     def check(self, asked: Sequence[Comparison] | None = None) -> list[CheckRow]:
         """Return the rows of the gradient check, as `checking` yields them."""
         return [row for row in self.checking(asked) if isinstance(row, CheckRow)]
-
-    def _sampler(self, prime: str, generator: np.random.Generator, **how: Any) -> Sampler:
-        engine, vocabulary = self.engine, self.corpus.vocabulary
-        return Sampler.primed(prime, vocabulary, engine.parameters, generator, engine.h[0], **how)
 
     def snapshot(self) -> Snapshot:
         """Return a copy of the whole state."""
@@ -361,7 +383,7 @@ class Trainer:
                 self._loop = None
 
     def _run(self) -> Iterator[Event | Status]:
-        if math.isnan(self.engine.smooth_loss):
+        if not self.has_begun and self._stop_reason is None:
             yield self._begin()
         while True:
             yield from self._do_duties()
@@ -624,15 +646,10 @@ class Trainer:
         """Return the scheduled sample, or None if a stop came first."""
         settings = self.settings
         stream = np.random.SeedSequence(settings.seed, spawn_key=(SAMPLE_STREAM, self.update))
-        sampler = self._sampler("", np.random.default_rng(stream), temperature=settings.temperature)
-        codes: list[int] = []
-        for code in sampler.codes(settings.sample_length):
-            codes.append(code)
-            if len(codes) % _SAMPLED_A_PULSE == 0:
-                if self._stop_reason is not None:
-                    return None
-                yield self.status("sampling")
-        return self._sampled(codes, settings.temperature, "")
+        generator = np.random.default_rng(stream)
+        return (
+            yield from self.draw(generator, length=settings.sample_length, temperature=settings.temperature)
+        )
 
     def _sampled(self, codes: list[int], temperature: float, prime: str) -> Sample:
         return Sample(

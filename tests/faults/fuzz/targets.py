@@ -20,7 +20,16 @@ from charrnn_core.runs.history import EventTail, History
 from charrnn_core.runs.listing import summarize
 from charrnn_core.runs.starting import resume
 from charrnn_core.training.events import Event, Refused, Status
-from tests.faults.checkpoints import CONFIG, TEXT, WHOLE, forged, parts, sealed_again
+from tests.faults.checkpoints import (
+    CONFIG,
+    HEADER_END,
+    TEXT,
+    WHOLE,
+    forged,
+    parts,
+    sealed_again,
+    signed_header,
+)
 
 Target = Callable[[bytes, Path], None]
 """Takes the bytes, and a directory of its own to put files in."""
@@ -32,10 +41,11 @@ Target = Callable[[bytes, Path], None]
 def checkpoint(data: bytes, where: Path) -> None:
     """Read a checkpoint: it is refused, or training goes on from the state that it names.
 
-    What begins with a brace is the metadata of a checkpoint whose arrays and digests are right, since nobody
-    comes upon a right digest by chance; anything else is a whole file.
+    Nobody comes upon a right digest by chance. So what begins with a brace is the header of a checkpoint, or
+    its metadata, and gets digests that agree with it. Anything else is a whole file, as it is and signed
+    again.
     """
-    for whole in (_with_metadata(data),) if data.startswith(b"{") else (data, sealed_again(data)):
+    for whole in _signed(data):
         path = where / "fuzzed.safetensors"
         path.write_bytes(whole)
         try:
@@ -46,6 +56,12 @@ def checkpoint(data: bytes, where: Path) -> None:
         assert all(np.isfinite(array).all() for array in found.snapshot.arrays().values())
         assert found.state_sha256 == found.metadata["state_sha256"]
         _go_on(whole, where)
+
+
+def _signed(data: bytes) -> tuple[bytes, ...]:
+    if data.startswith(b'{"__metadata__"'):
+        return (signed_header(data),)
+    return (_with_metadata(data),) if data.startswith(b"{") else (data, sealed_again(data))
 
 
 def _with_metadata(text: bytes) -> bytes:
@@ -175,4 +191,5 @@ def seeds(name: str) -> dict[str, bytes]:
     found = {path.name: path.read_bytes() for path in sorted(cases.iterdir())}
     if name == "checkpoint":
         found["the golden one"] = WHOLE
+        found["its header"] = WHOLE[8:HEADER_END]
     return found

@@ -127,12 +127,18 @@ def forget_kept_code() -> bool:
     OSError
         It cannot be removed.
     """
-    dispatcher: Any = advance
-    folder = dispatcher.stats.cache_path
-    kept = [] if folder is None else list(Path(folder).glob(f"{Path(__file__).stem}.*.nb[ci]"))
+    folder = kept_code_folder()
+    kept = [] if folder is None else list(folder.glob(f"{Path(__file__).stem}.*.nb[ci]"))
     for path in kept:
         path.unlink(missing_ok=True)
     return bool(kept)
+
+
+def kept_code_folder() -> Path | None:
+    """Return the directory in which compiled code is kept; None where there is no place for it."""
+    dispatcher: Any = advance
+    folder = dispatcher.stats.cache_path
+    return None if folder is None else Path(folder)
 
 
 @compiled(sums=True)
@@ -160,7 +166,10 @@ def _count_beyond(numbers: Any, limit: Any, count: int) -> int:
     return beyond
 
 
-advance = _made(_digest())
+SOURCE_DIGEST = _digest()
+"""Identity of the compiled functions' source."""
+
+advance = _made(SOURCE_DIGEST)
 """Do updates, and return how many losses there are; the last may not be finite, and is then not applied.
 
 Parameters

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from charrnn_core.errors import SettingsError
 from charrnn_core.rnn.compiled.barrier import BARRIER_SIZE, GIVEN_UP
 from charrnn_core.rnn.compiled.bucket import advance, forget_kept_code
+from charrnn_core.rnn.compiled.compiling import compile_elsewhere
 from charrnn_core.rnn.compiled.machine import VECTOR_BYTES
 from charrnn_core.rnn.compiled.steps import ADAGRAD, ADAM, RMSPROP, Step
 from charrnn_core.rnn.compiled.window import Memory, Sizes
@@ -218,20 +220,15 @@ class NumbaEngine(Engine):
         """Return whether code for a type has been compiled in this process, or read from disk."""
         return (dtype or self.parameters.dtype) in _ready
 
-    def prepare(self, dtype: np.dtype[Any] | None = None) -> None:
-        """Compile the code for a type, or read what was compiled before."""
+    def preparing(self, dtype: np.dtype[Any] | None = None) -> Generator[None, None, None]:
+        """Compile the code for a type, or read what was compiled before; see `Engine.preparing`.
+
+        Compiling is left to a process of its own, which keeps the code on disk: LLVM does not look for
+        signals, and here one would wait for seconds.
+        """
         dtype = dtype or self.parameters.dtype
-        smallest, character = CompiledNetwork(Parameters(1, 2, dtype), 1), np.zeros(1, np.intp)
-        try:
-            smallest.forward(character, character)
-        except OSError:
-            smallest.forward(character, character)  # compiled, only a full disk could not keep it
-        except Exception:
-            # Numba unpickles what it has kept, and damaged that raises anything; other faults come again.
-            if not forget_kept_code():
-                raise
-            smallest.forward(character, character)
-        _ready.add(dtype)
+        yield from compile_elsewhere(dtype)
+        load(dtype)
 
     @property
     def h(self) -> Floats:
@@ -290,6 +287,21 @@ class NumbaEngine(Engine):
             if self._workspace.summary[4]:
                 break
         return parts[0] if len(parts) == 1 else np.concatenate([*parts, np.empty(0)])
+
+
+def load(dtype: np.dtype[Any]) -> None:
+    """Read the code for a type from disk, or compile it."""
+    smallest, character = CompiledNetwork(Parameters(1, 2, dtype), 1), np.zeros(1, np.intp)
+    try:
+        smallest.forward(character, character)
+    except OSError:
+        smallest.forward(character, character)  # compiled, only a full disk could not keep it
+    except Exception:
+        # Numba unpickles what it has kept, and damaged that raises anything; other faults come again.
+        if not forget_kept_code():
+            raise
+        smallest.forward(character, character)
+    _ready.add(dtype)
 
 
 class CompiledNetwork:
