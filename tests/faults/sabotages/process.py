@@ -1,0 +1,103 @@
+"""Careless training processes: they obey without a bound, and do not look for signals."""
+
+from tests.faults.careless import careless
+
+FLOODS = "tests/faults/test_floods.py"
+
+
+@careless(
+    "charrnn_core.runs.commands:MOST_UNREAD",
+    "charrnn_core.runs.commands:_MOST_LINES",
+    says="all commands that wait are read at once",
+    tests=FLOODS,
+)
+def reads_a_whole_flood(original, target):
+    return 10**12
+
+
+@careless(
+    "charrnn_core.runs.commands:_Found.add",
+    says="each line that is not a command is refused by an event of its own",
+    tests=FLOODS,
+)
+def a_refusal_for_each_line(original):
+    return lambda self, command, offset: self.all.append((command, offset))
+
+
+@careless(
+    "charrnn_core.runs.process:TrainingProcess._drawn",
+    says="a sample that was asked for is drawn to its end, whatever signal comes",
+    tests=FLOODS,
+)
+def draws_to_the_end(original):
+    def drawn(self, drawing):
+        reason, self.trainer._stop_reason = self.trainer._stop_reason, None
+        while True:
+            try:
+                next(drawing)
+            except StopIteration as end:
+                self.trainer._stop_reason = reason
+                return end.value
+
+    return drawn
+
+
+@careless(
+    "charrnn_core.training.trainer:Trainer.stopping",
+    says="what was asked before a signal came is still done",
+    tests=FLOODS,
+)
+def obeys_all(original):
+    return property(lambda self: False)
+
+
+@careless(
+    "charrnn_core.rnn.compiled.compiling:compile_elsewhere",
+    says="code is compiled in the process that trains, which hears no signal then",
+    tests=FLOODS,
+)
+def compiles_here(original):
+    return lambda dtype: iter(())
+
+
+@careless(
+    "charrnn_core.rnn.compiled.compiling:_mark",
+    says="nothing says that code was compiled",
+    tests=FLOODS,
+)
+def compiles_again(original):
+    return lambda dtype: original(dtype).with_name("none")
+
+
+@careless(
+    "charrnn_core.runs.starting:_is_unsaved",
+    says="a run that was ended before its first save cannot be resumed",
+    tests=FLOODS,
+)
+def nothing_to_resume(original):
+    return lambda directory: False
+
+
+@careless(
+    "charrnn_core.runs.starting:_is_unsaved",
+    says="a run that has lost its checkpoints begins again",
+    tests=FLOODS,
+)
+def forgets_what_was_lost(original):
+    return lambda directory: not directory.has_checkpoint
+
+
+@careless(
+    "charrnn_core.training.trainer:Trainer.draw",
+    says="a sample that is drawn in smaller pieces is another one",
+    tests=FLOODS,
+)
+def pieces_matter(original):
+    def draw(self, generator, **how):
+        from charrnn_core.training import trainer
+
+        if trainer._MULTIPLIED_A_PULSE == 1:
+            generator.random()
+        return original(self, generator, **how)
+
+    return draw
