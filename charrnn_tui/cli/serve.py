@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from charrnn_core.errors import SettingsError, UsageError
+from charrnn_core.errors import SettingsError, UsageError, reason_of
 from charrnn_tui.cli.options import RunOrSweep, Runs
 from charrnn_tui.cli.sweep_meant import sweep_meant
 from charrnn_tui.terminal import put
@@ -70,6 +70,6 @@ def _listen(port: int) -> socket.socket:
         listening.listen()  # whoever reads the address may call at once
     except OSError as error:
         listening.close()
-        reason = f"port {port} of this machine cannot be used ({error.strerror})"
+        reason = f"port {port} of this machine cannot be used ({reason_of(error)})"
         raise UsageError(f"{reason}; --port 0 takes a free one") from None
     return listening

@@ -8,7 +8,7 @@ import tomllib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from charrnn_core.errors import UsageError
+from charrnn_core.errors import UsageError, reason_of
 from charrnn_core.runs.files import read_small, replace_file
 
 
@@ -58,7 +58,7 @@ def read_keymap() -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"cannot read the key map {path}: {error}") from None
+        raise UsageError(f"cannot read the key map {path}: {reason_of(error)}") from None
     if not all(isinstance(key, str) for key in keys.values()):
         raise UsageError(f'the key map {path} has lines such as pause = "p", and nothing else')
     return keys

@@ -26,7 +26,7 @@ from typing import Any, get_args
 import numpy as np
 import safetensors.numpy
 
-from charrnn_core.errors import CheckpointError, SettingsError
+from charrnn_core.errors import CheckpointError, SettingsError, reason_of
 from charrnn_core.rnn.optimizers import memory_names
 from charrnn_core.rnn.parameters import PARAMETER_NAMES, Floats
 from charrnn_core.rnn.sampler import written
@@ -189,13 +189,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         descriptor = open_regular(path)
     except OSError as error:
-        raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}") from None
+        raise CheckpointError(f"cannot read the checkpoint {path}: {reason_of(error)}") from None
     try:
         return _read(path.stem, descriptor)
     except (*_MALFORMED, SettingsError, _DamageError) as error:
         raise CheckpointError(f"{path} is not a whole checkpoint of charrnn: {error}") from None
     except OSError as error:
-        raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}") from None
+        raise CheckpointError(f"cannot read the checkpoint {path}: {reason_of(error)}") from None
     finally:
         os.close(descriptor)
 
@@ -432,11 +432,11 @@ def save(
             temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise CheckpointError(f"cannot save the checkpoint {path}: {error.strerror}") from None
+        raise CheckpointError(f"cannot save the checkpoint {path}: {reason_of(error)}") from None
     try:
         sync_directory(path.parent)
     except OSError as error:
-        warning = f"{path} is in place, but whether it survives a power cut is unknown: {error.strerror}"
+        warning = f"{path} is in place, but whether it survives a power cut is unknown: {reason_of(error)}"
     return Saved(state_sha256, round(time.perf_counter() - began, 6), warning)
 
 
@@ -487,7 +487,7 @@ def keep_best_as_previous(directory: RunDirectory) -> None:
         _link(path, directory.checkpoint_path("previous"))
         sync_directory(path.parent)
     except OSError as error:
-        raise CheckpointError(f"cannot go on from {path}: {error.strerror}") from None
+        raise CheckpointError(f"cannot go on from {path}: {reason_of(error)}") from None
 
 
 def newest_checkpoint(directory: RunDirectory) -> tuple[Checkpoint, list[str]]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from charrnn_core.errors import RunDirectoryError, UsageError
+from charrnn_core.errors import RunDirectoryError, UsageError, reason_of
 from charrnn_core.runs.files import read_small, replace_file
 from charrnn_core.runs.lock import is_locked, take_lock
 from charrnn_core.text.source import Source, bundled_sources, find_source
@@ -215,8 +215,7 @@ def create_run(runs: Path, corpus_name: str, name: str | None = None) -> RunDire
                 raise RunDirectoryError(f"there is already a run {path}; choose another --name") from None
             attempt += 1
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise RunDirectoryError(f"cannot make the run directory {path}: {reason}") from None
+            raise RunDirectoryError(f"cannot make the run directory {path}: {reason_of(error)}") from None
 
 
 def find_run(text: str, runs: Path) -> RunDirectory:

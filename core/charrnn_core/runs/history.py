@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn_core.errors import RunDirectoryError
+from charrnn_core.errors import RunDirectoryError, reason_of
 from charrnn_core.runs.buckets import Buckets
 from charrnn_core.runs.files import open_regular
 from charrnn_core.runs.log import LONGEST_LINE
@@ -55,7 +55,7 @@ class EventTail:
             except FileNotFoundError:
                 return
             except OSError as error:
-                raise RunDirectoryError(f"cannot read {self._path}: {error.strerror}") from None
+                raise RunDirectoryError(f"cannot read {self._path}: {reason_of(error)}") from None
         else:
             self._follow()
         rest = b""

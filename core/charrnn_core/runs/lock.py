@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from charrnn_core.errors import RunDirectoryError, RunTakenError
+from charrnn_core.errors import RunDirectoryError, RunTakenError, reason_of
 from charrnn_core.runs.files import open_regular
 
 # struct flock of the platform: type, whence, start, length, pid; macOS has it in another order.
@@ -53,7 +53,7 @@ def take_lock(path: Path) -> int:
     try:
         descriptor = open_regular(path, os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        raise RunDirectoryError(f"cannot lock {path}: {error.strerror}") from None
+        raise RunDirectoryError(f"cannot lock {path}: {reason_of(error)}") from None
     try:
         fcntl.fcntl(descriptor, _SET, _pack(fcntl.F_WRLCK))
     except OSError as error:
@@ -62,7 +62,7 @@ def take_lock(path: Path) -> int:
         os.close(descriptor)
         if is_taken:
             raise RunTakenError(f"{path.parent} is being trained by {holder}", holder) from None
-        raise RunDirectoryError(f"cannot lock {path}: {error.strerror}") from None
+        raise RunDirectoryError(f"cannot lock {path}: {reason_of(error)}") from None
     with suppress(OSError):  # a full disk, say: who holds it is only for messages
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -118,7 +118,7 @@ def is_locked(path: Path) -> bool:
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL):
             return False
-        raise RunDirectoryError(f"cannot see who trains {path.parent}: {error.strerror}") from None
+        raise RunDirectoryError(f"cannot see who trains {path.parent}: {reason_of(error)}") from None
     try:
         return _kind(fcntl.fcntl(descriptor, _GET, _pack(fcntl.F_WRLCK))) != fcntl.F_UNLCK
     finally:

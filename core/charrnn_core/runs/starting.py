@@ -16,6 +16,7 @@ from charrnn_core.errors import (
     RunFailedError,
     RunFinishedError,
     SettingsError,
+    reason_of,
 )
 from charrnn_core.rnn.engine import EngineName
 from charrnn_core.rnn.engines import is_fallback, problem_with_numba, resolve_engine
@@ -74,7 +75,7 @@ def start(
     try:
         runs = Path(runs).absolute()
     except OSError as error:
-        raise RunDirectoryError(f"cannot make a run directory under {runs}: {error.strerror}") from None
+        raise RunDirectoryError(f"cannot make a run directory under {runs}: {reason_of(error)}") from None
     trainer = Trainer(settings, corpus, engine=engine, threads=threads)
     blas = limit_blas_threads(trainer.engine.threads)
     directory = create_run(runs, corpus.name, name)
@@ -94,8 +95,7 @@ def start(
         )
     except (OSError, RunDirectoryError) as error:
         shutil.rmtree(directory.path, ignore_errors=True)  # made a moment ago, and not yet a run
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise RunFailedError(f"cannot write {directory.path}: {reason}") from None
+        raise RunFailedError(f"cannot write {directory.path}: {reason_of(error)}") from None
     opening: list[Event] = [
         Started(
             update=0,

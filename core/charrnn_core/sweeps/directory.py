@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from charrnn_core.errors import CharRNNError, RunDirectoryError, RunFailedError, SettingsError
+from charrnn_core.errors import CharRNNError, RunDirectoryError, RunFailedError, SettingsError, reason_of
 from charrnn_core.runs.directory import OwnedDirectory, RunDirectory, create_run, utc_now
 from charrnn_core.runs.environment import describe_corpus, versions
 from charrnn_core.runs.files import read_small, replace_file
@@ -253,7 +253,7 @@ def create_sweep(runs: Path, plan: Plan, corpus: Corpus, name: str | None = None
         directory.write_plan(plan, facts, utc_now())
     except OSError as error:
         shutil.rmtree(directory.path, ignore_errors=True)  # made a moment ago, and not yet a sweep
-        raise RunFailedError(f"cannot write {directory.path}: {error.strerror}") from None
+        raise RunFailedError(f"cannot write {directory.path}: {reason_of(error)}") from None
     return directory
 
 

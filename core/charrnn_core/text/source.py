@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from charrnn_core.errors import CorpusError
+from charrnn_core.errors import CorpusError, reason_of
 from charrnn_core.memory import installed_memory
 from charrnn_core.text.coding import BLOCK_BYTES
 
@@ -145,6 +145,5 @@ def _input_blocks() -> Iterator[bytes]:
 def _reason(error: OSError | ValueError) -> str:
     if isinstance(error, OSError) and error.errno == errno.ELOOP:
         return "its symbolic links lead round in a circle"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror[0].lower() + error.strerror[1:]
-    return str(error)
+    reason = reason_of(error)
+    return reason[0].lower() + reason[1:]
