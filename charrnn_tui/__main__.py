@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from charrnn_tui.environment import drop_wrong_sizes
+from charrnn_tui.environment import drop_wrong_variables
 from charrnn_tui.limits import explain
 from charrnn_tui.terminal import harmless_line, say
 
@@ -24,7 +24,7 @@ def main() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-    drop_wrong_sizes(os.environ)
+    drop_wrong_variables(os.environ)
     try:
         code = _run(sys.argv[1:])
     finally:

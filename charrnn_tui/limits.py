@@ -20,6 +20,9 @@ from charrnn_core.memory import readable_size
 ROOM_FOR_COMPILING = 1_000_000_000
 """Bytes of address space below which the compiled engine is not used: compiling takes about half of them."""
 
+FILES_OF_DASHBOARD = 32
+"""Open files that the dashboard needs; with fewer it would miss one when it is on the screen already."""
+
 _TRIAL = """
 import mmap
 room = mmap.mmap(-1, 64_000_000)  # for what is loaded and read besides
@@ -122,6 +125,19 @@ def prepare(environment: MutableMapping[str, str]) -> str | None:
     environment.setdefault("NUMBA_DISABLE_JIT", "1")  # refuses --engine numba in a sentence; LLVM would abort
     least = readable_size(ROOM_FOR_COMPILING)
     return f"the engine numba is not used: it needs {least}; raise the limit of {_in_words(room)}"
+
+
+def check_files_of_dashboard() -> None:
+    """Refuse a dashboard where few files may be open.
+
+    Raises
+    ------
+    CharRNNError
+        Fewer than `FILES_OF_DASHBOARD` may.
+    """
+    limits = [limit for limit in low_limits("n") if (limit.value or 0) < FILES_OF_DASHBOARD]
+    if limits:
+        raise CharRNNError(_with_limits(f"the dashboard needs {FILES_OF_DASHBOARD} open files", limits))
 
 
 def _try_libraries(environment: MutableMapping[str, str]) -> None:

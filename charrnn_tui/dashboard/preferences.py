@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tomllib
@@ -10,6 +11,9 @@ from pathlib import Path
 
 from charrnn_core.errors import UsageError, reason_of
 from charrnn_core.runs.files import read_small, replace_file
+
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+"""Errors that say that there is no such file, and not that it cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,9 @@ class Preferences:
 
     def write(self) -> None:
         """Keep these; an OSError says why they cannot be."""
-        _folder().mkdir(parents=True, exist_ok=True)
-        replace_file(_folder() / "dashboard.json", json.dumps(asdict(self)).encode(), durable=False)
+        folder = _folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_file(folder / "dashboard.json", json.dumps(asdict(self)).encode(), durable=False)
 
 
 def read_keymap() -> dict[str, str]:
@@ -52,12 +57,15 @@ def read_keymap() -> dict[str, str]:
     UsageError
         The file is not TOML, or has something else than texts.
     """
-    path = _folder() / "keys.toml"
+    path = Path("keys.toml")
     try:
+        path = _folder() / path
         keys = tomllib.loads(read_small(path).decode())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return {}
+        raise UsageError(f"cannot read the key map {path}: {reason_of(error)}") from None
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"cannot read the key map {path}: {reason_of(error)}") from None
     if not all(isinstance(key, str) for key in keys.values()):
         raise UsageError(f'the key map {path} has lines such as pause = "p", and nothing else')
@@ -65,5 +73,20 @@ def read_keymap() -> dict[str, str]:
 
 
 def _folder() -> Path:
-    home = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(home) if home else Path.home() / ".config") / "charrnn"
+    """Return the directory of the user's configuration for charrnn.
+
+    Raises
+    ------
+    FileNotFoundError
+        The environment names no absolute path, and the system knows no home directory of the user.
+    """
+    given = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+    if given.is_absolute():  # others are to be ignored, says the specification of the variable
+        return given / "charrnn"
+    try:
+        home = Path.home()
+    except RuntimeError:  # neither the environment nor the list of users has one
+        home = Path()
+    if not home.is_absolute():
+        raise FileNotFoundError(errno.ENOENT, "there is no home directory; set HOME")
+    return home / ".config" / "charrnn"
