@@ -77,11 +77,17 @@ def test_training_and_drawing_work_in_an_odd_environment(kind: str, here: Path, 
             ["corpora"],
         ]
         commands += [["--help"], ["resume", run.name, "--updates", "40"], ["export", run.name]]
-        commands += [["train", "book.txt", "--engine", "numba", *SMALL]]
     for command in commands:
         finished = charrnn(here, *command, **ODD[kind])
         ledger.injected()
         assert_ended_well(finished)
+
+
+def test_a_number_of_threads_that_numba_refuses_does_not_count(here: Path) -> None:
+    """Numba is imported to see whether it can be used."""
+    pytest.importorskip("numba")
+    bench = ["bench", "book.txt", "--engine", "numpy", "--rounds", "1", "--hidden", "4", "--json"]
+    assert_ended_well(charrnn(here, *bench, NUMBA_NUM_THREADS="0"))
 
 
 def assert_ended_well(finished: Finished) -> None:

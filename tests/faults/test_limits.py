@@ -16,7 +16,6 @@ pytestmark = pytest.mark.fault("limit")
 
 COMMANDS = {
     "train": ["train", "book.txt", *SMALL],
-    "train with numba": ["train", "book.txt", *SMALL, "--engine", "numba"],
     "report": ["report", "done"],
     "help": ["--help"],
 }
@@ -36,11 +35,8 @@ MORE_COMMANDS = {
 }
 
 LIMITS = ["-v 60000", "-v 120000", "-v 300000", "-n 5", "-n 12", "-f 0", "-s 256"]
-MORE_LIMITS = [
-    *(f"-v {size}" for size in (90000, 150000, 180000, 220000, 260000, 400000, 700000)),
-    "-n 6",
-    "-n 8",
-]
+MORE_LIMITS = ["-v 90000", "-v 180000", "-v 260000", "-n 6", "-n 8", "-f 8", "-s 512"]
+MORE_MEMORY = [f"-v {size}" for size in (90000, 150000, 180000, 220000, 260000, 300000, 400000, 700000)]
 
 
 def under(limit: str, where: Path, command: list[str]) -> Finished:
@@ -67,10 +63,12 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("limit", LIMITS)
+@pytest.mark.parametrize("limit", [*LIMITS, *MORE_LIMITS])
 def test_under_a_limit_a_command_works_or_says_why(
     limit: str, done: Path, at_once: AtOnce, thorough: bool
 ) -> None:
+    if limit in MORE_LIMITS and not thorough:
+        pytest.skip("for a thorough run")
     commands = {**COMMANDS, **(MORE_COMMANDS if thorough else {})}
 
     def run(name: str, where: Path) -> Finished:
@@ -82,8 +80,10 @@ def test_under_a_limit_a_command_works_or_says_why(
         ledger.injected()
 
 
-def test_under_more_limits_training_works_or_says_why(done: Path, at_once: AtOnce, thorough: bool) -> None:
-    limits = MORE_LIMITS if thorough else MORE_LIMITS[-2:]
+def test_with_little_memory_the_compiled_engine_is_refused(
+    done: Path, at_once: AtOnce, thorough: bool
+) -> None:
+    limits = MORE_MEMORY if thorough else MORE_MEMORY[-2:]
 
     def run(limit: str, where: Path) -> Finished:
         shutil.copytree(done, where, dirs_exist_ok=True)
