@@ -118,9 +118,9 @@ def reason_of(error: BaseException) -> str:
     """
     text = str(error)
     if isinstance(error, OSError):
-        number = error.args[0] if len(error.args) == 1 else None
-        text = os.strerror(number) if isinstance(number, int) else error.strerror or ""
-        text = text or " ".join(str(part) for part in error.args if part is not None)
+        number = error.args[0] if len(error.args) == 1 else error.errno
+        named = os.strerror(number) if isinstance(number, int) else ""
+        text = error.strerror or named or " ".join(str(part) for part in error.args if part is not None)
     return " ".join(text.split()) or f"{type(error).__name__} without a reason"
 
 
