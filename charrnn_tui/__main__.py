@@ -6,6 +6,10 @@ import os
 import signal
 import sys
 
+from charrnn_tui.environment import drop_wrong_variables
+from charrnn_tui.limits import explain
+from charrnn_tui.terminal import harmless_line, say
+
 
 def main() -> None:
     """Run the command that the command line names, and exit with its code."""
@@ -20,13 +24,24 @@ def main() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-    from charrnn_tui.cli import run
-
+    drop_wrong_variables(os.environ)
     try:
-        code = run(sys.argv[1:])
+        code = _run(sys.argv[1:])
     finally:
         _leave_broken_streams()
     sys.exit(code)
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        from charrnn_tui.cli import run
+    except (OSError, ImportError, MemoryError, RuntimeError, SystemError) as error:
+        sentence = explain(error)
+        if sentence is None:
+            raise
+        say(f"charrnn: {harmless_line(sentence)}\n", sys.stderr)
+        return 1
+    return run(arguments)
 
 
 def _leave_broken_streams() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from charrnn_core.errors import OutputFileError, UsageError
+from charrnn_core.errors import OutputFileError, UsageError, reason_of
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.files import Entry
 from charrnn_core.sweeps.directory import SweepDirectory, is_sweep
@@ -76,7 +76,7 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputFileError(
-            f"cannot write {path}: {error.strerror}; choose another place with -o"
+            f"cannot write {path}: {reason_of(error)}; choose another place with -o"
         ) from None
 
 

@@ -14,7 +14,6 @@ import subprocess
 import termios
 import threading
 import time
-import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from rich.cells import cell_len
 from charrnn_core.runs.checkpoint import read_checkpoint
 from charrnn_core.runs.files import Entry
 from charrnn_core.runs.lock import is_locked
+from tests.characters import FORBIDDEN
 from tests.faults.ledger import waited
 from tests.program import PATIENCE, PROGRAM, TEXT, EscapeError, HangError, TracebackError, until
 
@@ -43,9 +43,6 @@ _SEQUENCE = re.compile(
 )
 """All that a dashboard has to say to a terminal besides text; titles, clipboard and sounds are not in it."""
 
-
-_OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
-"""Categories of characters that are not shown: controls, marks of format, surrogates, separators of lines."""
 
 _BEGUN = r"\x1b(\[[?<>\d;:$]*|\]2?2?;?[a-z-]*)?"
 
@@ -132,7 +129,7 @@ class Screen:
                 pass  # what was begun before is cancelled
             elif character == "\n":
                 self.y += 1
-            elif unicodedata.category(character) in _OBEYED:
+            elif FORBIDDEN.match(character):
                 self.strangers.append(repr(character))
             else:
                 width = cell_len(character)

@@ -17,13 +17,17 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from charrnn_core.errors import CharRNNError
+from charrnn_core.errors import CharRNNError, reason_of
+from charrnn_tui.limits import explain, leave_stdout, prepare
 from charrnn_tui.terminal import OutputError, harmless_line, put, say
 
 COMMANDS = (
     "tui", "train", "resume", "study", "sample", "command", "gradcheck", "report", "plot", "export", "runs",
     "corpora", "bench", "sweep", "serve",
 )  # fmt: skip
+
+_TRAINING = ("tui", "train", "resume", "study", "gradcheck", "bench", "sweep")
+"""Commands that use an engine."""
 
 HELP = (
     "Example: charrnn train book.txt --hidden 200\n\n"
@@ -74,6 +78,9 @@ def run(arguments: list[str]) -> int:
     if sys.platform == "win32":
         return _fail("charrnn runs on Linux and macOS; on Windows, use it inside WSL", 2)
     try:
+        unused = prepare(os.environ)
+        if unused is not None and arguments and arguments[0] in _TRAINING:
+            say(f"charrnn: {unused}\n", sys.stderr)
         code = _invoke(arguments)
     except CharRNNError as error:
         return _fail(str(error), error.exit_code)
@@ -82,16 +89,15 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return 130
     except OutputError as error:
-        # Python would try to write again, and complain, when it closes stdout at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        leave_stdout()
         if isinstance(error.error, BrokenPipeError):
             return 128 + signal.SIGPIPE
-        return _fail(f"cannot write to standard output: {error.error.strerror}", 1)
-    except OSError as error:
-        where = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
-        return _fail(f"{where}{error.strerror}", 1)
-    except MemoryError:
-        return _fail("there is not enough memory for this; try a smaller --hidden or --batch-size", 1)
+        return _fail(f"cannot write to standard output: {reason_of(error.error)}", 1)
+    except (OSError, ImportError, MemoryError, RuntimeError, SystemError) as error:
+        sentence = explain(error)
+        if sentence is None:
+            raise
+        return _fail(sentence, 1)
     return int(code or 0)
 
 

@@ -54,6 +54,14 @@ def command(
             "NAME.csv; jsonl: a file; tensorboard: a directory (default: tensorboard/NAME, beside the run).",
         ),
     ] = None,
+    formulas: Annotated[
+        bool,
+        typer.Option(
+            "--formulas",
+            help="csv: write text as it is. Without this option, text that a spreadsheet would run as a "
+            "formula has an apostrophe before it.",
+        ),
+    ] = False,
     runs: Runs = "runs",
 ) -> None:
     """Write a run's data to stdout or into files."""
@@ -68,6 +76,8 @@ def command(
         raise SettingsError(f"--table {table} is not possible; allowed is {', '.join(TABLES)}")
     if format == "tensorboard" and table is not None:
         raise UsageError("--table goes with --format csv and jsonl")
+    if formulas and format != "csv":
+        raise UsageError("--formulas goes with --format csv")
 
     from charrnn_core.runs.directory import find_run_or_newest
     from charrnn_tui.export.recorded import read_run
@@ -76,26 +86,26 @@ def command(
     if format == "tensorboard":
         _write_tensorboard(recorded, output)
     elif format == "csv":
-        _write_csv(recorded, table, output)
+        _write_csv(recorded, table, output, formulas=formulas)
     else:
         _write_jsonl(recorded, table, output)
 
 
-def _write_csv(run: RecordedRun, table: str | None, output: str | None) -> None:
+def _write_csv(run: RecordedRun, table: str | None, output: str | None, *, formulas: bool) -> None:
     from charrnn_tui.export.places import writing
     from charrnn_tui.export.tables import TABLES
     from charrnn_tui.export.texts import put_csv, to_csv
 
     if output in (None, "-"):
-        put_csv(TABLES[table or "progress"](run))
+        put_csv(TABLES[table or "progress"](run), formulas=formulas)
     elif not _is_directory(output):
-        _write(to_csv(TABLES[table or "progress"](run)), Path(output))
+        _write(to_csv(TABLES[table or "progress"](run), formulas=formulas), Path(output))
     else:
         folder = Path(output)
         with writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
         for name in TABLES if table is None else (table,):
-            _write(to_csv(TABLES[name](run)), folder / f"{name}.csv")
+            _write(to_csv(TABLES[name](run), formulas=formulas), folder / f"{name}.csv")
 
 
 def _write_jsonl(run: RecordedRun, table: str | None, output: str | None) -> None:

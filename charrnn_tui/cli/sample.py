@@ -33,6 +33,7 @@ HELP = (
 )
 
 _PIPE_CHARACTERS = 8192
+_MEMORY_OF_A_BYTE = 32  # bytes that a byte of a prime or a scored text may need: 20 were measured
 _TERMINAL_SECONDS = 0.02  # a terminal gets what there is this often: at once, to the eye
 
 
@@ -272,7 +273,8 @@ def _prime(vocabulary: Vocabulary, prime: str | None, prime_file: str | None, un
 
 
 def _read_text(source: str) -> str:
-    """Return a text, normalised like one that is trained on."""
+    """Return a text, normalised like one that is trained on, if it fits into a part of memory."""
+    from charrnn_core.memory import installed_memory
     from charrnn_core.text.corpus import read_corpus
     from charrnn_core.text.source import Source
 
@@ -280,7 +282,7 @@ def _read_text(source: str) -> str:
     if source != "-" and path.is_file() and path.stat().st_size == 0:
         return ""
     found = Source("input", "standard input") if source == "-" else Source("file", source, (path,))
-    return "".join(read_corpus(found).text_blocks())
+    return "".join(read_corpus(found, most=installed_memory() // _MEMORY_OF_A_BYTE).text_blocks())
 
 
 def _known(vocabulary: Vocabulary, text: str, unknown: str, what: str) -> str:

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from charrnn_core.errors import SettingsError, UsageError
+from charrnn_core.errors import SettingsError, UsageError, reason_of
 from charrnn_tui.cli.options import RunOrSweep, Runs
 from charrnn_tui.cli.sweep_meant import sweep_meant
-from charrnn_tui.terminal import put
+from charrnn_tui.terminal import harmless_line, put
 
 SHORT_HELP = "Show the dashboard in a browser."
 HELP = (
@@ -48,7 +48,7 @@ def command(
     listening = _listen(number)
     from charrnn_tui.browser.server import DashboardServer
 
-    title = "".join(f"{Path(path).name} · " for path in shown) + "charrnn"
+    title = "".join(f"{harmless_line(Path(path).name)} · " for path in shown) + "charrnn"
     arguments = ["tui", "--served", "--runs", str(Path(runs).absolute()), *shown]
     return 128 + DashboardServer(arguments, listening, title, lambda address: put(f"{address}\n")).run()
 
@@ -70,6 +70,6 @@ def _listen(port: int) -> socket.socket:
         listening.listen()  # whoever reads the address may call at once
     except OSError as error:
         listening.close()
-        reason = f"port {port} of this machine cannot be used ({error.strerror})"
+        reason = f"port {port} of this machine cannot be used ({reason_of(error)})"
         raise UsageError(f"{reason}; --port 0 takes a free one") from None
     return listening

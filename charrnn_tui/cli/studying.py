@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from charrnn_core.errors import CharRNNError, RunFailedError
+from charrnn_core.errors import CharRNNError, RunFailedError, reason_of
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.history import History
 from charrnn_core.runs.liveness import was_interrupted
@@ -116,9 +116,8 @@ class Study:
             view.turn()
             report, *_ = write_report(self.directory, path, format, corpus=self.corpus)
         except (OSError, CharRNNError) as error:
-            reason = (isinstance(error, OSError) and error.strerror) or error
             raise RunFailedError(
-                f"cannot write the report {path}: {reason}; nothing of the run is lost: "
+                f"cannot write the report {path}: {reason_of(error)}; nothing of the run is lost: "
                 f"charrnn report {named_from_here(self.directory)} -o FILE"
             ) from None
         phases.end()

@@ -66,9 +66,9 @@ def command(
     quiet: Quiet = False,
     json: Json = False,
     owned: Owned = False,
-    kept: Annotated[
-        Path | None,
-        typer.Option("--kept-input", hidden=True, help="Where standard input is kept; removed once read."),
+    input_descriptor: Annotated[
+        int | None,
+        typer.Option("--input-descriptor", hidden=True, help="Open file that standard input was moved to."),
     ] = None,
 ) -> int:
     """Train a network on a text and return the exit code."""
@@ -92,17 +92,14 @@ def command(
     from charrnn_core.runs import starting
     from charrnn_core.text.corpus import read_corpus
     from charrnn_core.text.source import Source, bundled_sources
+    from charrnn_tui.cli.owner import ended_by_owner
     from charrnn_tui.cli.progress import reading
 
     source: str | Source = bundled_sources()[DEFAULT_CORPUS] if corpus is None else corpus
-    if kept is not None:
-        source = Source("input", "standard input", (kept,))
-    try:
-        with reading(quiet) as progress:
-            text = read_corpus(source, progress)
-    finally:
-        if kept is not None:
-            kept.unlink()
+    if input_descriptor is not None:
+        source = Source("input", "standard input", descriptor=input_descriptor)
+    with reading(quiet) as progress, ended_by_owner(owned):
+        text = read_corpus(source, progress)
     process = starting.start(settings, text, runs=Path(runs), name=name, owned=owned)
     return show(process, quiet=quiet, json=json, owned=owned)
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +14,7 @@ from charrnn_core.training.settings import DEFAULT_PRESET, Settings, Value, opti
 from charrnn_tui.cli import completion
 from charrnn_tui.cli.options import DEFAULT_CORPUS, Charts, Runs, glyphs_of, with_settings
 from charrnn_tui.cli.sweep_meant import sweep_meant
+from charrnn_tui.limits import check_files_of_dashboard
 from charrnn_tui.terminal import harmless_line, is_rich, put, say
 
 if TYPE_CHECKING:
@@ -74,6 +73,7 @@ def command(
     is_terminal = is_rich(sys.stdout) and sys.stdin is not None and (sys.stdin.isatty() or subject == "-")
     if not (is_terminal or served):
         raise UsageError("charrnn tui needs a terminal; charrnn train trains without one")
+    check_files_of_dashboard()
     from charrnn_tui.dashboard.preferences import read_keymap
 
     keymap = read_keymap()  # before anything is started or kept: it may be refused
@@ -107,29 +107,33 @@ def command(
     from charrnn_tui.dashboard.trainer import train_arguments
 
     arguments = train_arguments(subject, given, runs=Path(runs), preset=preset, name=name)
-    if subject == "-" and not sys.stdin.isatty():
-        arguments += ["--kept-input", str(_keep_input())]
-    return _show(None, arguments, glyphs, Path(runs), keymap)
+    text = move_input() if subject == "-" else None
+    return _show(None, arguments, glyphs, Path(runs), keymap, text=text)
 
 
-def _keep_input() -> Path:
-    """Keep standard input in a file, and take the keys from the terminal."""
+def move_input() -> int:
+    """Return a new descriptor of standard input, and take the keys from the terminal in its place.
+
+    The text is never copied: the process that trains reads it from that descriptor itself, and ends it where
+    it takes too much memory.
+
+    Raises
+    ------
+    UsageError
+        Standard input is the terminal, or there is none for the keys.
+    """
+    if sys.stdin.isatty():
+        raise UsageError("charrnn tui - reads a text from a pipe: PROGRAM | charrnn tui -; or give a file")
     try:
-        terminal = os.open("/dev/tty", os.O_RDWR)
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         raise UsageError(
             "charrnn tui - reads the text here and the keys from a terminal; there is none"
         ) from None
-    descriptor, name = tempfile.mkstemp(prefix="charrnn-", suffix=".txt")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
-    except OSError as error:
-        Path(name).unlink()
-        raise UsageError(f"cannot keep standard input in {name}: {error.strerror}") from None
+    text = os.dup(0)
     os.dup2(terminal, 0)
     os.close(terminal)
-    return Path(name)
+    return text
 
 
 def _show(
@@ -141,12 +145,13 @@ def _show(
     *,
     served: bool = False,
     sweep: SweepDirectory | None = None,
+    text: int | None = None,
 ) -> int:
     # Started first: while the toolkit is imported here, the trainer imports what it needs on another core.
     from charrnn_tui.dashboard.preferences import Preferences
     from charrnn_tui.dashboard.trainer import OwnedTrainer
 
-    trainer = None if arguments is None else OwnedTrainer(arguments)
+    trainer = None if arguments is None else OwnedTrainer(arguments, text=text)
     from charrnn_tui.dashboard.app import Dashboard
     from charrnn_tui.dashboard.session import RunSession
 

@@ -21,6 +21,7 @@ from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import Input
 
+from charrnn_core.errors import reason_of
 from charrnn_tui.ascii import KEYS
 from charrnn_tui.dashboard.driver import TerminalDriver
 from charrnn_tui.dashboard.keymap import unknown_names
@@ -200,7 +201,7 @@ class Dashboard(App[int]):
         try:
             self._preferences.write()
         except OSError as error:
-            self.notify(f"The theme cannot be kept: {error.strerror}", severity="warning", markup=False)
+            self.notify(f"The theme cannot be kept: {reason_of(error)}", severity="warning", markup=False)
 
     def action_leave(self) -> None:
         """Leave from wherever this is."""

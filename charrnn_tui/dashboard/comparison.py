@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from pathlib import Path
 
-from charrnn_core.errors import CharRNNError
+from charrnn_core.errors import CharRNNError, reason_of
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.following import RunFollower
 from charrnn_core.runs.history import History
@@ -62,7 +62,7 @@ def follow(paths: Iterable[Path]) -> tuple[dict[str, RunFollower], list[str]]:
         except CharRNNError as error:
             problems.append(str(error))
         except OSError as error:
-            problems.append(f"cannot read {path}: {error.strerror}")
+            problems.append(f"cannot read {path}: {reason_of(error)}")
     return followers, problems
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tomllib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from charrnn_core.errors import UsageError
+from charrnn_core.errors import UsageError, reason_of
 from charrnn_core.runs.files import Entry
 from charrnn_core.runs.json_text import parse_json
+
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+"""Errors that say that there is no such file, and not that it cannot be read."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,9 @@ class Preferences:
 
     def write(self) -> None:
         """Keep these; an OSError says why they cannot be."""
-        _folder().mkdir(parents=True, exist_ok=True)
-        Entry.at(_folder() / "dashboard.json").write(json.dumps(asdict(self)).encode(), durable=False)
+        folder = _folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        Entry.at(folder / "dashboard.json").write(json.dumps(asdict(self)).encode(), durable=False)
 
 
 def read_keymap() -> dict[str, str]:
@@ -53,18 +58,36 @@ def read_keymap() -> dict[str, str]:
     UsageError
         The file is not TOML, or has something else than texts.
     """
-    path = _folder() / "keys.toml"
+    path = Path("keys.toml")
     try:
+        path = _folder() / path
         keys = tomllib.loads(Entry.at(path).read().decode())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"cannot read the key map {path}: {error}") from None
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return {}
+        raise UsageError(f"cannot read the key map {path}: {reason_of(error)}") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"cannot read the key map {path}: {reason_of(error)}") from None
     if not all(isinstance(key, str) for key in keys.values()):
         raise UsageError(f'the key map {path} has lines such as pause = "p", and nothing else')
     return keys
 
 
 def _folder() -> Path:
-    home = os.environ.get("XDG_CONFIG_HOME")
-    return (Path(home) if home else Path.home() / ".config") / "charrnn"
+    """Return the directory of the user's configuration for charrnn.
+
+    Raises
+    ------
+    FileNotFoundError
+        The environment names no absolute path, and the system knows no home directory of the user.
+    """
+    given = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+    if given.is_absolute():  # others are to be ignored, says the specification of the variable
+        return given / "charrnn"
+    try:
+        home = Path.home()
+    except RuntimeError:  # neither the environment nor the list of users has one
+        home = Path()
+    if not home.is_absolute():
+        raise FileNotFoundError(errno.ENOENT, "there is no home directory; set HOME")
+    return home / ".config" / "charrnn"

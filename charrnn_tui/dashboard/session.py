@@ -9,7 +9,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from charrnn_core.errors import CommandError
+from charrnn_core.errors import CommandError, reason_of
 from charrnn_core.runs.commands import Command, CommandName, send
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.following import RunFollower
@@ -177,7 +177,7 @@ class RunSession:
         try:
             send(self.directory.commands_file, command)
         except OSError as error:
-            raise CommandError(f"cannot write {self.directory.commands_file}: {error.strerror}") from None
+            raise CommandError(f"cannot write {self.directory.commands_file}: {reason_of(error)}") from None
         self._asked[command.id] = Asked(command, answered)
 
     def resumed_by(self, trainer: OwnedTrainer) -> None:

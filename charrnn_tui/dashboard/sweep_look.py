@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from charrnn_core.errors import CharRNNError, RunDirectoryError
+from charrnn_core.errors import CharRNNError, RunDirectoryError, reason_with_path
 
 if TYPE_CHECKING:
     from charrnn_core.runs.directory import RunDirectory
@@ -124,7 +124,9 @@ class SweepReader:
         except CharRNNError:
             raise
         except _UNREADABLE as error:
-            raise RunDirectoryError(f"{directory.path} cannot be read as a sweep: {error}") from None
+            raise RunDirectoryError(
+                f"{directory.path} cannot be read as a sweep: {reason_with_path(error)}"
+            ) from None
         self._read_at: dict[str, float] = {}
         self._last = SweepLook(directory.name, text)
 
@@ -189,4 +191,8 @@ class SweepReader:
 
 
 def _told(error: Exception) -> str:
-    return str(error) if isinstance(error, CharRNNError) else f"the sweep cannot be read: {error}"
+    return (
+        str(error)
+        if isinstance(error, CharRNNError)
+        else f"the sweep cannot be read: {reason_with_path(error)}"
+    )

@@ -12,7 +12,7 @@ from textual.reactive import Reactive
 from textual.screen import Screen
 from textual.widget import Widget
 
-from charrnn_core.errors import CharRNNError
+from charrnn_core.errors import CharRNNError, reason_of
 from charrnn_tui.dashboard.lines import Lines
 from charrnn_tui.dashboard.panes.best import BestPane
 from charrnn_tui.dashboard.panes.foot import Foot, FootKey
@@ -233,7 +233,7 @@ class SweepScreen(Steady, Screen[None]):
         except CharRNNError as error:
             self.tell(str(error), "error")
         except OSError as error:
-            self.tell(f"cannot read {run.path}: {error.strerror}", "error")
+            self.tell(f"cannot read {run.path}: {reason_of(error)}", "error")
         else:
             self._chosen = row.trial.name  # which is where this screen is come back to
             self.app.push_screen(RunScreen())

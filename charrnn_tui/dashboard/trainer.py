@@ -64,21 +64,25 @@ class OwnedTrainer:
         Of the program, without its name.
     outlives : bool
         It trains on when this process is gone: it holds the other end of that pipe itself.
+    text : int, optional
+        Descriptor that the trainer reads its text from; closed here, so that the writer of the text notices
+        when the trainer has ended.
     """
 
-    def __init__(self, arguments: Sequence[str], *, outlives: bool = False) -> None:
+    def __init__(self, arguments: Sequence[str], *, outlives: bool = False, text: int | None = None) -> None:
         ours, theirs = os.pipe() if outlives else (None, None)
+        given = [] if text is None else ["--input-descriptor", str(text)]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "charrnn_tui", *arguments, "--owned"],
+            [sys.executable, "-m", "charrnn_tui", *arguments, *given, "--owned"],
             stdin=subprocess.PIPE if ours is None else ours,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            pass_fds=() if theirs is None else (theirs,),
+            pass_fds=[descriptor for descriptor in (theirs, text) if descriptor is not None],
             start_new_session=True,
             # A terminal's settings are of no use to it, and a colour code none in its log.
             env={**os.environ, "TERM": "dumb"},
         )
-        for descriptor in (ours, theirs):
+        for descriptor in (ours, theirs, text):
             if descriptor is not None:
                 os.close(descriptor)
         self._told = {"out": b"", "err": b""}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from charrnn_core.errors import RunFailedError
+from charrnn_core.errors import RunFailedError, reason_of
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.following import RunFollower
 from charrnn_core.runs.history import EventFields, History
@@ -88,6 +88,6 @@ def read_run(directory: RunDirectory) -> RecordedRun:
     try:
         follower = RunFollower(directory)
     except OSError as error:
-        raise RunFailedError(f"cannot read {directory.events_file}: {error.strerror}") from None
+        raise RunFailedError(f"cannot read {directory.events_file}: {reason_of(error)}") from None
     follower.close()
     return RecordedRun(directory, follower.config, follower.history)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from charrnn_tui.terminal import harmless_in_document
+from charrnn_tui.terminal import harmless
 
 ReportFormat = Literal["html", "md"]
 Kind = Literal["text", "number", "description", "sample"]
@@ -153,4 +153,4 @@ def in_line(text: str) -> str:
 
 def in_lines(text: str) -> str:
     """Return text that is harmless in a document, in the lines that it has; a tab as its picture."""
-    return harmless_in_document(text).replace("\t", "\u2409")
+    return harmless(text).replace("\t", "\u2409")

@@ -16,8 +16,10 @@
     └── RunFailedError              a run whose record is not complete
 
 Every message is one sentence for a stranger: it names the thing and what to do. The command line prints it
-and exits with `exit_code`.
+and exits with `exit_code`. `reason_of` puts errors of the system into such a sentence.
 """
+
+import os
 
 
 class CharRNNError(Exception):
@@ -92,3 +94,47 @@ class OutputFileError(CharRNNError):
 
 class RunFailedError(CharRNNError):
     """A run whose record is not complete."""
+
+
+def reason_of(error: BaseException) -> str:
+    r"""Return why something failed: never empty, in one line, and without the path.
+
+    Some libraries raise `OSError` without a number, and `strerror` is None then: every message about an
+    error of the system gets its reason here.
+
+    Parameters
+    ----------
+    error : BaseException
+        An `OSError` with or without a number, or any other error.
+
+    Examples
+    --------
+    >>> reason_of(FileNotFoundError(2, "No such file or directory", "book.txt"))
+    'No such file or directory'
+    >>> reason_of(OSError("cannot load\n  libLLVM.so"))
+    'cannot load libLLVM.so'
+    >>> reason_of(OSError())
+    'OSError without a reason'
+    """
+    text = str(error)
+    if isinstance(error, OSError):
+        number = error.args[0] if len(error.args) == 1 else error.errno
+        named = os.strerror(number) if isinstance(number, int) else ""
+        text = error.strerror or named or " ".join(str(part) for part in error.args if part is not None)
+    return " ".join(text.split()) or f"{type(error).__name__} without a reason"
+
+
+def reason_with_path(error: BaseException) -> str:
+    """Return why something failed, behind the path that it was about where the error names one.
+
+    Examples
+    --------
+    >>> reason_with_path(FileNotFoundError(2, "No such file or directory", "book.txt"))
+    'book.txt: No such file or directory'
+    >>> reason_with_path(OSError(24, "Too many open files"))
+    'Too many open files'
+    """
+    path = error.filename if isinstance(error, OSError) else None
+    if isinstance(path, (str, bytes, os.PathLike)):
+        return f"{os.fsdecode(path)}: {reason_of(error)}"
+    return reason_of(error)  # no path, or the number of an open file

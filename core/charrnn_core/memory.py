@@ -1,21 +1,28 @@
-"""How much memory this machine has, so that nothing larger is ever asked for."""
+"""How much memory this process may use, so that nothing larger is ever asked for."""
 
 from __future__ import annotations
 
 import functools
 import os
+import resource
 from pathlib import Path
 
 
 @functools.cache
 def installed_memory() -> int:
-    """Return the memory that this process may use in bytes: the machine's, or its control group's if less."""
-    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """Return the memory that this process may use, in bytes.
+
+    The least of what the machine has, the limit of its control group, and the limits of address space and
+    data of the process (`ulimit -v` and `-d`).
+    """
+    sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    limits = [resource.getrlimit(limit)[0] for limit in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+    sizes += [limit for limit in limits if limit != resource.RLIM_INFINITY]
     try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
+        group = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
     except OSError:
-        return installed  # no control groups here: the machine is the limit
-    return min(installed, int(limit)) if limit.isdigit() else installed
+        return min(sizes)  # no control groups here
+    return min([*sizes, int(group)] if group.isdigit() else sizes)
 
 
 def readable_size(size: float) -> str:

@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -23,7 +24,8 @@ from charrnn_core.text.corpus import corpus_of
 from charrnn_core.training.events import Progress
 from charrnn_core.training.settings import Settings
 from charrnn_tui import cli
-from charrnn_tui.export.tables import TABLES
+from charrnn_tui.export.tables import TABLES, Table
+from charrnn_tui.export.texts import to_csv
 
 # The lowest version of tensorboardX brings one of protobuf that warns of itself.
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated create function:DeprecationWarning")
@@ -162,7 +164,7 @@ def test_a_table_has_the_events_of_the_history(runs, export, table):
         same = set(row) & set(event)
         assert {name: row[name] for name in same} == {name: event[name] for name in same}
         assert same >= set(event) - {"type", "rows", "worst", "compared"}
-    as_csv = rows_of(export("killed", "--table", table))
+    as_csv = rows_of(export("killed", "--table", table, "--formulas"))
     told = [{name: "" if value is None else str(value) for name, value in row.items()} for row in rows]
     assert as_csv == told
 
@@ -305,7 +307,9 @@ def test_a_log_that_others_have_written_to_is_exported(runs, export):
         lines = objects_of(export("single", "--table", name, "--format", "jsonl"))
         assert [set(row) for row in rows] == [set(line) for line in lines]
     messages = [row["message"] for row in rows_of(export("single", "--table", "warnings"))]
-    assert messages == [EVIL]
+    assert messages == [f"'{EVIL}"], "an apostrophe before what begins with a control character"
+    rows = rows_of(export("single", "--table", "warnings", "--formulas"))
+    assert [row["message"] for row in rows] == [EVIL]
     progress = rows_of(export("single"))[-4:]
     assert [row["update"] for row in progress] == ["30", "31", "1e+299", "2"]
     assert {row[name] for row in progress for name in ("gradient_norm", "position", "clipped_share")} == {""}
@@ -507,3 +511,57 @@ def test_what_it_does_not_need_is_not_imported(charrnn, runs):
     loaded = set(done.stderr.decode().split())
     assert "charrnn_tui.export.tables" in loaded
     assert not loaded & {"matplotlib", "textual", "rich", "tensorboardX", "google.protobuf"}
+
+
+# -- formulas ----------------------------------------------------------------------------------------------
+
+RUN_BY_A_SPREADSHEET = [
+    "=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "=cmd|' /C calc'!A0", "'=1+1", "''@x", "\uff1d1",
+    "\uff0b1", "\uff0d1", "\uff20x", "\x00=1", "\x1b=1",
+]  # fmt: skip
+HARMLESS_CELLS = ["", "a=1", "'tis", "1", " =1", "''", "{=1}", "文字", '"=1"']
+
+
+def cells_of(text):
+    """Return the cells as any reader of CSV has them."""
+    return [row[0] for row in csv.reader(io.StringIO(text, newline=""), strict=True)][1:]
+
+
+@pytest.mark.parametrize("text", RUN_BY_A_SPREADSHEET, ids=ascii)
+def test_a_formula_has_an_apostrophe_before_it(text):
+    table = Table(("text",), ((text,),))
+    assert cells_of(to_csv(table)) == [f"'{text}"]
+    assert cells_of(to_csv(table, formulas=True)) == [text]
+
+
+@pytest.mark.parametrize("text", HARMLESS_CELLS, ids=ascii)
+def test_other_text_is_written_as_it_is(text):
+    assert cells_of(to_csv(Table(("text",), ((text or "x",),)))) == [text or "x"]
+
+
+def test_numbers_stay_numbers():
+    table = Table(("loss",), ((-1.5,), (-3,), (True,), (-1e-300,)))
+    assert cells_of(to_csv(table)) == ["-1.5", "-3", "True", "-1e-300"]
+
+
+def test_one_apostrophe_is_dropped_to_have_the_text_again():
+    texts = [*RUN_BY_A_SPREADSHEET, *filter(None, HARMLESS_CELLS)]
+    begin = re.compile("'+[=+\\-@\x00-\x1f\uff1d\uff0b\uff0d\uff20]")
+    cells = cells_of(to_csv(Table(("text",), tuple((text,) for text in texts))))
+    assert [cell[1:] if begin.match(cell) else cell for cell in cells] == texts
+
+
+def test_the_formulas_of_a_run_are_written_where_they_are_asked_for(runs, export, refused):
+    log = runs / "killed" / "events.jsonl"
+    events = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    for event in events:
+        if event["type"] == "sample":
+            event["text"] = '=HYPERLINK("http://x")'
+    log.write_text("".join(json.dumps(event) + "\n" for event in events), encoding="utf-8")
+    safe = {row["text"] for row in rows_of(export("killed", "--table", "samples"))}
+    raw = {row["text"] for row in rows_of(export("killed", "--table", "samples", "--formulas"))}
+    assert (safe, raw) == ({'\'=HYPERLINK("http://x")'}, {'=HYPERLINK("http://x")'})
+    assert refused("killed", "--formulas", "--format", "jsonl") == (
+        2,
+        "charrnn: --formulas goes with --format csv\n",
+    )

@@ -16,22 +16,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from charrnn_tui.terminal import harmless, harmless_line, is_rich, put, say
+from tests.characters import CONTROLS, HIDDEN, NEEDED, each
 
-C0 = {chr(code) for code in range(0x20)} - {"\n", "\t"}
-C1 = {chr(code) for code in range(0x80, 0xA0)}
-DIRECTIONS = set("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""All characters with the Unicode property Bidi_Control."""
-SURROGATES = {chr(code) for code in range(0xD800, 0xE000)}
-INVISIBLE = set("\u00ad\u200b\u200c\u200d\u2028\u2029\u2060\u2064\ufeff\ufff9\ufffb\U000e0001\U000e007f")
-FORBIDDEN = C0 | C1 | {"\x7f"} | DIRECTIONS | SURROGATES | INVISIBLE
-
+FORBIDDEN = each(CONTROLS) | each(HIDDEN)
 texts = st.text(st.characters(exclude_categories=()))
-hostile = st.text(st.one_of(st.sampled_from(sorted(FORBIDDEN)), st.characters(exclude_categories=())))
+kinds = [st.sampled_from(sorted(each({kind: ranges}))) for kind, ranges in {**CONTROLS, **HIDDEN}.items()]
+hostile = st.text(st.one_of(*kinds, st.characters(exclude_categories=())))
 ordinary = st.text(
     st.one_of(
-        st.sampled_from("\n\t"),
         # Letters, marks, numbers, punctuation, symbols and spaces: all that shows and does nothing else.
-        st.characters(categories=("L", "M", "N", "P", "S", "Zs")),
+        st.characters(categories=("L", "M", "N", "P", "S", "Zs"), exclude_characters=sorted(FORBIDDEN)),
+        st.sampled_from(sorted(each(NEEDED))),
     )
 )
 
@@ -43,7 +38,6 @@ ordinary = st.text(
 @example("\x1b]52;c;AAAA\x07")
 @example("\x9b31m")
 @example("\r\x08\x0b\x0c")
-@example("".join(sorted(FORBIDDEN)))
 def test_nothing_forbidden_is_left(text: str) -> None:
     assert FORBIDDEN.isdisjoint(harmless(text))
     assert {unicodedata.category(character) for character in harmless(text)}.isdisjoint({"Cs", "Zl", "Zp"})
@@ -77,6 +71,41 @@ def hides(character: str) -> bool:
     return unicodedata.category(character) in ("Cf", "Cn")
 
 
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_what_is_hidden_is_replaced(kind: str) -> None:
+    hidden = "".join(sorted(each({kind: HIDDEN[kind]})))
+    assert harmless(hidden) == "\ufffd" * len(hidden)
+    assert harmless(f"a{hidden[0]}é") == "a\ufffdé"
+
+
+@pytest.mark.parametrize("kind", CONTROLS)
+def test_a_control_is_a_picture(kind: str) -> None:
+    for control in each({kind: CONTROLS[kind]}):
+        assert harmless(control) == ("\u2421" if control == "\x7f" else chr(0x2400 + ord(control)))
+
+
+@pytest.mark.parametrize("kind", NEEDED)
+def test_what_scripts_need_is_left(kind: str) -> None:
+    needed = "".join(sorted(each({kind: NEEDED[kind]})))
+    assert harmless(needed) == needed
+
+
+def test_the_tables_agree_with_what_is_invisible_in_unicode() -> None:
+    """No format character, separator or control is missing in both tables."""
+    known = FORBIDDEN | each(NEEDED)
+    missing = [
+        f"U+{code:04X}"
+        for code in range(0x110000)
+        if unicodedata.category(chr(code)) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") and chr(code) not in known
+    ]
+    assert set(missing) <= {
+        "U+0890",
+        "U+0891",
+        "U+110CD",
+        *(f"U+{code:X}" for code in range(0x13439, 0x13440)),
+    }
+
+
 @given(ordinary)
 @example("Bücher, Erzählungen: naïve façade – Ångström")
 @example("e\u0301 z\u0351\u036b a\u0328\u0301")
@@ -84,7 +113,8 @@ def hides(character: str) -> bool:
 @example("🙂 👍🏽 🇸🇪 ❤\ufe0f")
 @example("שלום مرحبا हिन्दी ไทย")
 @example("[bold]b[/] [/ [@click=app.quit]")
-@example("\ue000 \U0001f9d1 \u202f \u3000 \xa0")
+@example("\U0001f9d1 \u202f \u3000 \xa0")
+@example("می\u200cخواهم ക്\u200d 👩\u200d💻 Sil\u00adbe")
 def test_what_is_ordinary_is_unchanged(text: str) -> None:
     assert harmless(text) == text
 

@@ -547,7 +547,9 @@ def test_standard_input_that_gives_more_than_the_memory_is_refused(
     give_input(b"123456789")
     assert len(read_corpus("-")) == 9
     give_input(b"1234567890")
-    assert refusal("-") == "standard input gives more bytes than half the memory of this machine"
+    assert refusal("-") == (
+        "standard input gives more than 9 B, half of the memory that charrnn may use; give a part of the text"
+    )
 
 
 def test_standard_input_that_the_shell_closed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,24 @@ ROWS: dict[str, Row] = {
         "shell, pseudo-terminal",
         50,
     ),
+    "limit": Row(
+        "a limit of the process is low: address space, processes and threads, open files, file size, stack",
+        "ulimit",
+        60,
+        slow=10.0,
+    ),
+    "environment": Row(
+        "an environment variable makes no sense: sizes, home, configuration, locale, caches, temporary files",
+        "command line and dashboard",
+        60,
+        slow=10.0,
+    ),
+    "input": Row(
+        "a text from a pipe that never ends, or whose reader is stopped or left",
+        "pipes, signals, pseudo-terminal",
+        6,
+        slow=10.0,
+    ),
     "checkpoint": Row(
         "a checkpoint is cut off, damaged, foreign, or made to do harm",
         "every length, every bit, 500 bits of a larger state; hostile content with a right digest",

@@ -8,17 +8,14 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+from tests.characters import FORBIDDEN
 from tests.faults import ledger
 from tests.program import EscapeError, Finished, TracebackError, assert_ended, on_terminal
 
-OBEYED = re.compile(
-    "[\0-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]"
-)
-"""Control characters but newline and tab, and what is invisible or changes the direction of writing."""
-
 EVIL = (
     "\x1b[31mred \x1b]0;title\x07 \x1b]52;c;AAAA\x07 \x9b31m \x90q\x9c \x7f \x08\r "
-    "\u202eright\u202c \u2066isolated\u2069"
+    "\u202eright\u202c \u2066isolated\u2069 "
+    "\U000e0041\U000e007f tag \u3164\u115f filler \u2063 \ufff9a\ufffab\ufffb \ue000 \u2028 \ufeff"
 )
 MARKUP = "[bold]b[/bold] [/] [red] [@click=app.quit]q[/] [link=http://x]l[/link] \\[ [[ ]] {x} %s\n"
 
@@ -30,7 +27,7 @@ def assert_no_traceback(text: str) -> None:
 
 def assert_harmless(text: str) -> None:
     """There is nothing in it that a terminal obeys, and no traceback."""
-    found = OBEYED.search(text)
+    found = FORBIDDEN.search(text)
     if found is not None:
         around = text[max(0, found.start() - 80) : found.end() + 20]
         raise EscapeError(f"{found.group()!r} in {around!r}")
@@ -61,7 +58,7 @@ def assert_trained(finished: Finished, where: Path) -> Path:
     (run,) = (where / "runs").iterdir()
     assert finished.out == f"{run}\n"
     assert_ended(run)
-    assert OBEYED.search(run.name) is None
+    assert FORBIDDEN.search(run.name) is None
     return run
 
 

@@ -20,7 +20,9 @@ from charrnn_tui.report.document import (
     Written,
 )
 from charrnn_tui.report.html import html
+from charrnn_tui.report.markdown import markdown
 from charrnn_tui.report.writing import report_html
+from tests.characters import CONTROLS, FORBIDDEN, HIDDEN
 
 from .conftest import begun_with, event, findings_of, recorded_events
 
@@ -151,3 +153,21 @@ def test_a_long_table_is_read_row_by_row_on_a_phone() -> None:
     for kind in ("sample", "description"):
         assert "<table class=long>" in document(Table([Column("a", kind)], [["1"]]))  # type: ignore[arg-type]
     assert '<td class="number" data-title="0">1</td>' in document(Table(six, [["1"] * 6]))
+
+
+@pytest.mark.parametrize("kind", [*CONTROLS, *HIDDEN])
+def test_nothing_hidden_reaches_a_page(kind: str) -> None:
+    """Wherever a text, a name or a message of a run stands in a document."""
+    codes = {**CONTROLS, **HIDDEN}[kind]
+    evil = "a" + "".join(chr(code) for pair in codes for code in pair if chr(code) != "\n") + "<script>"
+    table = Table([Column(evil), Column(evil, "sample"), Column(evil, "description")], [[evil] * 3], evil)
+    blocks = [Paragraph(evil), Paragraph(evil, "warning"), table, Facts([(evil, evil)]), Written(evil)]
+    blocks += [Commands([evil]), LossFigure(evil, evil)]
+    document = Document(evil, evil, [Section(evil, blocks)])
+    page = html(document, "", "")
+    for text in (page, markdown(document, "")):
+        assert FORBIDDEN.search(text) is None
+    assert "&lt;script&gt;" in page
+    tags = {tag for tag in re.findall(r"<([a-z0-9]+)", page)}
+    assert tags.isdisjoint({"script", "iframe", "object", "embed", "form", "input", "img", "base"})
+    assert not re.search(r"<[^>]* on[a-z]+=", page)

@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Button, Input, Label, RadioButton, RadioSet
 
-from charrnn_core.errors import CorpusError
+from charrnn_core.errors import CorpusError, reason_of
 from charrnn_core.memory import readable_size
 from charrnn_core.text.source import PYTHON_BYTES, Source, bundled_sources
 from charrnn_tui.dashboard.screens.pick_file import PickFileScreen
@@ -147,7 +147,7 @@ def existing_file(text: str) -> Path:
         status_is_file = path.is_file()
         exists = path.exists()
     except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a home that nobody has
-        raise CorpusError(f"{text}: {getattr(error, 'strerror', None) or error}") from None
+        raise CorpusError(f"{text}: {reason_of(error)}") from None
     if not status_is_file:
         raise CorpusError(f"{text} is not a file with a text" if exists else f"{text}: no such file")
     return path

@@ -15,7 +15,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Button, Footer, Input, Label, Select
 
-from charrnn_core.errors import UsageError
+from charrnn_core.errors import UsageError, reason_of
 from charrnn_core.training.settings import PRESETS, Settings
 from charrnn_tui.dashboard.screens.corpus_choice import CorpusChoice
 from charrnn_tui.dashboard.screens.leaving import Leaving, LeavingScreen
@@ -233,7 +233,7 @@ class NewRunScreen(Steady, Screen[Begun | Literal["open"]]):
         try:
             self._trainer = self._start_trainer(self.arguments)
         except (OSError, ValueError) as error:  # ValueError: a NUL in a name
-            self._say(f"cannot start: {error}", wrong=True)
+            self._say(f"cannot start: {reason_of(error)}", wrong=True)
             return
         self._say("starting ...", wrong=False)
         self._looking = self.set_interval(_LOOK_SECONDS, self._look)

@@ -23,7 +23,7 @@ from typing import Any, get_args
 import numpy as np
 import safetensors.numpy
 
-from charrnn_core.errors import CheckpointError, SettingsError
+from charrnn_core.errors import CheckpointError, SettingsError, reason_of
 from charrnn_core.rnn.optimizers import memory_names
 from charrnn_core.rnn.parameters import PARAMETER_NAMES, Floats
 from charrnn_core.rnn.sampler import written
@@ -193,13 +193,13 @@ def read_checkpoint(place: FilePlace) -> Checkpoint:
     try:
         descriptor = file.open()
     except OSError as error:
-        raise CheckpointError(f"cannot read the checkpoint {file}: {error.strerror}") from None
+        raise CheckpointError(f"cannot read the checkpoint {file}: {reason_of(error)}") from None
     try:
         return _read(file.path.stem, descriptor)
     except (_DamageError, SettingsError) as error:
         raise CheckpointError(f"{file} is not a whole checkpoint of charrnn: {error}") from None
     except OSError as error:
-        raise CheckpointError(f"cannot read the checkpoint {file}: {error.strerror}") from None
+        raise CheckpointError(f"cannot read the checkpoint {file}: {reason_of(error)}") from None
     except MemoryError:
         raise CheckpointError(f"there is not enough memory to read the checkpoint {file}") from None
     except Exception as error:
@@ -486,11 +486,11 @@ def save(
             temporary.remove()
             raise
     except OSError as error:
-        raise CheckpointError(f"cannot save the checkpoint {file}: {error.strerror}") from None
+        raise CheckpointError(f"cannot save the checkpoint {file}: {reason_of(error)}") from None
     try:
         file.folder.sync()
     except OSError as error:
-        warning = f"{file} is in place, but whether it survives a power cut is unknown: {error.strerror}"
+        warning = f"{file} is in place, but whether it survives a power cut is unknown: {reason_of(error)}"
     return Saved(state_sha256, round(time.perf_counter() - began, 6), warning)
 
 
@@ -522,7 +522,7 @@ def keep_best_as_previous(directory: RunDirectory) -> None:
         best.copy_to(directory.checkpoint_file("previous"))
         best.folder.sync()
     except OSError as error:
-        raise CheckpointError(f"cannot resume from {best}: {error.strerror}") from None
+        raise CheckpointError(f"cannot resume from {best}: {reason_of(error)}") from None
 
 
 def newest_checkpoint(directory: RunDirectory) -> tuple[Checkpoint, list[str]]:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from charrnn_core.errors import RunDirectoryError, UsageError
+from charrnn_core.errors import RunDirectoryError, UsageError, reason_of
 from charrnn_core.runs.files import Entry, Folder
 from charrnn_core.runs.json_text import parse_json
 from charrnn_core.runs.lock import is_locked, take_lock
@@ -168,7 +168,7 @@ class RunDirectory(OwnedDirectory):
         except FileNotFoundError:
             raise RunDirectoryError(f"{self.path} is not a run directory: it has no config.json") from None
         except OSError as error:
-            reason = f"{error.filename}: {error.strerror}"
+            reason = f"{error.filename}: {reason_of(error)}"
             raise RunDirectoryError(f"{self.path} cannot be read as a run directory: {reason}") from None
         except ValueError as error:
             raise RunDirectoryError(
@@ -251,8 +251,7 @@ def create_run(runs: Path, corpus_name: str, name: str | None = None) -> RunDire
                 raise RunDirectoryError(f"there is already a run {path}; choose another --name") from None
             attempt += 1
         except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            raise RunDirectoryError(f"cannot make the run directory {path}: {reason}") from None
+            raise RunDirectoryError(f"cannot make the run directory {path}: {reason_of(error)}") from None
 
 
 def remove_unstarted(run: RunDirectory) -> None:

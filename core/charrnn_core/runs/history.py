@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn_core.errors import RunDirectoryError
+from charrnn_core.errors import RunDirectoryError, reason_of
 from charrnn_core.runs.buckets import Buckets
 from charrnn_core.runs.files import Place, entry_of
 from charrnn_core.runs.json_text import parse_json
@@ -52,7 +52,7 @@ class EventTail:
             except FileNotFoundError:
                 return
             except OSError as error:
-                raise RunDirectoryError(f"cannot read {self._file}: {error.strerror}") from None
+                raise RunDirectoryError(f"cannot read {self._file}: {reason_of(error)}") from None
         else:
             self._follow()
         for offset, line in lines_from(self._descriptor, self._offset):

@@ -14,7 +14,7 @@ import sys
 import time
 from contextlib import suppress
 
-from charrnn_core.errors import RunDirectoryError, RunTakenError
+from charrnn_core.errors import RunDirectoryError, RunTakenError, reason_of
 from charrnn_core.runs.files import Entry
 
 # struct flock of the platform: type, whence, start, length, pid; macOS has it in another order.
@@ -52,7 +52,7 @@ def take_lock(file: Entry) -> int:
     try:
         descriptor = file.open(os.O_RDWR | os.O_CREAT)
     except OSError as error:
-        raise RunDirectoryError(f"cannot lock {file}: {error.strerror}") from None
+        raise RunDirectoryError(f"cannot lock {file}: {reason_of(error)}") from None
     try:
         fcntl.fcntl(descriptor, _SET, _pack(fcntl.F_WRLCK))
     except OSError as error:
@@ -61,7 +61,7 @@ def take_lock(file: Entry) -> int:
         os.close(descriptor)
         if is_taken:
             raise RunTakenError(f"{file.folder.path} is being trained by {holder}", holder) from None
-        raise RunDirectoryError(f"cannot lock {file}: {error.strerror}") from None
+        raise RunDirectoryError(f"cannot lock {file}: {reason_of(error)}") from None
     with suppress(OSError):  # a full disk, say: who holds it is only for messages
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
@@ -117,7 +117,7 @@ def is_locked(file: Entry) -> bool:
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL):
             return False
-        raise RunDirectoryError(f"cannot see who trains {file.folder.path}: {error.strerror}") from None
+        raise RunDirectoryError(f"cannot see who trains {file.folder.path}: {reason_of(error)}") from None
     try:
         return _kind(fcntl.fcntl(descriptor, _GET, _pack(fcntl.F_WRLCK))) != fcntl.F_UNLCK
     finally:

@@ -22,6 +22,7 @@ from charrnn_core.errors import (
     RunFailedError,
     RunTakenError,
     UsageError,
+    reason_of,
 )
 from charrnn_core.runs.checkpoint import KINDS, Place, RunFacts
 from charrnn_core.runs.commands import BadCommand, Command, CommandReader
@@ -214,7 +215,7 @@ class TrainingProcess:
             self._write_status(item)
         self._view(item)
         if refused is not None and self._log.waiting == 1:
-            self._warn(f"cannot write {self.directory.events_file}: {refused.strerror}; training goes on")
+            self._warn(f"cannot write {self.directory.events_file}: {reason_of(refused)}; training goes on")
 
     def _write_status(self, status: Status) -> None:
         state = "paused" if self._paused else "stopping" if self.signal else "training"
@@ -240,7 +241,7 @@ class TrainingProcess:
             kept = "; the one before it is kept" if is_saved else ", and there is none any more"
             raise CheckpointError(f"the last checkpoint could not be saved{kept}")
         if unsynced is not None or self._log.waiting:
-            reason = f": {unsynced.strerror}" if unsynced is not None else ""
+            reason = f": {reason_of(unsynced)}" if unsynced is not None else ""
             raise RunFailedError(f"the end of {self.directory.events_file} may be missing{reason}")
 
     # -- what is asked of it -------------------------------------------------------------------------------
@@ -321,7 +322,7 @@ class TrainingProcess:
             if not self._is_deaf:
                 self._is_deaf = True
                 path = self.directory.commands_file
-                self._warn(f"cannot read {path}: {error.strerror}; training goes on and obeys nothing")
+                self._warn(f"cannot read {path}: {reason_of(error)}; training goes on and obeys nothing")
             return []
         self._is_deaf = False
         return found

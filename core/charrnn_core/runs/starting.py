@@ -16,6 +16,7 @@ from charrnn_core.errors import (
     RunFailedError,
     RunFinishedError,
     SettingsError,
+    reason_of,
 )
 from charrnn_core.rnn.engine import EngineName
 from charrnn_core.rnn.engines import is_fallback, problem_with_numba, resolve_engine
@@ -76,7 +77,7 @@ def start(
     try:
         runs = Path(runs).absolute()
     except OSError as error:
-        raise RunDirectoryError(f"cannot make a run directory under {runs}: {error.strerror}") from None
+        raise RunDirectoryError(f"cannot make a run directory under {runs}: {reason_of(error)}") from None
     trainer = Trainer(settings, corpus, engine=engine, threads=threads)
     blas = limit_blas_threads(trainer.engine.threads)
     directory = create_run(runs, corpus.name, name)
@@ -97,8 +98,7 @@ def start(
     except (OSError, RunDirectoryError) as error:
         with suppress(OSError):
             remove_unstarted(directory)
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise RunFailedError(f"cannot write {directory.path}: {reason}") from None
+        raise RunFailedError(f"cannot write {directory.path}: {reason_of(error)}") from None
     opening: list[Event] = [
         Started(
             update=0,
@@ -448,7 +448,7 @@ def _kept_text(directory: RunDirectory) -> Source:
 def _file_text(facts: Mapping[str, Any]) -> Source:
     """Return the file that a run was trained on, whose size is part of what the run recorded."""
     path, size = Path(str(facts.get("path"))), facts.get("source_bytes")
-    return Source("file", str(path), (path,), size if isinstance(size, int) else None)
+    return Source("file", str(path), (path,), size=size if isinstance(size, int) else None)
 
 
 def _as_recorded(text: Corpus, facts: Mapping[str, Any]) -> Corpus:

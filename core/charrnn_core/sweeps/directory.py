@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from charrnn_core.errors import CharRNNError, RunDirectoryError, RunFailedError, SettingsError
+from charrnn_core.errors import CharRNNError, RunDirectoryError, RunFailedError, SettingsError, reason_of
 from charrnn_core.runs.directory import (
     PLAN_NAME,
     OwnedDirectory,
@@ -156,7 +156,7 @@ class SweepDirectory(OwnedDirectory):
         try:
             told = parse_json(self.plan_file.read(_MOST_BYTES), _MOST_VALUES)
         except OSError as error:
-            reason = f"{error.filename}: {error.strerror}"
+            reason = f"{error.filename}: {reason_of(error)}"
             raise RunDirectoryError(f"{self.path} cannot be read as a sweep: {reason}") from None
         except ValueError as error:
             raise RunDirectoryError(
@@ -265,7 +265,7 @@ def create_sweep(runs: Path, plan: Plan, corpus: Corpus, name: str | None = None
         with suppress(OSError):
             directory.plan_file.remove()
             remove_unstarted(made)
-        raise RunFailedError(f"cannot write {directory.path}: {error.strerror}") from None
+        raise RunFailedError(f"cannot write {directory.path}: {reason_of(error)}") from None
     return directory
 
 

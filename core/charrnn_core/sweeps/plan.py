@@ -13,7 +13,7 @@ from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
-from charrnn_core.errors import SettingsError
+from charrnn_core.errors import SettingsError, reason_of
 from charrnn_core.runs.files import Entry
 from charrnn_core.sweeps.varying import Variation, shown, variation_of
 from charrnn_core.training.settings import DEFAULT_PRESET, FIELDS, Settings, Value
@@ -305,7 +305,7 @@ def read_specification(path: Path) -> Specification:
     try:
         told = tomllib.loads(Entry.at(path).read().decode())
     except OSError as error:
-        raise SettingsError(f"cannot read {path}: {error.strerror}") from None
+        raise SettingsError(f"cannot read {path}: {reason_of(error)}") from None
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"{path} is not TOML: {error}") from None
     for name, value in told.items():

@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from typing import Any
 
-from charrnn_core.errors import CharRNNError, RunFailedError
+from charrnn_core.errors import CharRNNError, RunFailedError, reason_of
 from charrnn_core.rnn.engines import resolve_engine
 from charrnn_core.runs.log import EventLog
 from charrnn_core.sweeps.directory import Failed, SweepDirectory, Tried
@@ -138,7 +138,7 @@ class Sweeping:
         """Write an event of the sweep into its log."""
         refused = self._log.append(replace(event, time=round(self.seconds, 6)))
         if refused is not None:
-            raise CharRNNError(f"cannot write {self.directory.events_file}: {refused.strerror}")
+            raise CharRNNError(f"cannot write {self.directory.events_file}: {reason_of(refused)}")
 
     def past(self, step: Step) -> Outcome | None:
         """Return what has come of a step before; None where it is still to be done."""

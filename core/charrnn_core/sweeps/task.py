@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from charrnn_core.errors import CharRNNError, CorpusError, RunFinishedError, RunTakenError
+from charrnn_core.errors import CharRNNError, CorpusError, RunFinishedError, RunTakenError, reason_with_path
 from charrnn_core.rnn.engine import EngineName
 from charrnn_core.runs.concluding import conclude
 from charrnn_core.runs.directory import RunDirectory, remove_unstarted
@@ -184,10 +183,7 @@ class Trainee:
 
 def in_words(error: CharRNNError | OSError) -> str:
     """Return why a trial failed."""
-    if isinstance(error, OSError):
-        where = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
-        return f"{where}{error.strerror or error}"
-    return str(error)
+    return reason_with_path(error) if isinstance(error, OSError) else str(error)
 
 
 def outcome_of(ended: Mapping[str, Any]) -> Outcome:

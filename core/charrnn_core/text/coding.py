@@ -78,6 +78,11 @@ class TextCoder:
         self._codes = bytearray()
         self._use(np.dtype(np.uint8))
 
+    @property
+    def size(self) -> int:
+        """Memory of the codes so far, in bytes: up to four for a character, where there are many."""
+        return len(self._codes)
+
     def feed(self, block: bytes) -> None:
         """Take the next bytes of the text.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from charrnn_core.errors import CorpusError
+from charrnn_core.memory import installed_memory, readable_size
 from charrnn_core.text.coding import BLOCK_BYTES, CodedText, TextCoder
 from charrnn_core.text.source import Kind, Source, find_source
 from charrnn_core.text.vocabulary import Codes, Vocabulary
@@ -69,7 +70,12 @@ class Corpus:
         return self.codes[:boundary], self.codes[boundary:]
 
 
-def read_corpus(text: str | Path | Source, progress: Callable[[int], None] | None = None) -> Corpus:
+def read_corpus(
+    text: str | Path | Source,
+    progress: Callable[[int], None] | None = None,
+    *,
+    most: int | None = None,
+) -> Corpus:
     """Read, decode, check, hash and code a text.
 
     Parameters
@@ -78,22 +84,32 @@ def read_corpus(text: str | Path | Source, progress: Callable[[int], None] | Non
         A path, `-` for standard input, or the name of a bundled text; a file; or the source itself.
     progress : callable, optional
         Called with the number of bytes read so far, after each block.
+    most : int, optional
+        Largest number of bytes, where less than memory is to be used for the text.
 
     Raises
     ------
     CorpusError
-        It cannot be found or read, is not UTF-8 (with byte offset and line), or is empty.
+        The text cannot be found or read, is not UTF-8 (with byte offset and line), is empty or too large:
+        its codes have at most three quarters of the memory that this process may use.
     """
     if isinstance(text, Path):
         source = Source("file", str(text), (text,))
     else:
         source = find_source(text) if isinstance(text, str) else text
     coder = TextCoder(source.name)
-    read = 0
+    read, largest = 0, installed_memory() // 4 * 3
     try:
         for block in source.blocks():
             coder.feed(block)
             read += len(block)
+            if most is not None and read > most:
+                raise CorpusError(f"{source.name} is too long: it has more than {readable_size(most)}")
+            if coder.size > largest:
+                raise CorpusError(
+                    f"{source.name} does not fit into memory: {readable_size(read)} of it need "
+                    f"{readable_size(coder.size)} of the {readable_size(largest)} that a text may have"
+                )
             if progress is not None:
                 progress(read)
     except MemoryError:

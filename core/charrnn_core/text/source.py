@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import stat
 import sys
 import sysconfig
@@ -12,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from charrnn_core.errors import CorpusError
-from charrnn_core.memory import installed_memory
+from charrnn_core.errors import CorpusError, reason_of
+from charrnn_core.memory import installed_memory, readable_size
 from charrnn_core.text.coding import BLOCK_BYTES
 
 Kind = Literal["file", "input", "bundled"]
@@ -43,7 +44,9 @@ class Source:
     name : str
         What it is called in messages and in the names of runs.
     paths : tuple of Path
-        The files, in the order in which they are read; for standard input none, or where it is kept.
+        The files, in the order in which they are read; for standard input none, or where a run keeps it.
+    descriptor : int or None
+        Number of the open file that standard input was moved to; None where it is still itself.
     size : int, optional
         How many bytes a single file must have: one of another size is refused before it is read.
     opener : callable
@@ -53,6 +56,7 @@ class Source:
     kind: Kind
     name: str
     paths: tuple[Path, ...] = ()
+    descriptor: int | None = None
     size: int | None = None
     opener: Callable[[Path], int] = open_file
 
@@ -62,10 +66,11 @@ class Source:
         Raises
         ------
         CorpusError
-            It cannot be opened or read, is not a regular file, or is larger than this machine's memory.
+            The text cannot be opened or read, is not a regular file, or is larger than memory: a file than
+            all of it, standard input than half of it.
         """
         if self.kind == "input" and not self.paths:
-            yield from _input_blocks()
+            yield from _input_blocks(self.descriptor)
             return
         limit = PYTHON_BYTES if self.kind == "bundled" and self.name == "python" else None
         for path in self.paths:
@@ -146,24 +151,36 @@ def _corpora() -> Path:
     return installed if installed.is_dir() else package.parent.parent / "corpora"
 
 
-def _input_blocks() -> Iterator[bytes]:
+def _input_blocks(descriptor: int | None) -> Iterator[bytes]:
     # sys.stdin is None when the shell closed it (<&-), and then descriptor 0 may be any other file.
-    if sys.stdin is None:
+    if descriptor is None and sys.stdin is None:
         raise CorpusError("standard input is closed; give a file or the name of a bundled text")
-    total = 0
+    total, most = 0, installed_memory() // 2
     try:
-        while block := os.read(sys.stdin.fileno(), BLOCK_BYTES):
+        number = sys.stdin.fileno() if descriptor is None else descriptor
+        while block := _read_some(number):
             total += len(block)
-            if total > installed_memory() // 2:
-                raise CorpusError("standard input gives more bytes than half the memory of this machine")
+            if total > most:
+                raise CorpusError(
+                    f"standard input gives more than {readable_size(most)}, half of the memory that charrnn "
+                    "may use; give a part of the text"
+                )
             yield block
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a stream without a descriptor, in a test or notebook
         raise CorpusError(f"cannot read standard input: {_reason(error)}") from None
+
+
+def _read_some(descriptor: int) -> bytes:
+    """Return the next bytes of a pipe, also where another process has told it not to wait."""
+    while True:
+        try:
+            return os.read(descriptor, BLOCK_BYTES)
+        except BlockingIOError:
+            select.select([descriptor], [], [])
 
 
 def _reason(error: OSError | ValueError) -> str:
     if isinstance(error, OSError) and error.errno == errno.ELOOP:
         return "its symbolic links lead round in a circle"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror[0].lower() + error.strerror[1:]
-    return str(error)
+    reason = reason_of(error)
+    return reason[0].lower() + reason[1:]
