@@ -23,11 +23,12 @@ _PACKET = struct.Struct(">cI")  # type and length, before each payload in both d
 
 
 class DashboardProcess:
-    """`charrnn tui --served` as a child, in a session of its own.
+    """`charrnn tui --served` as a child, in a process group of its own.
 
-    A signal that the terminal sends to the process group of `charrnn serve` does not reach it, and `end` ends
-    it together with whatever it has started in its group. Processes that train are in sessions of their own:
-    they outlive their dashboard.
+    Ctrl+C in the terminal of `charrnn serve` does not reach it, and `end` ends it together with whatever it
+    has started in its group. Where the server is killed, the dashboard sees the end of its input; and the
+    system continues it if it is stopped, as it does with every process group that becomes orphaned. Processes
+    that train are in sessions of their own: they outlive their dashboard.
 
     Use `start` to create one.
 
@@ -67,7 +68,7 @@ class DashboardProcess:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,
+            process_group=0,
             env={
                 **os.environ,
                 "TEXTUAL_DRIVER": "textual.drivers.web_driver:WebDriver",

@@ -131,8 +131,13 @@ def test_the_server_ends_whatever_its_dashboards_do(
     in_page(server, end, painted=state != "starting")
 
 
-def test_dashboards_end_when_the_server_is_killed(server: Server, here: Path) -> None:
+@pytest.mark.parametrize("is_stopped_too", [False, True])
+def test_dashboards_end_when_the_server_is_killed(server: Server, here: Path, is_stopped_too: bool) -> None:
     async def kill(page: aiohttp.ClientWebSocketResponse) -> None:
+        if is_stopped_too:
+            (dashboard,) = server.dashboards
+            os.kill(dashboard, signal.SIGSTOP)
+            until(lambda: is_stopped(dashboard))
         async with aiohttp.ClientSession() as session, session.ws_connect(server.socket_address):
             until(lambda: len(server.dashboards) == 2)  # one of them still starts
             server.process.kill()
