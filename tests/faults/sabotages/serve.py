@@ -143,7 +143,7 @@ def any_size(original):
 def obeys_each_signal(original):
     def _hear(self, number, frame):
         if self.number is not None:
-            raise KeyboardInterrupt
+            raise SystemExit(1)
         self.number = number
 
     return _hear
