@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,14 @@ SWEEP = (
     "sweep", "book.txt", "--vary", "hidden=4,6", "--jobs", "2", "--updates", "none", "--seconds", "300",
     "--seq-length", "5", "--sample-every", "none", "--name", "sizes",
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(here: Path) -> Iterator[None]:
+    """End what a test that failed has left."""
+    yield
+    for process in processes_in(here):
+        os.kill(process, signal.SIGKILL)
 
 
 def slots(here: Path, sweep: int) -> set[int]:
@@ -48,22 +57,17 @@ def test_processes_of_a_sweep_end_when_it_is_killed(here: Path) -> None:
 
 def test_processes_of_a_sweep_end_when_it_is_stopped_and_killed(here: Path) -> None:
     with on_terminal(here, *SWEEP, out_too=True) as terminal:
-        found = stopped_sweep(here, terminal)
+        stop(here, terminal)
         terminal.process.kill()
         terminal.process.wait(PATIENCE)
-        try:
-            all_gone(here)
-        finally:
-            for each in found & processes_in(here):
-                os.kill(each, signal.SIGKILL)
+        all_gone(here)
 
 
-def stopped_sweep(here: Path, terminal: Terminal) -> set[int]:
-    """Stop a sweep as Ctrl+Z does, and return its processes, which are stopped too."""
+def stop(here: Path, terminal: Terminal) -> None:
+    """Stop a sweep as Ctrl+Z does, and with it its processes."""
     found = slots(here, terminal.process.pid)
     terminal.process.send_signal(signal.SIGTSTP)
     until(lambda: all(map(is_stopped, found | {terminal.process.pid})))
-    return found
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -75,11 +79,7 @@ def test_a_sweep_does_not_wait_for_a_process_that_is_stopped(here: Path, number:
         until(lambda: all(map(is_stopped, found)))
         began = time.monotonic()
         sweep.send_signal(number)
-        try:
-            sweep.communicate(timeout=PATIENCE)
-            waited(time.monotonic() - began)
-            assert sweep.returncode == 128 + number
-            assert processes_in(here) == set()
-        finally:
-            for each in found & processes_in(here):
-                os.kill(each, signal.SIGKILL)
+        sweep.communicate(timeout=PATIENCE)
+        waited(time.monotonic() - began)
+        assert sweep.returncode == 128 + number
+        assert processes_in(here) == set()
