@@ -1,62 +1,14 @@
-"""`charrnn`, which `python -m charrnn_tui` is too."""
+"""Beginning of every process of `charrnn`, also of `python -m charrnn_tui`."""
 
-from __future__ import annotations
+import _signal  # type: ignore[import-not-found]
 
-import os
-import signal
-import sys
+# Before any other import: until a command handles the signal, Ctrl+C ends the process as it ends `cat`. As an
+# exception it would come out of half-imported libraries in all their forms. `_signal` is a part of Python's
+# executable; `signal` imports other modules first, which takes milliseconds.
+if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
 
-from charrnn_tui.environment import drop_wrong_variables
-from charrnn_tui.limits import explain
-from charrnn_tui.terminal import harmless_line, say
-
-
-def main() -> None:
-    """Run the command that the command line names, and exit with its code."""
-    # Until a command takes the signal over, Ctrl+C ends the process as it ends `cat`: as an exception it
-    # would come out of half-imported libraries in all their forms.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    # A stream that was closed leaves its number free, and the next file that is opened would get it: messages
-    # would be written into the run's log.
-    for descriptor in (0, 1, 2):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-    drop_wrong_variables(os.environ)
-    try:
-        code = _run(sys.argv[1:])
-    finally:
-        _leave_broken_streams()
-    sys.exit(code)
-
-
-def _run(arguments: list[str]) -> int:
-    try:
-        from charrnn_tui.cli import run
-    except (OSError, ImportError, MemoryError, RuntimeError, SystemError) as error:
-        sentence = explain(error)
-        if sentence is None:
-            raise
-        say(f"charrnn: {harmless_line(sentence)}\n", sys.stderr)
-        return 1
-    return run(arguments)
-
-
-def _leave_broken_streams() -> None:
-    """Let go of streams that take nothing any more.
-
-    Some versions of Python try once more to write what they did not take, and end with code 120 then.
-    """
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        try:
-            if stream is not None:
-                stream.flush()
-        except (OSError, ValueError):
-            setattr(sys, name, None)
-
+from charrnn_tui.entry import main
 
 if __name__ == "__main__":
     main()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 
 # Before they are imported, so that their assertions tell what was compared.
-pytest.register_assert_rewrite("tests.program", "tests.terminals", "tests.faults.promises")
+pytest.register_assert_rewrite("tests.program", "tests.terminals", "tests.serving", "tests.faults.promises")
 
 # The same examples every time: a test that fails today failed yesterday too.
 settings.register_profile("charrnn", derandomize=True, deadline=None)

@@ -1,194 +1,283 @@
-"""A server of one page for one user of this machine: the dashboard, drawn by a terminal in the browser."""
+"""Server of one page, for one user of this machine: the dashboard in a terminal in the browser."""
 
 from __future__ import annotations
 
 import asyncio
 import hmac
+import html
+import json
 import logging
+import re
 import secrets
-import shlex
-import signal
 import socket
-import struct
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import aiohttp_jinja2
-from aiohttp import web
-from aiohttp.web_runner import GracefulExit
-from textual_serve.app_service import AppService
-from textual_serve.server import Server, to_int
+import textual_serve
+from aiohttp import WSMsgType, web
 
+from charrnn_tui.browser.complaints import Complaints
+from charrnn_tui.browser.connections import BACKLOG, Connections
+from charrnn_tui.browser.delivery import Deliveries
+from charrnn_tui.browser.ending import Ending
+from charrnn_tui.browser.process import GRACE_SECONDS, DashboardProcess
 from charrnn_tui.terminal import say
 
-HOST = "127.0.0.1"
-"""Never another one: who wants to look from elsewhere brings the port there by SSH."""
+MOST_PAGES = 16
+"""Pages that may be open at once: each has a process of its own."""
 
-_BEGINNING = b"__GANGLION__\n"
-_PACKET = struct.Struct(">cI")
+_STATIC = Path(next(iter(textual_serve.__path__))) / "static"
+_PAGE = Path(__file__).with_name("page.html")
+_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d{1,5})?", re.ASCII)
 _HEARTBEAT_SECONDS = 15.0
-_LAST_SECONDS = 1.0  # that pages which are still open get to end
-_PATIENCE_SECONDS = 5.0  # with a dashboard that was told to end
+_CLOSE_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
 
 
-class _Dashboard(AppService):
-    """The process of one dashboard.
-
-    When it ends, however that came, its page is told, and what it has said goes to stderr. The toolkit's own
-    prints it on stdout, where the address is, and leaves the page of one that could not start as it is.
-    """
-
-    async def run(self) -> None:
-        """Pass on what it draws until it ends."""
-        process = self._process
-        assert process is not None
-        assert process.stdout is not None
-        assert process.stderr is not None
-        said = asyncio.create_task(process.stderr.read())
-        take = {b"D": self.on_data, b"M": self.on_meta, b"P": self.on_packed}
-        with suppress(asyncio.IncompleteReadError):  # its end
-            await process.stdout.readuntil(_BEGINNING)
-            while True:
-                kind, size = _PACKET.unpack(await process.stdout.readexactly(_PACKET.size))
-                await take[kind](await process.stdout.readexactly(size))
-        say((await said).decode(errors="replace"), sys.stderr)
-        await self.remote_close()
-        await process.wait()
-
-    async def stop(self) -> None:
-        """Have it end, by itself while it answers."""
-        process = self._process
-        assert process is not None
-        ending = asyncio.create_task(super().stop())
-        _, late = await asyncio.wait([ending], timeout=_PATIENCE_SECONDS)
-        if late and process.returncode is None:
-            process.kill()  # the run that it shows has a process of its own
-        await ending
-
-    async def on_data(self, payload: bytes) -> None:
-        """Draw, unless the page was closed: then the dashboard hears of it soon, and ends."""
-        with suppress(ConnectionError):
-            await super().on_data(payload)
-
-
-class DashboardServer(Server):
+class DashboardServer:
     """Shows a dashboard of its own to each page that is opened with the right key.
 
     Parameters
     ----------
     arguments : sequence of str
-        Of the program, for the dashboard.
+        Arguments of the program for each dashboard.
     listening : socket
-        Bound to a port of this machine.
+        Socket that is bound to a port of this machine.
     title : str
-        Of the page.
-    said : callable
-        Takes the address, with its key, once there is somebody who answers.
+        Title of the page.
+    announce : callable
+        Takes the address, with its key, once the server answers.
 
     Notes
     -----
-    Whoever has the page has the user's hands: the key keeps other users of the machine out, and the pages of
-    other sites that the same browser shows.
+    Whoever has opened the page can do what the user can do at the dashboard. Three checks keep others out:
+    the key in the path or the query of every request, the name in the header `Host`, and the header
+    `Origin`. The last two stop the pages of other sites, even of one that knows the key.
     """
 
     def __init__(
-        self, arguments: Sequence[str], listening: socket.socket, title: str, said: Callable[[str], None]
+        self,
+        arguments: Sequence[str],
+        listening: socket.socket,
+        title: str,
+        announce: Callable[[str], None],
     ) -> None:
-        command = shlex.join([sys.executable, "-m", "charrnn_tui", *arguments])
-        port: int = listening.getsockname()[1]
-        address = f"http://{HOST}:{port}"  # by default it would be https for port 443
-        super().__init__(command, HOST, port, title, address, templates_path=Path(__file__).parent)
+        self._arguments = arguments
         self._listening = listening
-        self._said = said
+        self._title = title
+        self._announce = announce
         self._key = secrets.token_urlsafe(24)
-        self._ended_by = 0
-        self._dashboards: set[_Dashboard] = set()
-
-    @property
-    def address(self) -> str:
-        """Where the page is."""
-        return f"{self.public_url}/?key={self._key}"
-
-    def initialize_logging(self) -> None:
-        """Log nothing but errors: the terminal is the user's."""
-        logging.basicConfig(level="ERROR", format="charrnn: %(message)s")
-
-    async def on_startup(self, app: web.Application) -> None:
-        """Say where the page is, and end by signals from now on."""
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, self._end, number)
-        self._said(self.address)
-
-    async def on_shutdown(self, app: web.Application) -> None:
-        """Wait for the dashboards: a process that outlives the loop is an exception of asyncio."""
-        await asyncio.gather(*(dashboard.stop() for dashboard in self._dashboards))
+        self._static = {path.relative_to(_STATIC).as_posix(): path for path in _STATIC.rglob("*.*")}
+        self._pages: set[asyncio.Task[Any]] = set()
+        self._deliveries = Deliveries()
 
     def run(self) -> int:
-        """Serve until a signal, and return which one it was."""
-        self.initialize_logging()
-        web.run_app(
-            self._make_app(),
-            sock=self._listening,
-            print=None,
-            access_log=None,
-            handle_signals=False,
-            shutdown_timeout=_LAST_SECONDS,
+        """Serve until a signal comes, and return its number."""
+        logging.getLogger().addHandler(Complaints())
+        with Ending() as ending:
+            asyncio.run(self._serve(ending))
+            assert ending.number is not None
+            return ending.number
+
+    async def _serve(self, ending: Ending) -> None:
+        self._ended = asyncio.Event()
+        app = web.Application(middlewares=[self._admit])
+        app.add_routes(
+            [
+                web.get("/", self._send_page),
+                web.get("/static/{key}/{name:.+}", self._send_static),
+                web.get("/socket/{key}", self._show_dashboard),
+                web.get("/download/{key}/{delivery}", self._send_file),
+            ]
         )
-        return self._ended_by
-
-    def _end(self, number: int) -> None:
-        self._ended_by = number
-        raise GracefulExit
-
-    async def _make_app(self) -> web.Application:
-        app = await super()._make_app()
-        # The page's script puts a query of its own behind the address of the socket.
-        app.router.add_get("/ws/{key}", self.handle_websocket)
-        return app
-
-    @aiohttp_jinja2.template("page.html")
-    async def handle_index(self, request: web.Request) -> dict[str, Any]:
-        """Give the page, to whoever has the key."""
-        self._let_in(request)
-        # By the address that the page was opened under: a tunnel may begin at another port.
-        return {
-            "title": self.title,
-            "static": "/static/",
-            "websocket": f"ws://{request.host}/ws/{self._key}",
-            "font_size": to_int(request.query.get("fontsize", "16"), 16),
-        }
-
-    async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
-        """Start a dashboard, for whoever has the key."""
-        self._let_in(request)
-        columns, lines = (to_int(request.query.get(name, ""), 0) for name in ("width", "height"))
-        page = web.WebSocketResponse(heartbeat=_HEARTBEAT_SECONDS)
-        await page.prepare(request)
-
-        async def close() -> None:
-            await page.close()
-
-        dashboard = _Dashboard(
-            self.command,
-            write_bytes=page.send_bytes,
-            write_str=page.send_str,
-            close=close,
-            download_manager=self.download_manager,
-            debug=self.debug,
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSE_SECONDS / 2)
+        await runner.setup()
+        assert runner.server is not None
+        self._connections = Connections(runner.server)
+        server = await asyncio.get_running_loop().create_server(
+            self._connections.accept, sock=self._listening, backlog=BACKLOG
         )
-        await dashboard.start(columns or 80, lines or 24)
-        self._dashboards.add(dashboard)
         try:
-            await self._process_messages(page, dashboard)
+            port = self._listening.getsockname()[1]
+            self._announce(f"http://127.0.0.1:{port}/?key={self._key}")
+            await ending.wait()
         finally:
-            await dashboard.stop()
-            self._dashboards.discard(dashboard)
+            server.close()
+            self._ended.set()
+            if self._pages:
+                await asyncio.wait(self._pages, timeout=GRACE_SECONDS + _CLOSE_SECONDS)
+            await runner.cleanup()
+
+    # -- who gets in ---------------------------------------------------------------------------------------
+
+    @web.middleware
+    async def _admit(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Answer a request that has the key, and refuse all others; then close the connection."""
+        try:
+            self._check(request)
+            self._connections.admit(request.protocol)
+            response = await handler(request)
+        except web.HTTPException as refusal:
+            refusal.force_close()
+            raise
+        if not response.prepared:
+            response.force_close()
+        return response
+
+    def _check(self, request: web.Request) -> None:
+        given = request.match_info.get("key") or request.query.get("key", "")
+        if not hmac.compare_digest(given.encode(errors="replace"), self._key.encode()):
+            raise web.HTTPForbidden(text="no key: open the address that charrnn serve has printed\n")
+        if not _LOOPBACK.fullmatch(request.host):
+            raise web.HTTPForbidden(text="wrong host: open the page as 127.0.0.1 or localhost\n")
+        origin = request.headers.get("Origin")
+        if origin is not None and origin != f"http://{request.host}":
+            raise web.HTTPForbidden(text="wrong origin: this page is not for pages of other sites\n")
+
+    # -- files ---------------------------------------------------------------------------------------------
+
+    async def _send_page(self, request: web.Request) -> web.Response:
+        # By the address that the page was opened under: a tunnel may begin at another port.
+        values = {
+            "title": self._title,
+            "static": f"/static/{self._key}/",
+            "websocket": f"ws://{request.host}/socket/{self._key}",
+            "font_size": str(_number(request.query.get("fontsize"), 16, 4, 100)),
+        }
+        template = await asyncio.to_thread(_PAGE.read_text, encoding="utf-8")
+        text = re.sub(r"\{\{ (\w+) \}\}", lambda found: html.escape(values[found[1]]), template)
+        return web.Response(text=text, content_type="text/html", headers={"Cache-Control": "no-store"})
+
+    async def _send_static(self, request: web.Request) -> web.FileResponse:
+        path = self._static.get(request.match_info["name"])
+        if path is None:
+            raise web.HTTPNotFound
+        return web.FileResponse(path)
+
+    async def _send_file(self, request: web.Request) -> web.StreamResponse:
+        return await self._deliveries.send(request, request.match_info["delivery"])
+
+    # -- dashboards ----------------------------------------------------------------------------------------
+
+    async def _show_dashboard(self, request: web.Request) -> web.StreamResponse:
+        """Start a dashboard, and pass on what it draws and what is typed until one of the two has ended."""
+        if len(self._pages) >= MOST_PAGES:
+            _log.error("too many open pages: %d; close one of them to open another one", MOST_PAGES)
+        if len(self._pages) >= MOST_PAGES or self._ended.is_set():
+            raise web.HTTPServiceUnavailable
+        task = asyncio.current_task()
+        assert task is not None
+        self._pages.add(task)
+        try:
+            self._connections.keep(request.protocol)
+            page = web.WebSocketResponse(heartbeat=_HEARTBEAT_SECONDS)
+            await page.prepare(request)
+            columns, lines = (request.query.get(name) for name in ("width", "height"))
+            process = await DashboardProcess.start(
+                self._arguments, _number(columns, 80, 1, 1000), _number(lines, 24, 1, 1000)
+            )
+            try:
+                await self._pass_on(page, process)
+            finally:
+                await asyncio.gather(process.end(), _close(page, request))
+                say(process.errors(), sys.stderr)
+        finally:
+            self._pages.discard(task)
         return page
 
-    def _let_in(self, request: web.Request) -> None:
-        given = request.match_info.get("key") or request.query.get("key", "")
-        if not hmac.compare_digest(given.encode(), self._key.encode()):
-            raise web.HTTPForbidden(text="The address that charrnn serve has printed has a key in it.\n")
+    async def _pass_on(self, page: web.WebSocketResponse, process: DashboardProcess) -> None:
+        """Pass on in both directions until the page, the dashboard or the server ends."""
+        directions = [
+            asyncio.create_task(_pass_on_input(page, process)),
+            asyncio.create_task(self._pass_on_output(page, process)),
+            asyncio.create_task(self._ended.wait()),
+        ]
+        try:
+            done, _ = await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for direction in directions:
+                direction.cancel()
+            self._deliveries.withdraw(process)
+        for direction in done:
+            direction.result()  # raises what went wrong
+
+    async def _pass_on_output(self, page: web.WebSocketResponse, process: DashboardProcess) -> None:
+        with suppress(ConnectionError):  # the page was closed
+            async for kind, payload in process.packets():
+                if kind == b"D":
+                    await page.send_bytes(payload)
+                elif kind == b"M":
+                    await self._obey(page, process, json.loads(payload))
+                elif kind == b"P":
+                    self._deliveries.take(payload)
+
+    async def _obey(
+        self, page: web.WebSocketResponse, process: DashboardProcess, message: dict[str, Any]
+    ) -> None:
+        """Do what a dashboard asks for: open an address, or offer a file."""
+        if message["type"] == "open_url":
+            told = {"url": message["url"], "new_tab": message["new_tab"]}
+            await page.send_str(json.dumps(["open_url", told]))
+        elif message["type"] == "deliver_file_start":
+            key = self._deliveries.offer(process, message)
+            # The page's script puts this behind "/download/".
+            await page.send_str(json.dumps(["deliver_file_start", f"{self._key}/{key}"]))
+
+
+async def _pass_on_input(page: web.WebSocketResponse, process: DashboardProcess) -> None:
+    """Pass on what the page sends, until it is closed or sends something that its script does not send."""
+    with suppress(ConnectionError):
+        async for message in page:
+            if message.type != WSMsgType.TEXT:
+                return
+            try:
+                kind, *arguments = json.loads(message.data)
+                if kind == "ping":
+                    await page.send_str(json.dumps(["pong", *arguments]))
+                else:
+                    _tell(process, kind, *arguments)
+            except (ValueError, TypeError, KeyError, RecursionError):
+                return
+
+
+def _tell(process: DashboardProcess, kind: str, argument: Any = None) -> None:
+    """Tell a dashboard what has happened in its page.
+
+    Raises
+    ------
+    TypeError, KeyError
+        The argument is of another type than the page's script sends.
+    """
+    if kind == "stdin":
+        if not isinstance(argument, str):
+            raise TypeError
+        process.type(argument)
+    elif kind == "resize":
+        width, height = _number(argument["width"], 80, 1, 1000), _number(argument["height"], 24, 1, 1000)
+        process.tell(type="resize", width=width, height=height)
+    elif kind in ("blur", "focus"):
+        process.tell(type=kind)
+
+
+async def _close(page: web.WebSocketResponse, request: web.Request) -> None:
+    """Close a page, without waiting for one that does not read."""
+    try:
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await page.close()
+    except (TimeoutError, ConnectionError):
+        if request.transport is not None:
+            request.transport.abort()
+
+
+def _number(given: object, default: int, least: int, most: int) -> int:
+    """Return a number that a page has sent, within bounds."""
+    try:
+        return min(max(int(str(given)), least), most)
+    except ValueError:
+        return default

@@ -22,6 +22,7 @@ HELP = (
     "Ctrl+C here. Where there is no run yet, the page asks for text and settings. Needs the extra web."
 )
 
+_HOST = "127.0.0.1"  # never another one: to look from elsewhere, forward the port with SSH
 _LARGEST_PORT = 65_535
 
 
@@ -36,13 +37,13 @@ def command(
     number = int(port) if port.isascii() and port.isdecimal() and len(port) < 6 else -1
     if not 0 <= number <= _LARGEST_PORT:
         allowed = f"a whole number from 0 to {_LARGEST_PORT:,}"
-        raise SettingsError(f"--port {port[:40]} is not possible; allowed is {allowed}")
+        raise SettingsError(f"invalid --port {port[:40]}: must be {allowed}")
     if importlib.util.find_spec("textual_serve") is None:
         raise UsageError("charrnn serve needs the extra web: pip install 'charrnn-tui[web]'")
     from charrnn_core.runs.directory import find_run
     from charrnn_tui.dashboard.preferences import read_keymap
 
-    read_keymap()  # it may be refused, and here somebody sees it
+    read_keymap()  # refused here, where the user sees why
     sweep = None if run is None else sweep_meant(run, Path(runs))
     shown = [] if run is None else [str((sweep or find_run(run, Path(runs))).path)]
     listening = _listen(number)
@@ -50,26 +51,25 @@ def command(
 
     title = "".join(f"{harmless_line(Path(path).name)} · " for path in shown) + "charrnn"
     arguments = ["tui", "--served", "--runs", str(Path(runs).absolute()), *shown]
-    return 128 + DashboardServer(arguments, listening, title, lambda address: put(f"{address}\n")).run()
+    server = DashboardServer(arguments, listening, title, lambda address: put(f"{address}\n"))
+    return 128 + server.run()
 
 
 def _listen(port: int) -> socket.socket:
-    """Return a socket that is bound to a port of this machine alone.
+    """Return a socket that listens on the loopback address only.
 
     Raises
     ------
     UsageError
-        The port is taken.
+        The port cannot be used.
     """
-    from charrnn_tui.browser.server import HOST
-
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listening.bind((HOST, port))
-        listening.listen()  # whoever reads the address may call at once
+        listening.bind((_HOST, port))
+        listening.listen()  # the address is printed before the server accepts
     except OSError as error:
         listening.close()
-        reason = f"port {port} of this machine cannot be used ({reason_of(error)})"
-        raise UsageError(f"{reason}; --port 0 takes a free one") from None
+        reason = f"cannot use --port {port}: {reason_of(error)}"
+        raise UsageError(f"{reason}; --port 0 uses any free port") from None
     return listening

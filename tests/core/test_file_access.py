@@ -29,7 +29,8 @@ ALLOWED: dict[str, dict[str, str]] = {
         "rmtree": "temporary directories of a worker",
     },
     "charrnn_core.text.source": {"open": "a text that the user gave"},
-    "charrnn_tui.__main__": {"open": "/dev/null, in place of a closed stream"},
+    "charrnn_tui.entry": {"open": "/dev/null, in place of a closed stream"},
+    "charrnn_tui.browser.server": {"rglob": "the page's scripts and fonts, in an installed package"},
     "charrnn_tui.cli": {"open": "/dev/null, in place of a stream that nobody reads"},
     "charrnn_tui.cli.completion": {"scandir": "the current directory"},
     "charrnn_tui.cli.export": {"mkdir": "a directory that the user named"},
@@ -39,6 +40,7 @@ ALLOWED: dict[str, dict[str, str]] = {
     "charrnn_tui.dashboard.preferences": {"mkdir": "the user's configuration"},
     "charrnn_tui.dashboard.screens.pick_file": {"open": "the beginning of a text that the user picks"},
     "charrnn_tui.export.tensorboard": {"mkdir": "a directory that the user named"},
+    "charrnn_tui.limits": {"open": "/dev/null, in place of a stream that nobody reads"},
     "charrnn_tui.files": {"write_bytes": "a pipe or a device that the user named"},
     "charrnn_tui.report.html": {"read_text": "the style sheet of the program"},
 }

@@ -57,6 +57,14 @@ ROWS: dict[str, Row] = {
         "kill, pseudo-terminal",
         60,
     ),
+    "page": Row(
+        "`charrnn serve`: pages that come and go, dashboards that are stopped or still start, a server that "
+        "is killed; malformed requests, half requests, requests without the key or of other sites; two "
+        "signals at once",
+        "sockets, kill",
+        4000,
+        slow=5.0,
+    ),
     "size": Row("the terminal changes its size, down to 1x1 and 0x0", "TIOCSWINSZ", 300),
     "stream": Row(
         "a stream is closed, full, or has no reader; poor terminals and encodings",

@@ -26,6 +26,7 @@ from tests.program import (
     of_type,
     on_terminal,
     run_path,
+    searched_first,
     started,
     stopped,
     until,
@@ -483,19 +484,35 @@ def is_stopping(process: subprocess.Popen[bytes]) -> bool:
     return sum(pipe.startswith("pipe:") for pipe in pipes) <= 4  # stdout and stderr, and two to read from
 
 
-def test_a_second_signal_ends_it_at_once_and_the_trials_by_themselves(here: Path) -> None:
+HELD = """
+import os, time
+from pathlib import Path
+really = os.fsync
+def fsync(descriptor):
+    while Path("held").exists():
+        time.sleep(0.01)
+    really(descriptor)
+os.fsync = fsync
+"""
+
+
+def test_a_second_signal_ends_it_at_once_and_the_trials_by_themselves(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (here / "path").mkdir()
+    (here / "path" / "sitecustomize.py").write_text(HELD, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", searched_first(here / "path"))
     with started(here, "sweep", "book.txt", *ENDLESS) as process:
         path = run_path(process)
         until(lambda: updates_of(path) > 100)
         slots = slots_of(process.pid)
-        for slot in slots:
-            os.kill(slot, signal.SIGSTOP)
+        (here / "held").touch()  # no save ends
         process.send_signal(signal.SIGINT)
         until(lambda: is_stopping(process))
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 130
-        for slot in slots:
-            os.kill(slot, signal.SIGCONT)
+        assert not any(map(is_gone, slots))
+        (here / "held").unlink()
         until(lambda: all(map(is_gone, slots)))
     for row in rows_of(path).values():
         if row.state != "waiting":

@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -27,8 +28,10 @@ class SlotLostError(Exception):
 class Slot:
     """A process that trains trials, seen from the one that asks for that.
 
-    In a session of its own, so that Ctrl+C reaches only whoever asks, who then lets go of it. It can be used
-    by one thread at a time.
+    It is in a process group of its own, so that Ctrl+C reaches only whoever asks, who then lets go of it; but
+    in the same session: where it is stopped (Ctrl+Z) when whoever asks is killed, the system continues it and
+    sends SIGHUP, as to every process group that is stopped and becomes orphaned. It can be used by one thread
+    at a time.
 
     Attributes
     ----------
@@ -40,7 +43,7 @@ class Slot:
             [sys.executable, "-m", "charrnn_core.sweeps.slot"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            start_new_session=True,
+            process_group=0,
         )
         self.pid = self._process.pid
 
@@ -74,10 +77,9 @@ class Slot:
     def let_go(self) -> None:
         """Have it save what it trains, and end; without waiting for that."""
         stdin, _ = self._streams()
-        try:
+        with suppress(OSError):  # it has ended already
             stdin.close()
-        except OSError:  # it has ended already
-            pass
+        self._process.send_signal(signal.SIGCONT)  # one that is stopped would be waited for without end
 
     def close(self) -> None:
         """Have it end, and wait for that."""

@@ -1,0 +1,48 @@
+"""Careless versions of what ends the processes that a command has started."""
+
+from tests.faults.careless import careless
+
+TESTS = "tests/faults/test_children.py"
+
+
+@careless(
+    "charrnn_core.sweeps.slot:Slot.let_go", says="a sweep waits for processes that are stopped", tests=TESTS
+)
+def waits_for_stopped_processes(original):
+    def let_go(self):
+        self._process.stdin.close()
+
+    return let_go
+
+
+@careless(
+    "charrnn_core.sweeps.slot:Slot.__init__",
+    says="the processes of a sweep are in a session of their own",
+    tests=TESTS,
+)
+def sessions_of_their_own(original):
+    def create(self):
+        import subprocess
+        import sys
+
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "charrnn_core.sweeps.slot"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self.pid = self._process.pid
+
+    return create
+
+
+@careless(
+    "charrnn_core.runs.process:TrainingProcess._look_for_owner",
+    says="a process that trains does not notice that its owner is gone",
+    tests=TESTS,
+)
+def trains_for_nobody(original):
+    def _look_for_owner(self):
+        pass
+
+    return _look_for_owner
