@@ -86,6 +86,12 @@ ROWS: dict[str, Row] = {
         "hostile `config.json`, `events.jsonl`, `status.json`, `commands.jsonl`, `.lock`, names",
         400,
     ),
+    "gradient": Row(
+        "an engine trains wrongly: in one type, at some sizes, in other threads, or from some update on",
+        "functions of both engines replaced, and the default check made",
+        30,
+        slow=60.0,
+    ),
     "bytes": Row(
         "any bytes at all for what reads vocabulary, corpus, settings, log, commands and checkpoint",
         "hypothesis, and what a coverage-guided fuzzer has found before",
