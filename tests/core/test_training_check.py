@@ -97,6 +97,7 @@ def test_rounding_moves_a_chaotic_or_saturated_network_further():
     chaotic = window(3, m=40, T=40)
     chaotic.parameters.W *= 2
     saturated = window(3, m=40, T=40)
+    saturated.parameters.buffer *= 0.01
     saturated.parameters.b[:] = 9
     assert moved(calm) < 1e-5 < 1e-3 < moved(chaotic)
     assert moved(saturated) > 1e-3
