@@ -7,6 +7,7 @@ from typing import Any
 
 from charrnn_core.rnn.gradcheck.comparisons import REFERENCE
 from charrnn_tui.formatting import number_of
+from charrnn_tui.terminal import harmless_line
 
 METHODS = {
     "central": "centred difference",
@@ -17,6 +18,8 @@ METHODS = {
 
 WINDOWS = {"stress": "stress window", "repeats": "repeats window", "fixed": "fixed network"}
 """The windows that are not of the text."""
+
+_LONGEST = 80  # characters of a word from a log, which is not trusted
 
 NORM_METHODS = ("training", "loop")
 """The methods whose errors are of norms, in a type of their own."""
@@ -54,7 +57,7 @@ def conditions_told(row: dict[str, Any]) -> list[str]:
     if isinstance(step, float):
         told += f", step {step:.0e}"
     elif method in NORM_METHODS:
-        told += f", {row.get('dtype')}"
+        told += f", {harmless_line(str(row.get('dtype'))[:_LONGEST])}"
     sizes = f"T = {row.get('seq_length')} · B = {row.get('batch_size')}"
     special = WINDOWS.get(str(row.get("window")))
     words = [told, special or sizes, f"h_0 {row['h0']}", _selection(row.get("selection"))]
@@ -73,8 +76,9 @@ def notes_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for row in rows:
         if not is_compared(row):
-            reasons.setdefault(str(row["note"]), []).append(str(row["parameter"]))
-    return [f"{', '.join(dict.fromkeys(names))}: {reason}" for reason, names in reasons.items()]
+            reasons.setdefault(str(row["note"])[:_LONGEST], []).append(str(row["parameter"])[:_LONGEST])
+    told = (f"{', '.join(dict.fromkeys(names))}: {reason}" for reason, names in reasons.items())
+    return list(map(harmless_line, told))
 
 
 def verdict_told(rows: Sequence[Mapping[str, Any]]) -> str:
