@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from charrnn_core.rnn.gradcheck.comparisons import REFERENCE
 from charrnn_tui.formatting import number_of
+from charrnn_tui.terminal import harmless_line
 
-METHODS = {"central": "centred difference", "complex-step": "complex step"}
+METHODS = {
+    "central": "centred difference",
+    "complex-step": "complex step",
+    "training": "training gradient",
+    "loop": "five updates",
+}
+
+WINDOWS = {"stress": "stress window", "repeats": "repeats window", "fixed": "fixed network"}
+"""The windows that are not of the text."""
+
+_LONGEST = 80  # characters of a word from a log, which is not trusted
+
+NORM_METHODS = ("training", "loop")
+"""The methods whose errors are of norms, in a type of their own."""
 
 CONDITIONS = ("window", "method", "step", "h0", "selection")
 """What the rows of one comparison have in common."""
@@ -38,13 +53,46 @@ def is_reference(row: dict[str, Any]) -> bool:
 def conditions_told(row: dict[str, Any]) -> list[str]:
     """Return in words what was compared with what, piece by piece: method, window, h_0, entries."""
     step, method = row.get("step"), str(row["method"])
-    words = [METHODS.get(method, method) + (f", step {step:.0e}" if isinstance(step, float) else "")]
+    told = METHODS.get(method, method)
+    if isinstance(step, float):
+        told += f", step {step:.0e}"
+    elif method in NORM_METHODS:
+        told += f", {harmless_line(str(row.get('dtype'))[:_LONGEST])}"
     sizes = f"T = {row.get('seq_length')} · B = {row.get('batch_size')}"
-    is_stress = row.get("window") == "stress"
-    words += ["stress window" if is_stress else sizes, f"h_0 {row['h0']}", _selection(row.get("selection"))]
-    if is_stress:
+    special = WINDOWS.get(str(row.get("window")))
+    words = [told, special or sizes, f"h_0 {row['h0']}", _selection(row.get("selection"))]
+    if special:
         words.append(f"{sizes} · {row.get('characters')} different characters")
     return words
+
+
+def is_compared(row: Mapping[str, Any]) -> bool:
+    """Return whether anything was compared; rows of older logs always were."""
+    return not isinstance(row.get("note"), str)
+
+
+def notes_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return why rows were not compared, each reason once with its parameters."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        if not is_compared(row):
+            reasons.setdefault(str(row["note"])[:_LONGEST], []).append(str(row["parameter"])[:_LONGEST])
+    told = (f"{', '.join(dict.fromkeys(names))}: {reason}" for reason, names in reasons.items())
+    return list(map(harmless_line, told))
+
+
+def verdict_told(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return how many checks failed or passed, and how many could not be made.
+
+    Examples
+    --------
+    >>> verdict_told([{"passed": True}, {"passed": True, "note": "not finite: not compared"}])
+    'all 1 checks passed, 1 not compared'
+    """
+    failed = sum(not row["passed"] for row in rows)
+    compared = sum(map(is_compared, rows))
+    told = f"{failed} of {compared} checks failed" if failed else f"all {compared} checks passed"
+    return told if compared == len(rows) else f"{told}, {len(rows) - compared} not compared"
 
 
 def _selection(selection: Any) -> str:
@@ -54,6 +102,7 @@ def _selection(selection: Any) -> str:
         "random": f"{number} random entries",
         "directions": f"{number} random directions over all entries",
         "all": "all entries",
+        "norm": "norm over all entries",
     }.get(kind, str(selection))
 
 
@@ -64,6 +113,8 @@ def shape_told(shape: Any) -> str:
 
 def place_told(index: Any) -> str:
     """Return where an entry or a direction is."""
+    if index is None:
+        return "–"
     return ",".join(map(str, index)) if isinstance(index, list) else f"dir. {index}"
 
 
@@ -71,3 +122,8 @@ def figure_told(value: Any, digits: int) -> str:
     """Return a figure with so many decimals of its mantissa; null is one that is not finite."""
     number = number_of(value)
     return "nan" if number is None else f"{number:.{digits}e}"
+
+
+def error_told(row: Mapping[str, Any], name: str = "maximum_relative_error") -> str:
+    """Return the error of a row, or a dash where nothing was compared."""
+    return figure_told(row.get(name), 1) if is_compared(row) else "–"

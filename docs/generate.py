@@ -15,7 +15,7 @@ from typing import Any
 import typer
 
 import charrnn_core
-from charrnn_core.rnn.gradcheck.check import CheckRow
+from charrnn_core.rnn.gradcheck.rows import CheckRow
 from charrnn_core.runs import checkpoint
 from charrnn_core.runs.commands import COMMAND_NAMES, Command
 from charrnn_core.runs.starting import start

@@ -10,15 +10,36 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from charrnn_core.rnn.gradcheck.comparisons import STUDY
-from charrnn_tui.check_rows import conditions_of, conditions_told, figure_told, is_reference, place_told
+from charrnn_tui.check_rows import (
+    NORM_METHODS,
+    conditions_of,
+    conditions_told,
+    error_told,
+    figure_told,
+    is_compared,
+    is_reference,
+    notes_of,
+    place_told,
+    verdict_told,
+)
 from charrnn_tui.terminal import harmless_line, is_rich, put
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+    from rich.text import Text
 
 _PIPE_WIDTH = 100
-_DROPPED = (("worst at", "analytic", "numeric"), ("study",), ("mean rel",), ("shape",), ("checked",))
+_DROPPED = (
+    ("worst at", "analytic", "numeric", "engine", "float64"),
+    ("study",),
+    ("mean rel",),
+    ("shape",),
+    ("checked",),
+)
 """The columns that a narrow terminal does without, in this order."""
+
+_NORM_TITLES = {"analytic": "engine", "numeric": "float64"}
+"""The heads of two columns where an engine is compared with the float64 reference."""
 
 _STUDY_NOTE = """\
   study: Straathof 2019, m = 100, T = 25, K = 80.
@@ -56,16 +77,17 @@ def show_check(rows: Sequence[dict[str, Any]], heading: str) -> None:
     put(file.getvalue(), raw=True)
 
 
-def _symbols(encoding: str | None) -> dict[bool, str]:
+def _symbols(encoding: str | None) -> dict[bool | None, str]:
+    """Return what stands before a row that passed, one that failed, and one that was not compared."""
     try:
-        "✓✗".encode(encoding or "ascii")
+        "✓✗–".encode(encoding or "ascii")
     except (LookupError, UnicodeEncodeError):
-        return {True: "ok", False: "WRONG"}
-    return {True: "✓", False: "✗"}
+        return {True: "ok", False: "WRONG", None: "-"}
+    return {True: "✓", False: "✗", None: "–"}
 
 
 def _table(
-    rows: Sequence[dict[str, Any]], heading: str, symbols: dict[bool, str], width: int
+    rows: Sequence[dict[str, Any]], heading: str, symbols: dict[bool | None, str], width: int
 ) -> Iterator[RenderableType]:
     from rich.padding import Padding
     from rich.text import Text
@@ -80,38 +102,38 @@ def _table(
             yield Text(_STUDY_NOTE, style="dim italic")
         if any(row["passed"] and (row["maximum_relative_error"] or 0) > row["tolerance"] for row in same):
             yield Text(_EXCUSED_NOTE[same[0]["method"]], style="dim italic")
-    failed = sum(not row["passed"] for row in rows)
-    told = f"{failed} of {len(rows)} checks failed" if failed else f"all {len(rows)} checks passed"
-    yield Text(f"\n{symbols[not failed]} {told}", style=_style(not failed))
+        for note in notes_of(same):
+            yield Text(f"  {note}", style="dim italic")
+    passed = all(row["passed"] for row in rows)
+    yield Text(f"\n{symbols[passed]} {verdict_told(rows)}", style=_style(passed))
 
 
 def _title(row: dict[str, Any]) -> str:
     words = conditions_told(row)
-    more = [f"stress window · {size}" for size in words[4:]]
+    more = [f"{words[1]} · {size}" for size in words[4:]]
     return "\n".join([" · ".join(words[:4]), *more])
 
 
 def _group(
-    rows: Sequence[dict[str, Any]], symbols: dict[bool, str], *, studied: bool, width: int
+    rows: Sequence[dict[str, Any]], symbols: dict[bool | None, str], *, studied: bool, width: int
 ) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
     columns: dict[str, list[Text]] = {
-        "": [Text(symbols[bool(row["passed"])], style=_style(row["passed"])) for row in rows],
+        "": [_symbol(row, symbols) for row in rows],
         " ": [Text(row["parameter"], style="bold") for row in rows],
         "shape": [Text("×".join(str(length) for length in row["shape"])) for row in rows],
         "checked": [Text(f"{row['entries']:,}") for row in rows],
-        "max rel": [
-            Text(figure_told(row["maximum_relative_error"], 1), "" if row["passed"] else _style(passed=False))
-            for row in rows
-        ],
-        "mean rel": [Text(figure_told(row["mean_relative_error"], 1)) for row in rows],
+        "max rel": [Text(error_told(row), "" if row["passed"] else _style(passed=False)) for row in rows],
+        "mean rel": [Text(error_told(row, "mean_relative_error")) for row in rows],
         "study": [Text(f"{STUDY[row['parameter']]:.1e}", style="dim") for row in rows if studied],
         "worst at": [Text(place_told(row["worst"]["index"])) for row in rows],
-        "analytic": [Text(figure_told(row["worst"]["analytic"], 4)) for row in rows],
-        "numeric": [Text(figure_told(row["worst"]["numeric"], 4)) for row in rows],
+        "analytic": [_value(row, "analytic") for row in rows],
+        "numeric": [_value(row, "numeric") for row in rows],
     }
+    if rows[0]["method"] in NORM_METHODS:
+        columns = {_NORM_TITLES.get(title, title): cells for title, cells in columns.items()}
     if not studied:
         del columns["study"]
     for dropped in _DROPPED:
@@ -125,6 +147,20 @@ def _group(
     for cells in zip(*columns.values(), strict=True):
         table.add_row(*cells)
     return table
+
+
+def _symbol(row: dict[str, Any], symbols: dict[bool | None, str]) -> Text:
+    from rich.text import Text
+
+    if not is_compared(row):
+        return Text(symbols[None], style="dim")
+    return Text(symbols[bool(row["passed"])], style=_style(row["passed"]))
+
+
+def _value(row: dict[str, Any], name: str) -> Text:
+    from rich.text import Text
+
+    return Text(figure_told(row["worst"][name], 4) if is_compared(row) else "–")
 
 
 def _style(passed: bool) -> str:

@@ -16,7 +16,7 @@ from charrnn_core.training.events import (
     Warned,
 )
 from charrnn_core.training.settings import Settings
-from charrnn_tui.check_rows import METHODS
+from charrnn_tui.check_rows import METHODS, is_compared, verdict_told
 from charrnn_tui.formatting import clock
 from charrnn_tui.terminal import harmless_line
 
@@ -67,15 +67,17 @@ def told(event: Event, settings: Settings, run: str | None = None) -> Iterator[s
 def _gradients(checked: GradientsChecked) -> str:
     where = f"at update {checked.update:,}"
     if checked.command is not None:  # perhaps with a tolerance that nothing can pass
-        failed = sum(not row["passed"] for row in checked.rows)
-        told = f"{failed} of {len(checked.rows)} checks failed" if failed else "all checks passed"
-        return f"gradients checked {where}: {told}"
+        return f"gradients checked {where}: {verdict_told(checked.rows)}"
     if checked.wrong:
         return f"gradients are WRONG {where}: {', '.join(checked.wrong)}"
     worst: dict[str, float] = {}
     for row in checked.rows:
-        worst[row["method"]] = max(worst.get(row["method"], 0.0), row["maximum_relative_error"])
-    agree = ", ".join(f"{METHODS[method]} agrees to {error:.0e}" for method, error in worst.items())
+        if is_compared(row):
+            worst[row["method"]] = max(worst.get(row["method"], 0.0), row["maximum_relative_error"])
+    agree = ", ".join(
+        f"{METHODS[method]} {'agree' if method == 'loop' else 'agrees'} to {error:.0e}"
+        for method, error in worst.items()
+    )
     return f"gradients are right {where}: {agree}"
 
 

@@ -56,7 +56,7 @@ _CHECK_COLUMNS = (
     "parameter", "shape", "entries", "selection", "method", "window", "seq_length", "batch_size",
     "characters", "h0", "step", "tolerance", "floor",
     "maximum_relative_error", "mean_relative_error", "passed",
-    "worst_index", "worst_analytic", "worst_numeric",
+    "worst_index", "worst_analytic", "worst_numeric", "dtype", "note",
 )  # fmt: skip
 
 

@@ -14,8 +14,8 @@ import statistics
 import time
 from collections.abc import Sequence
 
-from charrnn_core.rnn.gradcheck.check import CheckRow
 from charrnn_core.rnn.gradcheck.comparisons import REFERENCE, STUDY, Comparison, comparisons
+from charrnn_core.rnn.gradcheck.rows import CheckRow
 from charrnn_core.rnn.threads import limit_blas_threads
 from charrnn_core.text.corpus import Corpus, read_corpus
 from charrnn_core.training.settings import PRESETS, Settings

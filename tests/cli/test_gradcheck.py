@@ -47,9 +47,13 @@ def test_default_check_of_the_bundled_text(charrnn):
     finished = charrnn("gradcheck", *SMALL)
     assert (finished.code, finished.err) == (0, "")
     assert finished.out.startswith("tales · K = 63 · m = 8 · sum loss · update 0 · seed 0 · numpy\n")
-    assert finished.out.endswith("all 20 checks passed\n")
-    assert finished.out.count("✓") == 21
+    assert finished.out.endswith("all 43 checks passed\n")
+    assert finished.out.count("✓") == 44
     assert "stress window · T = 25 · B = 3 · 63 different characters" in finished.out
+    assert "repeats window · T = 42 · B = 3 · 63 different characters" in finished.out
+    assert "training gradient, float32 · T = 5 · B = 1 · h_0 carried · norm over all entries" in finished.out
+    assert "training gradient, float32 · fixed network" in finished.out
+    assert "five updates, float64 · fixed network" in finished.out
     assert "step 1e-05 · T = 5 · B = 1 · h_0 zeros · first 20 entries" in finished.out
     assert "study" in finished.out
     assert all(line == line.rstrip() for line in finished.out.splitlines())
@@ -62,7 +66,7 @@ def test_json_and_csv_have_all_that_the_table_has(charrnn, text):
     told = json.loads(whole.out)
     assert told["passed"] is True
     assert told["corpus"] == "book"
-    assert len(told["rows"]) == 20
+    assert len(told["rows"]) == 43
     assert all(set(row) >= FIELDS for row in told["rows"])
     table = list(csv.DictReader(io.StringIO(charrnn("gradcheck", text, *SMALL, "--csv").out)))
     assert [row["parameter"] for row in table] == [row["parameter"] for row in told["rows"]]
@@ -207,6 +211,38 @@ def test_table_keeps_verdicts_and_figures_at_any_width(width, capsys, monkeypatc
     assert "…" not in out
     assert "1 of 5 checks failed" in " ".join(out.split())
     assert "\x1b" not in out
+
+
+def not_compared(note):
+    return {
+        "parameter": "W", "shape": [8, 8], "entries": 0, "method": "training", "step": None, "h0": "carried",
+        "maximum_relative_error": None, "mean_relative_error": None, "seq_length": 25, "batch_size": 1,
+        "worst": {"index": None, "analytic": None, "numeric": None, "passed": True}, "passed": True,
+        "selection": "norm", "window": "text", "tolerance": 1e-4, "floor": 1e-12, "compared": [],
+        "characters": 9, "dtype": "float32", "note": note,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("note", ["ill-conditioned: not compared", "not finite: not compared"])
+def test_what_could_not_be_compared_is_said_and_not_counted_as_passed(note, capsys):
+    whole = {
+        **not_compared(None),
+        "maximum_relative_error": 1e-6,
+        "mean_relative_error": 1e-6,
+        "parameter": "U",
+    }
+    whole["worst"] = {"index": [0, 1], "analytic": 1.0, "numeric": 1.0, "passed": True}
+    show_check([whole, not_compared(note)], "run")
+    out = capsys.readouterr().out
+    assert f"  W: {note}\n" in out
+    assert out.endswith("✓ all 1 checks passed, 1 not compared\n")
+    assert "– W" in out
+    assert "✓ W" not in out
+    assert "nan" not in out
+    checked = GradientsChecked(update=0, time=1.0, rows=(whole, not_compared(note)))
+    assert list(told(checked, Settings.of(), "run")) == [
+        "gradients are right at update 0: training gradient agrees to 1e-06"
+    ]
 
 
 def test_training_tells_that_its_gradients_are_right(charrnn, text):

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 import charrnn_core.rnn.compiled
-from charrnn_core.rnn.gradcheck.check import CheckRow, check
+from charrnn_core.rnn.gradcheck.check import check
+from charrnn_core.rnn.gradcheck.rows import CheckRow
 from charrnn_core.rnn.gradcheck.windows import CheckedWindow
 from charrnn_core.rnn.network import Network
 from charrnn_core.rnn.parameters import PARAMETER_NAMES, initial_parameters

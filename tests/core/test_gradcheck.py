@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charrnn_core.errors import SettingsError
-from charrnn_core.rnn.gradcheck.check import KEPT_ENTRIES, Checking, CheckRow, check
+from charrnn_core.rnn.gradcheck.check import Checking, check
 from charrnn_core.rnn.gradcheck.comparisons import REFERENCE, STUDY, Comparison, comparisons
+from charrnn_core.rnn.gradcheck.rows import KEPT_ENTRIES, NOT_FINITE_NOTE, CheckRow
 from charrnn_core.rnn.gradcheck.windows import CheckedWindow, affordable_part, stress_window
 from charrnn_core.rnn.network import Network
 from charrnn_core.rnn.parameters import PARAMETER_NAMES, Parameters, initial_parameters
@@ -365,6 +366,21 @@ def test_the_entry_that_failed_is_the_worst_one_whatever_has_a_larger_error():
 # -- windows -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("K", [2, 11, 40])
+def test_repeats_window_repeats_characters_has_all_of_them_and_saturates_units(K):
+    for seed in range(5):
+        checked = window(seed, K=K, m=20)
+        repeats = stress_window(checked, np.random.default_rng(seed), repeats=True)
+        T, B = repeats.seq_length, repeats.batch_size
+        inputs, targets = repeats.inputs.reshape(T, B), repeats.targets.reshape(T, B)
+        assert B == 3
+        assert set(repeats.inputs) == set(range(K))
+        assert np.array_equal(inputs[1:], targets[:-1])  # a text
+        assert np.mean(inputs == targets) > 0.3
+        h = [np.abs(repeats.network(repeats.h0).last_state()[:, unit]) for unit in (3, 11, 19)]
+        assert np.all(np.array(h) == 1)
+
+
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 @pytest.mark.parametrize("clip", [None, 0.5, 5.0, 1e6])
 def test_stress_window_has_all_characters_three_streams_and_large_gradients(reduction, clip):
@@ -408,12 +424,13 @@ def test_default_check_shortens_the_window_of_a_chaotic_network():
 
 def test_rows_say_what_was_compared():
     rows = rows_of(window(3), 3)
-    assert [row.parameter for row in rows] == list(PARAMETER_NAMES) * 4
+    assert [row.parameter for row in rows] == list(PARAMETER_NAMES) * 5
     assert {(row.method, row.h0, row.window, row.selection) for row in rows} == {
         ("central", "zeros", "text", "first:20"),
         ("central", "carried", "text", "first:20"),
         ("complex-step", "carried", "text", "directions:8"),
         ("complex-step", "random", "stress", "directions:8"),
+        ("complex-step", "random", "repeats", "directions:4"),
     }
     for row in rows:
         assert row.entries == (20 if row.method == "central" else np.prod(row.shape)) or row.entries < 20
@@ -509,10 +526,25 @@ def test_a_check_changes_nothing():
     assert np.array_equal(checked.h0, before[1])
 
 
-def test_weights_that_are_not_finite_fail():
+@pytest.mark.parametrize(("name", "value"), [("W", np.nan), ("b", np.inf), ("V", -np.inf), ("U", np.nan)])
+def test_weights_that_are_not_finite_are_reported_and_only_the_stress_windows_compared(name, value):
+    checked = window(4)
+    getattr(checked.parameters, name)[...] = value
+    rows = rows_of(checked, 4)
+    assert all(row.passed for row in rows)
+    assert {(row.window, row.note, row.entries > 0) for row in rows} == {
+        ("text", NOT_FINITE_NOTE, False),
+        ("stress", None, True),
+        ("repeats", None, True),
+    }
+    assert all(json.loads(json.dumps(row.to_json(), allow_nan=False)) for row in rows)
+
+
+@pytest.mark.parametrize("mutant", [Untransposed, Clipped, Infinite])
+def test_a_wrong_backward_pass_is_caught_although_the_weights_are_not_finite(mutant):
     checked = window(4)
     checked.parameters.W[1, 1] = np.nan
-    assert not all(row.passed for row in rows_of(checked, 4))
+    assert is_caught(checked, 4, mutant)
 
 
 @pytest.mark.parametrize(
@@ -553,7 +585,7 @@ def test_every_run_checks_itself_before_the_first_update():
     assert [event.type for event in events[:3]] == ["progress", "gradients_checked", "sample"]
     assert [event.update for event in events if isinstance(event, GradientsChecked)] == [0]
     assert not events[1].wrong
-    assert len(events[1].rows) == 20
+    assert len(events[1].rows) == 43
 
 
 def test_a_check_does_not_change_training():

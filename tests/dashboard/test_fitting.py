@@ -200,9 +200,10 @@ DEFAULT = tuple((method, window, h0) for method, window, h0, _ in GROUPS)
         (4, ["h₀ = 0"]),
         (4 + CELL, ["h₀ = 0"]),
         (4 + 2 * CELL, ["h₀ = 0", "complex"]),  # one of each method before a second of the same
-        (4 + 3 * CELL, ["h₀ = 0", "carried", "complex"]),
-        (4 + 4 * CELL, ["h₀ = 0", "carried", "complex", "stress"]),
-        (200, ["h₀ = 0", "carried", "complex", "stress"]),
+        (4 + 3 * CELL, ["h₀ = 0", "complex", "training"]),
+        (4 + 4 * CELL, ["h₀ = 0", "complex", "training", "loop"]),
+        (4 + 5 * CELL, ["h₀ = 0", "carried", "complex", "training", "loop"]),
+        (200, ["h₀ = 0", "carried", "complex", "stress", "repeats", "training", "fixed", "loop"]),
     ],
 )
 def test_a_check_has_as_many_columns_as_there_is_room_for(width: int, heads: list[str]) -> None:

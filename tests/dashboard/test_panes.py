@@ -9,11 +9,12 @@ from rich.cells import cell_len
 
 from charrnn_core.errors import UsageError
 from charrnn_core.runs.history import History
-from charrnn_tui.check_rows import rows_of
+from charrnn_tui.check_rows import notes_of, rows_of
 from charrnn_tui.dashboard.loss_chart import LossView, chart_of, markers_of
 from charrnn_tui.dashboard.panes.evolution import SampleLines, found, one_line
 from charrnn_tui.dashboard.panes.gradients import check_lines
 from charrnn_tui.dashboard.preferences import Preferences, read_keymap
+from charrnn_tui.dashboard.screens.reading import entry_lines
 from charrnn_tui.dashboard.spans import plain
 from charrnn_tui.dashboard.stream import Stream, wrapped
 from charrnn_tui.formatting import ago, characters_of_loss, clock, loss_of
@@ -113,6 +114,39 @@ def test_checks_say_their_verdict_and_list_the_earlier_ones():
     earlier = text_of(check_lines(checks, 0, 40))
     assert any("all 2 checks passed · update 0" in line for line in earlier)
     assert [line.split()[1] for line in earlier if line.startswith(("✓  ", "✗  "))] == ["20", "10", "0"]
+
+
+def training_row(parameter="W", *, note=None, passed=True, **more):
+    return {
+        **row(parameter, passed, "training", "carried", None if note else 3e-6),
+        "dtype": "float32", "note": note, "step": None, "selection": "norm", **more,
+    }  # fmt: skip
+
+
+def test_what_was_not_compared_has_a_dash_its_reason_and_is_not_counted():
+    rows = [row(), training_row(note="ill-conditioned: not compared"), training_row(window="fixed")]
+    lines = text_of(check_lines([{"update": 4, "rows": rows}], None, 60))
+    assert lines[0].split() == ["h₀", "=", "0", "training", "fixed"]
+    assert lines[1].split() == ["✓", "W", "1.0e-07", "–", "3.0e-06"]
+    assert any("all 2 checks passed, 1 not compared" in line for line in lines)
+    assert "W: ill-conditioned: not compared" in lines
+
+
+def test_a_reason_from_a_log_is_made_harmless():
+    rows = [training_row("\x1b[2JW", note="\x1b]0;title\x07" + "x" * 10_000)]
+    shown = "\n".join(notes_of(rows))
+    assert not set("\x1b\x07") & set(shown)
+    assert len(shown) < 200
+
+
+def test_entries_of_training_are_the_engines_beside_float64():
+    compared = [{"index": [0, 3], "analytic": 0.25, "numeric": 0.5, "passed": False}]
+    failed = text_of(entry_lines(training_row(passed=False, window="fixed", compared=compared)))
+    assert failed[0] == "✗ training · h₀ carried · norm · fixed network"
+    assert failed[1].split() == ["entry", "relative", "error", "engine", "float64"]
+    assert failed[2].split() == ["0,", "3", "3.33e-01", "2.500000e-01", "5.000000e-01"]
+    skipped = text_of(entry_lines(training_row(note="not finite: not compared", compared=[])))
+    assert skipped[:2] == ["– training · h₀ carried · norm", "not finite: not compared"]
 
 
 @pytest.mark.parametrize("rows", [None, 7, [], [None], [{}], ["x"], [row(error=None)], [row(error="x")]])

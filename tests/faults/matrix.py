@@ -124,6 +124,12 @@ ROWS: dict[str, Row] = {
         "commands before a run and while it trains; kill",
         500,
     ),
+    "gradient": Row(
+        "an engine trains wrongly: in one type, at some sizes, in other threads, or from some update on",
+        "functions of both engines replaced, and the default check made",
+        30,
+        slow=60.0,
+    ),
     "bytes": Row(
         "any bytes at all for what reads vocabulary, corpus, settings, log, commands and checkpoint",
         "hypothesis, and what a coverage-guided fuzzer has found before",

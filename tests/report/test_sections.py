@@ -246,6 +246,27 @@ def test_all_checks_count_in_the_verdict() -> None:
     assert verdict(findings_of([event("gradients_checked", 0, rows="none")])) == "not readable"
 
 
+def test_training_is_in_the_table_and_what_was_not_compared_is_said() -> None:
+    whole = check()
+    same = {**whole["rows"][0], "method": "training", "step": None, "h0": "carried", "selection": "norm"}
+    same |= {"dtype": "float32", "maximum_relative_error": 2e-6, "tolerance": 1e-4, "window": "fixed"}
+    skipped = {**same, "parameter": "W", "window": "text", "maximum_relative_error": None}
+    skipped["note"] = "ill-conditioned: not compared"
+    found = findings_of([{**whole, "rows": [*whole["rows"], skipped, same]}])
+    assert verdict(found) == "all 21 comparisons agree, 1 could not be made"
+    notes = [paragraph.text for paragraph in paragraphs(gradients(found)) if paragraph.tone == "note"]
+    assert any(note.startswith("The training gradient is that of a copy of the engine") for note in notes)
+    assert "Not everything could be compared. W: ill-conditioned: not compared." in notes
+    (table,) = [
+        block
+        for block in gradients(found)
+        if isinstance(block, Table) and block.caption.startswith("Largest")
+    ]
+    told = {row[0]: row[1:] for row in table.rows if row[0].startswith("training gradient, float32")}
+    assert [row[-1] for row in told.values()] == ["yes", "yes"]
+    assert sorted(cell for row in told.values() for cell in row[:-1] if cell != "–") == ["2.0e-06"]
+
+
 def test_later_checks_are_told_in_a_sentence_each() -> None:
     told = paragraphs(gradients(findings_of([check(), check(1200), check(1300, **FAILED)])))[-2:]
     assert told[0] == Paragraph("Checked again after update 1,200: all 20 comparisons agree.")

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import var
 
-from charrnn_tui.check_rows import rows_of
+from charrnn_tui.check_rows import notes_of, rows_of, verdict_told
 from charrnn_tui.dashboard.panes.pane import Pane
 from charrnn_tui.dashboard.session import RunSession
 from charrnn_tui.dashboard.spans import Line, Span
@@ -21,6 +21,10 @@ GROUPS = (
     ("central", "text", "carried", "carried"),
     ("complex-step", "text", "carried", "complex"),
     ("complex-step", "stress", "random", "stress"),
+    ("complex-step", "repeats", "random", "repeats"),
+    ("training", "text", "carried", "training"),
+    ("training", "fixed", "carried", "fixed"),
+    ("loop", "fixed", "carried", "loop"),
 )
 """The parts of the default check, and the heads of their columns."""
 
@@ -123,8 +127,8 @@ def check_lines(checks: Sequence[dict[str, Any]], chosen: int | None, width: int
             line.append(Span(f"{_error(row):>{_CELL}}", role))
         yield line
     yield []
-    failed = sum(not row["passed"] for row in rows)
-    verdict = f"{failed} of {len(rows)} checks failed" if failed else f"all {len(rows)} checks passed"
+    failed = any(not row["passed"] for row in rows)
+    verdict = verdict_told(rows)
     at = f"update {count_of(check['update'])}"
     role = "bad" if failed else "good"
     if len(f"{verdict} · {at}") <= width:
@@ -132,8 +136,9 @@ def check_lines(checks: Sequence[dict[str, Any]], chosen: int | None, width: int
     else:
         yield [Span(verdict, role)]
         yield [Span(f"at {at}", "label")]
-    for _, words in wrapped("the figures are maximum relative errors", max(1, width)):
-        yield [Span(words, "label")]
+    for told in (*notes_of(rows), "the figures are maximum relative errors"):
+        for _, words in wrapped(told, max(1, width)):
+            yield [Span(words, "label")]
     if len(checks) > 1:
         yield []
         yield [Span("all checks", "label")]
@@ -162,7 +167,7 @@ def _error(row: dict[str, Any] | None) -> str:
 def _earlier(check: dict[str, Any], *, shown: bool) -> Line:
     rows = rows_of(check)
     passed = all(row["passed"] for row in rows)
-    errors = [row.get("maximum_relative_error") for row in rows if row["method"] != "central"]
+    errors = [row.get("maximum_relative_error") for row in rows if row["method"] == "complex-step"]
     largest = max((error for error in errors if isinstance(error, float)), default=None)
     error = "–" if largest is None else f"{largest:.1e}"
     return [

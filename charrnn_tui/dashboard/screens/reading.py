@@ -11,6 +11,7 @@ from textual.containers import Horizontal
 from textual.screen import ModalScreen
 
 from charrnn_core.rnn.parameters import PARAMETER_NAMES
+from charrnn_tui.check_rows import NORM_METHODS, WINDOWS, is_compared
 from charrnn_tui.dashboard.lines import Lines
 from charrnn_tui.dashboard.spans import Line, Span
 from charrnn_tui.dashboard.steady import Steady
@@ -124,14 +125,19 @@ class EntriesScreen(Steady, ModalScreen[None]):
 
 def entry_lines(row: dict[str, Any]) -> list[Line]:
     """Return the lines of one row: what was compared, and its entries."""
-    step = row.get("step")
-    told = f"{step:.0e}" if isinstance(step, float) else "–"
-    title = f"{row['method']} · step {told} · h₀ {row['h0']} · {row.get('selection', '')}"
-    if row.get("window") == "stress":
-        title += " · stress window"
+    step, is_norm = row.get("step"), row["method"] in NORM_METHODS
+    words = [str(row["method"])]
+    if not is_norm:
+        words.append(f"step {step:.0e}" if isinstance(step, float) else "step –")
+    words += [f"h₀ {row['h0']}", str(row.get("selection", ""))]
+    special = WINDOWS.get(str(row.get("window")))
+    title = " · ".join([*words, special] if special else words)
+    if not is_compared(row):
+        return [[Span("– ", "label"), Span(title, "value")], [Span(str(row["note"]), "label")], []]
+    left, right = ("engine", "float64") if is_norm else ("analytic", "numeric")
     lines: list[Line] = [
         [Span("✓ " if row["passed"] else "✗ ", "good" if row["passed"] else "bad"), Span(title, "value")],
-        [Span(f"{'entry':>12}{'relative error':>16}{'analytic':>15}{'numeric':>15}", "label")],
+        [Span(f"{'entry':>12}{'relative error':>16}{left:>15}{right:>15}", "label")],
     ]
     compared = row.get("compared")
     for entry in compared if isinstance(compared, list) else []:

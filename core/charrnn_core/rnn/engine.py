@@ -6,7 +6,7 @@ import abc
 import math
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,25 @@ SMOOTHING = 0.999
 """smooth loss <- 0.999 smooth loss + 0.001 L, after each update."""
 
 _GATHERED_CHARACTERS = 1 << 16  # so many are gathered from the text at once
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """A copy of all that changes while an engine trains.
+
+    Attributes
+    ----------
+    parameters : Parameters
+    memory : dict of str to Parameters
+        What the optimizer remembers.
+    h : array of shape (B, m)
+    smooth_loss : float
+    """
+
+    parameters: Parameters
+    memory: dict[str, Parameters]
+    h: Floats
+    smooth_loss: float
 
 
 @dataclass(frozen=True)
@@ -76,6 +95,11 @@ class Engine(abc.ABC):
         May be changed between updates.
     smooth_loss : float
         Moving average of L; NaN until `begin`.
+    optimizer : OptimizerSettings
+    threads : int
+    codes : array of shape (characters,)
+    windows : Windows
+    reduction : "sum" or "mean"
     """
 
     name: ClassVar[EngineName]
@@ -98,9 +122,9 @@ class Engine(abc.ABC):
         self.smooth_loss = np.nan
         self.optimizer = optimizer
         self.threads = threads
-        self._codes = codes
-        self._windows = windows
-        self._reduction: Reduction = reduction
+        self.codes = codes
+        self.windows = windows
+        self.reduction: Reduction = reduction
         streams = np.arange(windows.batch_size) * windows.part
         nothing = np.empty((0, 0), np.intp)
         self._gathered: tuple[Indices, Indices, NDArray[np.bool_]] = nothing, nothing, np.empty(0, np.bool_)
@@ -113,6 +137,45 @@ class Engine(abc.ABC):
         parameters: Parameters, seq_length: int, batch_size: int, reduction: Reduction
     ) -> CheckableNetwork:
         """Return the network in the parameters' type whose gradients a check holds against losses."""
+
+    def like(
+        self,
+        parameters: Parameters,
+        *,
+        optimizer: OptimizerSettings | None = None,
+        codes: Codes | None = None,
+        windows: Windows | None = None,
+    ) -> Self:
+        """Return a new engine of the same class, reduction and thread count that shares no memory with this.
+
+        Parameters
+        ----------
+        parameters : Parameters
+            Copied; of any type that the engine computes in.
+        optimizer, codes, windows
+            By default those of this engine.
+        """
+        return type(self)(
+            parameters.copy(),
+            self.optimizer if optimizer is None else optimizer,
+            self.codes if codes is None else codes,
+            self.windows if windows is None else windows,
+            reduction=self.reduction,
+            threads=self.threads,
+        )
+
+    def state(self) -> EngineState:
+        """Return a copy of what changes while it trains."""
+        memory = {name: memory.copy() for name, memory in self.memory.items()}
+        return EngineState(self.parameters.copy(), memory, self.h.copy(), self.smooth_loss)
+
+    def restore(self, state: EngineState) -> None:
+        """Continue from a state of an engine with the same sizes and optimizer."""
+        self.parameters.assign(state.parameters)
+        for name, memory in state.memory.items():
+            self.memory[name].assign(memory)
+        self.h[...] = state.h
+        self.smooth_loss = state.smooth_loss
 
     @property
     def compiler(self) -> str | None:
@@ -189,8 +252,8 @@ class Engine(abc.ABC):
             inputs[0],
             targets[0],
             h0,
-            self._windows.seq_length,
-            self._reduction,
+            self.windows.seq_length,
+            self.reduction,
             self.optimizer.clip,
         )
 
@@ -219,10 +282,10 @@ class Engine(abc.ABC):
         offset = first - self._first_gathered
         if not 0 <= offset < len(self._gathered[2]):
             offset, self._first_gathered = 0, first
-            T, B = self._windows.seq_length, self._windows.batch_size
+            T, B = self.windows.seq_length, self.windows.batch_size
             count = max(1, _GATHERED_CHARACTERS // (T * B))
-            positions, fresh = self._windows.at(first, count)
-            codes = self._codes[positions[:, None, None] + self._places].astype(np.intp)
+            positions, fresh = self.windows.at(first, count)
+            codes = self.codes[positions[:, None, None] + self._places].astype(np.intp)
             inputs, targets = (
                 np.ascontiguousarray(part).reshape(count, -1) for part in (codes[:, :-1], codes[:, 1:])
             )

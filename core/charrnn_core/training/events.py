@@ -195,7 +195,7 @@ class Sample(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class GradientsChecked(Event):
-    """The backward pass was compared with derivatives that do not use it.
+    """The backward pass was compared with derivatives that do not use it, and training with float64.
 
     Attributes
     ----------

@@ -15,8 +15,9 @@ import numpy as np
 from charrnn_core.errors import CorpusError
 from charrnn_core.rnn.engine import EngineName
 from charrnn_core.rnn.engines import engine_class, resolve_engine
-from charrnn_core.rnn.gradcheck.check import CHECKED_TYPE, Checking, CheckRow, check
+from charrnn_core.rnn.gradcheck.check import CHECKED_TYPE, Checking, check
 from charrnn_core.rnn.gradcheck.comparisons import Comparison
+from charrnn_core.rnn.gradcheck.rows import CheckRow
 from charrnn_core.rnn.optimizers import OptimizerSettings
 from charrnn_core.rnn.parameters import initial_parameters
 from charrnn_core.rnn.sampler import Sampler, opening, written
@@ -245,7 +246,15 @@ class Trainer:
         """
         seed = self.settings.seed if seed is None else seed
         stream = np.random.SeedSequence(seed, spawn_key=(CHECK_STREAM, self.update))
-        return check(self.engine.window(self.update), stream, asked, network=self.engine.network)
+        engine = self.engine
+        return check(
+            engine.window(self.update),
+            stream,
+            asked,
+            network=engine.network,
+            engine=engine,
+            update=self.update,
+        )
 
     def check_gradients(
         self, asked: Sequence[Comparison] | None = None, seed: int | None = None

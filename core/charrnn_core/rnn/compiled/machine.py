@@ -10,14 +10,24 @@ from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
 import llvmlite.binding
+import numba
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-VECTOR_BYTES = 64 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 32
-"""Of one vector: with AVX-512 16 numbers in float32 and 8 in float64, else half as many.
 
-For the shorter ones of a processor LLVM takes several.
+def _has_long_vectors() -> bool:
+    """Return whether code is compiled for AVX-512: on this processor, or as NUMBA_CPU_FEATURES says."""
+    chosen = numba.config.CPU_FEATURES
+    if chosen is not None:
+        return "+avx512f" in str(chosen).split(",")
+    return bool(llvmlite.binding.get_host_cpu_features().get("avx512f"))
+
+
+VECTOR_BYTES = 64 if _has_long_vectors() else 32
+"""Size of a vector: with AVX-512 16 numbers in float32 and 8 in float64, else half as many.
+
+On a processor with shorter vectors LLVM uses several.
 """
 
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -4,98 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from charrnn_core.rnn.engine import Engine
 from charrnn_core.rnn.gradcheck.comparisons import (
     DEFAULT_STEPS,
     DEFAULT_TOLERANCES,
     REFERENCE,
     Comparison,
     InitialState,
-    Method,
-    WindowKind,
     comparisons,
 )
 from charrnn_core.rnn.gradcheck.lines import Line, Lines
+from charrnn_core.rnn.gradcheck.reference import reference
+from charrnn_core.rnn.gradcheck.rows import KEPT_ENTRIES, NOT_FINITE_NOTE, NOTHING, CheckRow
+from charrnn_core.rnn.gradcheck.training import loop_rows, training_pieces, training_rows
 from charrnn_core.rnn.gradcheck.windows import CheckedWindow, NetworkMaker, affordable_part, stress_window
 from charrnn_core.rnn.network import Network
 from charrnn_core.rnn.parameters import Floats
 
 CHECKED_TYPE = np.dtype(np.float64)
-"""The type of all that is checked, whatever training's is."""
-
-KEPT_ENTRIES = 20
-"""A row keeps this many of its comparisons, the worst first; a view can show them."""
+"""The type of all comparisons but the training gradient's, whatever training's is."""
 
 _EPSILON = float(np.finfo(np.float64).eps)
 _PULSE = 50  # lines between two looks of the caller
-
-
-@dataclass(frozen=True)
-class CheckRow:
-    """The check of one parameter by one comparison.
-
-    Attributes
-    ----------
-    parameter : str
-    shape : tuple of int
-    entries : int
-        How many entries were compared, or how many the directions cover.
-    method : "central" or "complex-step"
-    step : float
-    h0 : "zeros", "carried" or "random"
-    maximum_relative_error, mean_relative_error : float
-        Not finite where a value is not.
-    worst : dict
-        `index`, `analytic` and `numeric` of the worst comparison: one that failed, if any did, else the one
-        with the largest error. The index of a direction is its number.
-    passed : bool
-    selection : str
-        Which entries or directions, as `Comparison.entries` says it.
-    window : "text" or "stress"
-    seq_length, batch_size, characters : int
-        T and B of the window that was looked at, and how many different characters it reads.
-    tolerance, floor : float
-    compared : tuple of dict
-        The `KEPT_ENTRIES` worst comparisons, each like `worst`, the worst first.
-    """
-
-    parameter: str
-    shape: tuple[int, ...]
-    entries: int
-    method: Method
-    step: float
-    h0: InitialState
-    maximum_relative_error: float
-    mean_relative_error: float
-    worst: dict[str, Any]
-    passed: bool
-    selection: str
-    window: WindowKind
-    seq_length: int
-    batch_size: int
-    characters: int
-    tolerance: float
-    floor: float
-    compared: tuple[dict[str, Any], ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the row as JSON values; what is not finite becomes null."""
-        values = asdict(self)
-        values["shape"] = list(self.shape)
-        values["compared"] = [_plain(entry) for entry in self.compared]
-        values["worst"] = _plain(self.worst)
-        return _plain(values)
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in values.items()
-    }
 
 
 @dataclass(frozen=True)
@@ -118,6 +52,8 @@ def check(
     asked: Sequence[Comparison] | None = None,
     *,
     network: NetworkMaker = Network,
+    engine: Engine | None = None,
+    update: int = 0,
 ) -> Iterator[CheckRow | Checking]:
     """Yield the rows of a check, one for each comparison and parameter, and between them how far it is.
 
@@ -127,21 +63,39 @@ def check(
     seed : SeedSequence
         Of random directions, entries, states and windows.
     asked : sequence of Comparison, optional
-        By default the *default check*: the reference conditions with h_0 zeros and carried, and along eight
-        random directions over all entries the complex step on the window of the text and on the stress
-        window. Of a large network it looks at fewer characters, entries and directions.
+        By default the *default check*: the reference conditions with h_0 zeros and carried; along random
+        directions over all entries the complex step on the window of the text and on two stress windows; and
+        the comparisons of `engine`. Of a large network it looks at fewer characters, entries and directions.
     network : callable
         What makes the network whose forward and backward are held against each other.
+    engine : Engine, optional
+        The engine that trains, which is not changed. The default check compares what one like it computes
+        with the float64 reference: on the run's own network and text, on a fixed network, and five updates
+        of a loop.
+    update : int
+        How many updates that engine has done.
     """
     generator = np.random.default_rng(seed)
+    trained = engine if asked is None else None
     if asked is None:
         window, share = affordable_part(window, network)
         asked = _default(share)
     sizes = [array.size for array in window.parameters.arrays().values()]
     total = sum(comparison.count(size) for comparison in asked for size in sizes)
+    if trained is not None:
+        total += 2 * training_pieces(trained) + 1
     done = 0
+    is_finite = reference(window).is_finite
     for comparison in asked:
-        seen = window if comparison.window == "text" else stress_window(window, generator, network)
+        if comparison.window == "text" and not is_finite:
+            for name, size in zip(window.parameters.arrays(), sizes, strict=True):
+                yield _not_compared(window, comparison, name)
+                done += comparison.count(size)
+                yield Checking(done, total)
+            continue
+        seen = window
+        if comparison.window != "text":
+            seen = stress_window(window, generator, network, repeats=comparison.window == "repeats")
         trial = _Trial(seen, comparison, generator, network)
         for name in window.parameters.arrays():
             lines = trial.lines(name)
@@ -153,17 +107,59 @@ def check(
                     yield Checking(done, total)
             yield trial.row(name, lines, verdicts)
             yield Checking(done, total)
+    if trained is not None:
+        for item in _of_engine(trained, update, generator):
+            if item is None:
+                done += 1
+                yield Checking(done, total)
+            else:
+                yield item
+
+
+def _of_engine(engine: Engine, update: int, generator: np.random.Generator) -> Iterator[CheckRow | None]:
+    """Yield the rows of an engine, and None after each piece of work."""
+    yield from training_rows(engine, update, generator, "text")
+    yield from training_rows(engine, update, generator, "fixed")
+    yield from loop_rows(engine)
+    yield None
 
 
 def _default(share: float) -> tuple[Comparison, ...]:
     """Return the comparisons of the default check, or a share of them."""
     central = replace(REFERENCE, entries=f"first:{max(4, int(20 * share))}")
     (projected,) = comparisons("complex-step", f"directions:{max(2, int(8 * share))}", "carried")
+    stress = replace(projected, h0="random", window="stress")
     return (
         central,
         replace(central, h0="carried"),
         projected,
-        replace(projected, h0="random", window="stress"),
+        stress,
+        replace(stress, entries=f"directions:{max(2, int(4 * share))}", window="repeats"),
+    )
+
+
+def _not_compared(window: CheckedWindow, comparison: Comparison, name: str) -> CheckRow:
+    """Return the row of a window on which nothing can be compared, since its loss or gradient overflows."""
+    return CheckRow(
+        parameter=name,
+        shape=getattr(window.parameters, name).shape,
+        entries=0,
+        method=comparison.method,
+        step=comparison.step,
+        h0=comparison.h0,
+        maximum_relative_error=math.nan,
+        mean_relative_error=math.nan,
+        worst=dict(NOTHING),
+        passed=True,
+        selection=comparison.entries,
+        window=comparison.window,
+        seq_length=window.seq_length,
+        batch_size=window.batch_size,
+        characters=len(np.unique(window.inputs)),
+        tolerance=comparison.tolerance,
+        floor=comparison.floor,
+        compared=(),
+        note=NOT_FINITE_NOTE,
     )
 
 

@@ -13,7 +13,7 @@ from charrnn_core.errors import SettingsError
 
 Method = Literal["central", "complex-step"]
 InitialState = Literal["zeros", "carried", "random"]
-WindowKind = Literal["text", "stress"]
+WindowKind = Literal["text", "stress", "repeats"]
 
 DEFAULT_STEPS: dict[Method, float] = {"central": 1e-5, "complex-step": 1e-20}
 DEFAULT_TOLERANCES: dict[Method, float] = {"central": 1e-4, "complex-step": 1e-8}
@@ -42,8 +42,8 @@ class Comparison:
         zeros too, what the window ends with; or uniform between -1 and 1.
     step, tolerance, floor : float
         The relative error is |a - n| / max(floor, |a| + |n|), and has to be within the tolerance.
-    window : "text" or "stress"
-        The run's window, or one made to show what a text's hides: see `stress_window`.
+    window : "text", "stress" or "repeats"
+        The run's window, or one of two made to show what a text's hides: see `stress_window`.
     strict : bool
         Whether an error above the tolerance fails even if it is not the backward pass that is wrong: a
         difference of losses shows few digits of an entry of 1e-9, and none where the loss bends in a step.

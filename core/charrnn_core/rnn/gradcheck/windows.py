@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from charrnn_core.rnn.gradcheck.fixed import fixed_parameters, saturate
 from charrnn_core.rnn.gradcheck.lines import Line
 from charrnn_core.rnn.network import Indices, Network, Reduction
 from charrnn_core.rnn.parameters import Floats, Parameters
@@ -143,7 +144,11 @@ class CheckedNetwork:
 
 @np.errstate(all="ignore")
 def stress_window(
-    window: CheckedWindow, generator: np.random.Generator, network: NetworkMaker = Network
+    window: CheckedWindow,
+    generator: np.random.Generator,
+    network: NetworkMaker = Network,
+    *,
+    repeats: bool = False,
 ) -> CheckedWindow:
     """Return a window in which faults show that a window of text hides.
 
@@ -152,16 +157,36 @@ def stress_window(
     over twice the limit of clipping, as far as the loss allows it: a mean over characters leaves c's below 1.
     The units are neither all linear nor all saturated, the biases make many agree in sign, and one character
     is expected everywhere, and wrongly.
+
+    Parameters
+    ----------
+    window : CheckedWindow
+        Its weights are scaled; where one is not finite, those of the fixed network take their place.
+    generator : Generator
+    network : callable
+        What makes the network whose gradients are looked at.
+    repeats : bool
+        Whether the characters are those of a text, each target being the next input, in which characters
+        stand twice or more in a row; then every eighth unit is saturated, too.
     """
     m, K, B = window.parameters.hidden, window.parameters.characters, STRESS_STREAMS
-    T = min(max(25, -(-K // B)), max(5, WORK // _work(window.parameters)), 100)
-    inputs, targets = (_permutations(K, T * B, generator) for _ in range(2))
+    needed = -(-K * (2 if repeats else 1) // B)
+    T = min(max(25, needed), max(5, WORK // multiplications(window.parameters)), 100)
+    if repeats:
+        inputs, targets = _repeating_codes(K, T, B, generator)
+    else:
+        inputs, targets = (_permutations(K, T * B, generator) for _ in range(2))
     parameters = window.parameters.astype(np.float64)
+    if not parameters.is_finite():
+        parameters = fixed_parameters(m, K, np.float64)
     for weights, size in ((parameters.U, 0.5), (parameters.W, m**-0.5), (parameters.V, m**-0.5)):
+        weights /= np.abs(weights).max() or 1.0  # squares of what is far from 1 overflow or vanish
         root_mean_square = math.sqrt(float(np.square(weights).mean()))
         if root_mean_square > 0:
             weights *= size / root_mean_square
     parameters.b[:] = generator.standard_normal(m)
+    if repeats:
+        saturate(parameters.b)
     parameters.c[:] = generator.standard_normal(K)
     parameters.c[generator.integers(K)] += 5
     h0 = generator.uniform(-1, 1, (B, m))
@@ -184,6 +209,19 @@ def _permutations(K: int, length: int, generator: np.random.Generator) -> Indice
     return np.concatenate([generator.permutation(K) for _ in range(-(-length // K))])[:length].astype(np.intp)
 
 
+def _repeating_codes(K: int, T: int, B: int, generator: np.random.Generator) -> tuple[Indices, Indices]:
+    """Return inputs and targets of B streams of a text in which characters stand up to three times in a row.
+
+    The last target of a stream is the first input of the next, so that every character is an input once T B
+    is 2 K.
+    """
+    length = T * B + 1
+    orders = _permutations(K, length, generator)
+    text = np.repeat(orders, np.resize([1, 2, 1, 3], length))[:length]
+    inputs, targets = (text[first : first + T * B].reshape(B, T).T.ravel() for first in (0, 1))
+    return inputs, targets
+
+
 def affordable_part(window: CheckedWindow, maker: NetworkMaker = Network) -> tuple[CheckedWindow, float]:
     """Return the part of a window that the default check looks at, and the share of its comparisons to make.
 
@@ -191,7 +229,7 @@ def affordable_part(window: CheckedWindow, maker: NetworkMaker = Network) -> tup
     where a network is chaotic, rounding grows with each. Where even a short window costs more, fewer
     comparisons are made.
     """
-    work = _work(window.parameters)
+    work = multiplications(window.parameters)
     T = min(window.seq_length, max(5, WORK // (work * window.batch_size)))
     B = min(window.batch_size, max(1, WORK // (work * T)))
     part = window.part(T, B)
@@ -200,8 +238,8 @@ def affordable_part(window: CheckedWindow, maker: NetworkMaker = Network) -> tup
     return part, min(1.0, WORK / (work * T * B))
 
 
-def _work(parameters: Parameters) -> int:
-    """Return the multiplications that a character costs."""
+def multiplications(parameters: Parameters) -> int:
+    """Return how many multiplications a character costs in a forward pass."""
     return parameters.hidden * (parameters.hidden + parameters.characters)
 
 
