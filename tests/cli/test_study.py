@@ -333,7 +333,7 @@ def test_a_study_that_diverged_is_reported_and_fails(here: Path, charrnn: Callab
     [
         (["book.txt", "-o", "study.pdf"], ["study.pdf", ".html", "--format"]),
         (["huge.txt", "-o", "study.pdf"], ["study.pdf"]),  # before the text is looked for
-        (["book.txt", "-o", "nowhere/study.md"], ["nowhere is no directory"]),
+        (["book.txt", "-o", "nowhere/study.md"], ["nowhere is not a directory"]),
         (["book.txt", "-o", "runs.md"], ["is a directory"]),
         (["book.txt", "-o", "book.txt", "--format", "md"], ["the text itself"]),
         (["book.txt", "--format", "pdf"], ["--format pdf", "html, md"]),

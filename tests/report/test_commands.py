@@ -73,7 +73,7 @@ def test_a_report_is_refused_for_what_it_cannot_be(here: Path, capfd: Captured) 
     refused("the ending says no format", 2, "report", "tiny", "-o", "report.docx", told=capfd)
     refused("allowed is html, md", 2, "report", "tiny", "--format", "pdf", told=capfd)
     refused("is a directory", 2, "report", "tiny", "-o", ".", "--format", "md", told=capfd)
-    refused("nowhere is no directory", 2, "report", "tiny", "-o", "nowhere/r.md", told=capfd)
+    refused("nowhere is not a directory", 2, "report", "tiny", "-o", "nowhere/r.md", told=capfd)
     refused("no such run", 2, "report", "nobody", told=capfd)
     refused("charrnn train makes one", 2, "report", "--runs", "nowhere", told=capfd)
     refused("not the one that the run", 2, "report", "tiny", "--corpus", "runs/tiny/config.json", told=capfd)
@@ -142,7 +142,7 @@ def test_a_plot_is_refused_for_what_it_cannot_be(here: Path, capfd: Captured) ->
     refused("WIDTHxHEIGHT", 2, "plot", "tiny", "--terminal", "--size", "wide", told=capfd)
     refused("leave it out for a file", 2, "plot", "tiny", "--terminal", "-o", "a.svg", told=capfd)
     refused(
-        "nowhere is no directory",
+        "nowhere is not a directory",
         2,
         "plot",
         "tiny",

@@ -236,8 +236,7 @@ def _read(kind: str, descriptor: int) -> Checkpoint:
     whole = hashlib.sha256(start)
     whole.update(header_bytes.replace(_digest_entry(metadata["sha256"]), _digest_entry(_NO_DIGEST), 1))
     whole.update(data)
-    if whole.hexdigest() != metadata["sha256"]:
-        raise _DamageError("its digest does not agree")
+    _check_digest(whole.hexdigest(), metadata["sha256"], "its digest does not agree")
     arrays = _arrays(header, shapes, dtype, data)
     for name, array in arrays.items():
         _check_values(name, array)
@@ -247,8 +246,7 @@ def _read(kind: str, descriptor: int) -> Checkpoint:
     )
     corpus_sha256 = metadata["corpus"]["sha256"]
     identity = _identity(arrays, settings, metadata["vocabulary"], corpus_sha256, state)
-    if identity != metadata["state_sha256"]:
-        raise _DamageError("its state is not the one that it names")
+    _check_digest(identity, metadata["state_sha256"], "its state is not the one that it names")
     place = _place(metadata)
     return Checkpoint(kind, snapshot, vocabulary, place, identity, metadata)
 
@@ -261,6 +259,11 @@ def _check_length(length: int, size_of_file: int) -> None:
 def _check_size(size_of_file: int, expected: int) -> None:
     if size_of_file != expected:
         raise _DamageError(f"it has {size_of_file:,} bytes, and should have {expected:,}")
+
+
+def _check_digest(actual: str, expected: str, problem: str) -> None:
+    if actual != expected:
+        raise _DamageError(problem)
 
 
 def _check_values(name: str, array: Floats) -> None:

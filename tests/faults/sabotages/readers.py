@@ -136,3 +136,43 @@ def empty_text(original):
         return original(self)
 
     return finish
+
+
+@careless(
+    CHECKPOINT + "_check_size",
+    CHECKPOINT + "_read_exactly",
+    CHECKPOINT + "_check_digest",
+    says="what is missing of a checkpoint is zeros, and its digests are not looked at",
+    tests="tests/faults/test_hostile_checkpoint.py",
+)
+def half_a_file(original, target):
+    if target.endswith("exactly"):
+        return lambda descriptor, size: os.read(descriptor, size).ljust(size, bytes(1))
+    return lambda *of: None
+
+
+@careless(
+    "charrnn_core.runs.commands:CommandReader._follow",
+    says="nobody looks whether the file of commands is still the one that is read",
+    tests="tests/faults/test_two_at_once.py",
+)
+def commands_that_are_lost(original):
+    return lambda self: None
+
+
+@careless(
+    "charrnn_core.runs.starting:newest_checkpoint",
+    says="a run is resumed with the settings that stand in config.json",
+    tests="tests/faults/test_hostile_resume.py",
+)
+def what_was_asked_for(original):
+    def newest_checkpoint(directory):
+        from dataclasses import replace
+
+        from charrnn_core.training.settings import Settings
+
+        checkpoint, problems = original(directory)
+        settings = Settings.from_json(directory.config()["settings"])
+        return replace(checkpoint, snapshot=replace(checkpoint.snapshot, settings=settings)), problems
+
+    return newest_checkpoint
