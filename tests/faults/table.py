@@ -135,12 +135,13 @@ which adds 10 ms; `python -m charrnn_tui` takes 12 ms. On a busy machine all of 
 
 ## Signals while a run is busy
 
-The first SIGINT, SIGTERM or SIGHUP ends a run within 2 s, one update and one save, whatever it does: it may be
-training, scoring, checking, drawing a sample that was asked for, reading a prime, answering commands, or waiting
-for its code to be compiled. What was asked for and is not done by then is refused. Code is compiled by a process
-of its own, which ends with the run. Only where Numba has no directory to keep code in does the run compile itself:
-a signal is then answered between two functions, which takes some seconds. A run that is ended before its first
-save, and so before its first update, is resumed from its beginning.
+The first SIGINT, SIGTERM or SIGHUP ends a run within 2 s, one update and one save, whatever it does: it
+may be training, scoring, checking, drawing a sample that was asked for, reading a prime, answering
+commands, or waiting for its code to be compiled. What was asked for and is not done by then is refused.
+Code is compiled by a process of its own, which ends with the run. Only where Numba has no directory to
+keep code in does the run compile itself: a signal is then answered between two functions, which takes
+some seconds. A run that is ended before its first save, and so before its first update, is resumed from
+its beginning.
 
 ## The page of `charrnn serve`
 

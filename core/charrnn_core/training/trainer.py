@@ -18,6 +18,7 @@ from charrnn_core.rnn.engines import engine_class, resolve_engine
 from charrnn_core.rnn.gradcheck.check import CHECKED_TYPE, Checking, check
 from charrnn_core.rnn.gradcheck.comparisons import Comparison
 from charrnn_core.rnn.gradcheck.rows import CheckRow
+from charrnn_core.rnn.gradcheck.windows import multiplications
 from charrnn_core.rnn.optimizers import OptimizerSettings
 from charrnn_core.rnn.parameters import initial_parameters
 from charrnn_core.rnn.sampler import Sampler, opening, written
@@ -51,8 +52,8 @@ CHECK_STREAM = 4
 
 _PULSE_SECONDS = 0.05  # about how long the engine works before the caller can step in
 _SAMPLED_A_PULSE = 250  # characters of a sample, fewer where each takes long
-_MULTIPLIED_A_PULSE = 20_000_000  # numbers, in the matrix products of a sample
-_SCORED_A_PULSE = 4096  # characters of held-out text
+_MULTIPLIED_A_PULSE = 20_000_000  # numbers, in the matrix products of one character after the other
+_SCORED_A_PULSE = 4096  # characters of held-out text, fewer where each takes long
 _RATE_SECONDS = 1.0  # the time over which the rate shown now is measured
 
 Phase = Literal["compiling", "training", "validating", "checking", "sampling", "paused"]
@@ -297,8 +298,7 @@ class Trainer:
         engine, vocabulary = self.engine, self.corpus.vocabulary
         read = vocabulary.encode(prime).tolist() if prime else opening(vocabulary)
         sampler = Sampler(engine.parameters, generator, engine.h[0], temperature=temperature, top_p=top_p)
-        m, K = engine.parameters.hidden, engine.parameters.characters
-        piece = min(_SAMPLED_A_PULSE, max(1, _MULTIPLIED_A_PULSE // (m * (m + K))))
+        piece = self._characters_at_once(_SAMPLED_A_PULSE)
         for begin in range(0, len(read), piece):
             if begin:
                 yield self.status("sampling")
@@ -313,6 +313,10 @@ class Trainer:
                     return None
                 yield self.status("sampling")
         return self._sampled(codes, temperature, prime)
+
+    def _characters_at_once(self, most: int) -> int:
+        """Return how many characters the network reads or writes before the caller can step in."""
+        return min(most, max(1, _MULTIPLIED_A_PULSE // multiplications(self.engine.parameters)))
 
     def sample(self, **how: Any) -> str:
         """Return what the network writes now, from the h that training carries.
@@ -638,7 +642,7 @@ class Trainer:
         while not scorer.done:
             if self._stop_reason is not None:
                 return None
-            scorer.advance(_SCORED_A_PULSE)
+            scorer.advance(self._characters_at_once(_SCORED_A_PULSE))
             yield self.status("validating", math.nan)
         return scorer.loss / scorer.scored
 

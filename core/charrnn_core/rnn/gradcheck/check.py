@@ -21,7 +21,13 @@ from charrnn_core.rnn.gradcheck.lines import Line, Lines
 from charrnn_core.rnn.gradcheck.reference import reference
 from charrnn_core.rnn.gradcheck.rows import KEPT_ENTRIES, NOT_FINITE_NOTE, NOTHING, CheckRow
 from charrnn_core.rnn.gradcheck.training import loop_rows, training_pieces, training_rows
-from charrnn_core.rnn.gradcheck.windows import CheckedWindow, NetworkMaker, affordable_part, stress_window
+from charrnn_core.rnn.gradcheck.windows import (
+    CheckedWindow,
+    NetworkMaker,
+    affordable_part,
+    multiplications,
+    stress_window,
+)
 from charrnn_core.rnn.network import Network
 from charrnn_core.rnn.parameters import Floats
 
@@ -29,7 +35,8 @@ CHECKED_TYPE = np.dtype(np.float64)
 """The type of all comparisons but the training gradient's, whatever training's is."""
 
 _EPSILON = float(np.finfo(np.float64).eps)
-_PULSE = 50  # lines between two looks of the caller
+_PULSE = 50  # lines between two looks of the caller, fewer where each takes long
+_MULTIPLIED_A_PULSE = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -97,13 +104,16 @@ def check(
         if comparison.window != "text":
             seen = stress_window(window, generator, network, repeats=comparison.window == "repeats")
         trial = _Trial(seen, comparison, generator, network)
+        pulse = min(
+            _PULSE, max(1, _MULTIPLIED_A_PULSE // (2 * multiplications(seen.parameters) * seen.inputs.size))
+        )
         for name in window.parameters.arrays():
             lines = trial.lines(name)
             verdicts = []
             for line in lines:
                 verdicts.append(trial.compare(name, line))
                 done += 1
-                if done % _PULSE == 0:
+                if done % pulse == 0:
                     yield Checking(done, total)
             yield trial.row(name, lines, verdicts)
             yield Checking(done, total)
