@@ -107,6 +107,7 @@ def whatever_fails_is_not_there(original: Any) -> Any:
     tests="tests/faults/test_hostile_corpus.py tests/faults/test_hostile_options.py "
     "tests/faults/test_hostile_resume.py tests/faults/test_hostile_prime.py "
     "tests/faults/test_hostile_places.py tests/faults/test_disks.py tests/faults/test_streams.py "
+    "tests/faults/test_input.py "
     "tests/faults/test_signals.py",
 )
 def exceptions(original: Any) -> Any:
