@@ -118,6 +118,7 @@ class Dashboard(App[int]):
         self.keys = keymap or {}
         self._signals: Signals | None = None
         self._is_ready = False
+        self._is_leaving = False
         self._known_theme = ""
         self._left: WeakSet[Screen[object]] = WeakSet()
 
@@ -229,6 +230,10 @@ class Dashboard(App[int]):
             if ground is not None:
                 ground.interrupt()
 
+    def push_screen(self, *arguments: Any, **options: Any) -> Any:
+        """Show a screen, unless the dashboard exits: the toolkit would fail to set up its parts."""
+        return AwaitComplete() if self._is_leaving else super().push_screen(*arguments, **options)
+
     def pop_screen(self) -> AwaitComplete:
         """Leave a screen."""
         self._left.add(self.screen)
@@ -238,6 +243,7 @@ class Dashboard(App[int]):
         self, result: int | None = None, return_code: int = 0, message: RenderableType | None = None
     ) -> None:
         """Exit, once what is still being made is there: the toolkit fails where it ends in between."""
+        self._is_leaving = True
         if all(map(is_whole, (*self.screen_stack, *self._left))):
             super().exit(result, return_code, message)
         else:

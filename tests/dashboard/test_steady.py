@@ -100,6 +100,23 @@ def test_the_dashboard_is_left_while_it_is_being_made(steps: int) -> None:
     assert asyncio.run(play()) == 0
 
 
+@pytest.mark.parametrize("steps", [0, 5, 20])
+def test_no_screen_is_shown_once_the_dashboard_exits(steps: int) -> None:
+    async def play() -> int | None:
+        app = Dashboard(None, None)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await pilot.pause()
+            before = list(app.screen_stack)
+            app.exit(return_code=129)
+            app.push_screen(NewRunScreen(Path("runs"), lambda: False, app.start_trainer))
+            assert app.screen_stack == before
+            for _ in range(steps):
+                await asyncio.sleep(0)
+        return app.return_code
+
+    assert asyncio.run(play()) == 129
+
+
 def test_the_command_palette_opens_once() -> None:
     async def play() -> None:
         app = Dashboard(None, None)
