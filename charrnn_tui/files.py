@@ -33,16 +33,11 @@ def check_place(path: Path) -> None:
     place = _place_of(path)
     if place.path.is_dir() and not place.path.is_symlink():
         raise UsageError(f"{path} is a directory; give a file in it")
-    if place.is_taken() and not place.exists():
-        raise UsageError(
-            f"{path} is not a regular file, and links in the directory of a run are not followed; "
-            "choose another place with -o"
-        )
     if not place.folder.path.is_dir():
         raise UsageError(f"cannot write {path}: {place.folder.path} is not a directory")
     if not os.access(place.folder.path, os.W_OK):
         raise UsageError(f"cannot write {path}: permission denied")
-    _refuse_part_of_run(path, place)
+    _refuse_in_run(path, place)
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -59,8 +54,9 @@ def write_file(path: Path, data: bytes) -> None:
         if is_stream(path):
             path.write_bytes(data)
             return
-        check_place(path)
-        _place_of(path).write(data, durable=False)
+        place = _place_of(path)
+        _refuse_in_run(path, place)
+        place.write(data, durable=False)
 
 
 @contextmanager
@@ -97,7 +93,13 @@ def _place_of(path: Path) -> Entry:
     return RunDirectory(absolute.parent).folder.entry(path.name) if _is_in_run(path) else Entry.at(path)
 
 
-def _refuse_part_of_run(path: Path, place: Entry) -> None:
+def _refuse_in_run(path: Path, place: Entry) -> None:
+    """Raise a UsageError where a file of a run, or something else than a file, would be replaced."""
+    if place.is_taken() and not place.exists():
+        raise UsageError(
+            f"{path} is not a regular file, and links in the directory of a run are not followed; "
+            "choose another place with -o"
+        )
     target = place.path
     for folder in target.parents[:2]:
         run = RunDirectory(folder)

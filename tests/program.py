@@ -29,7 +29,7 @@ PROGRAM = [sys.executable, "-m", "charrnn_tui"]
 TEXT = "the cat sat on the mat and the dog sat on the log.\n" * 60
 SMALL = ["--updates", "30", "--hidden", "8", "--seq-length", "5", "--sample-length", "20"]
 ENDLESS = [*SMALL, "--updates", "none", "--seconds", "300"]
-PATIENCE = float(os.environ.get("CHARRNN_PATIENCE", "20"))
+PATIENCE = float(os.environ.get("CHARRNN_PATIENCE", "60"))
 """Seconds until something that should have happened counts as hanging."""
 
 

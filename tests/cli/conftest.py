@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 PROGRAM = [sys.executable, "-m", "charrnn_tui"]
-PATIENCE = 30.0  # seconds until something that should have happened counts as hanging
+PATIENCE = 90.0  # seconds until something that should have happened counts as hanging
 
 _UNWANTED = {"NO_COLOR", "FORCE_COLOR", "CHARRNN_RUNS", "COLUMNS", "LINES", "PYTHONWARNINGS"}
 

@@ -233,7 +233,11 @@ def test_a_study_that_is_done_is_not_gone_on_with(here: Path, charrnn: Callable[
     first, second = runs_of(here)
     assert events(first)[-1]["update"] == events(second)[-1]["update"] == 300
     assert second.name in (here / "study.md").read_text(encoding="utf-8")
-    assert charrnn("study", "book.txt", *SMALL, "--name", first.name).code == 2
+    # Who names it may not have got the path of its report.
+    named = charrnn("study", "book.txt", *SMALL, "--name", first.name)
+    assert (named.code, named.out) == (0, f"{first.path / 'report.html'}\n")
+    assert len(runs_of(here)) == 2
+    assert charrnn("study", "book.txt", *SMALL, "--updates", "301", "--name", first.name).code == 2
 
 
 def interrupt_at_150(monkeypatch: pytest.MonkeyPatch) -> None:
