@@ -28,7 +28,7 @@ PROGRAM = [sys.executable, "-m", "charrnn_tui"]
 TEXT = "the cat sat on the mat and the dog sat on the log.\n" * 60
 SMALL = ["--hidden", "8", "--seq-length", "5", "--sample-length", "20"]
 ENDLESS = [*SMALL, "--updates", "none", "--seconds", "600"]
-PATIENCE = 20.0  # seconds until something that should have happened counts as hanging
+PATIENCE = 90.0  # seconds until something that should have happened counts as hanging
 
 
 # -- helpers -----------------------------------------------------------------------------------------------

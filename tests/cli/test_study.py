@@ -38,7 +38,7 @@ DIVERGING = (
     "--hidden 50 --seq-length 5 --updates 3000 --optimizer adam --learning-rate 1000 --init-std 10 "
     "--beta1 0.999 --beta2 0 --epsilon 1e-30 --clip none --dtype float32"
 ).split()
-PATIENCE = 30.0  # seconds until something that should have happened counts as hanging
+PATIENCE = 90.0  # seconds until something that should have happened counts as hanging
 
 SIGNALLED = """
 import os, sys

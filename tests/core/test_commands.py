@@ -38,7 +38,7 @@ from charrnn_core.training.settings import Settings
 TEXT = "the tide rises, the tide falls; the clock above the market counts them both.\n" * 8
 PROGRAM = [sys.executable, "-m", "charrnn_tui"]
 RATE = 0.037
-PATIENCE = 30.0
+PATIENCE = 90.0
 
 
 class Killed(BaseException):

@@ -32,7 +32,7 @@ TEXT = "the tide rises, the tide falls; the clock above the market counts them b
 RATE_AT, RATE = 137, 0.02
 UPDATES = 410
 ENDLESS_SAVING = 10**9  # items between two periodic saves: none but the trial save and the last one
-PATIENCE = 30.0
+PATIENCE = 90.0
 
 
 class Killed(BaseException):

@@ -10,7 +10,7 @@ import pytest
 
 from charrnn_tui.dashboard.output import Output
 
-PATIENCE = 20.0
+PATIENCE = 90.0
 MUCH = b"0123456789abcdef" * 40000  # more than any pipe takes
 
 

@@ -14,7 +14,7 @@ import pytest
 from tests.terminals import asked, is_saved
 
 SMALL = ["--hidden", "8", "--seq-length", "5", "--sample-length", "40"]
-PATIENCE = 20.0
+PATIENCE = 90.0
 
 # -- keys --------------------------------------------------------------------------------------------------
 
