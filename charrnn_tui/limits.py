@@ -20,8 +20,9 @@ from charrnn_core.memory import readable_size
 ROOM_FOR_COMPILING = 1_000_000_000
 """Bytes of address space below which the compiled engine is not used: compiling takes about half of them."""
 
-FILES_OF_DASHBOARD = 32
-"""Open files that the dashboard needs; with fewer it would miss one when it is on the screen already."""
+FILES_OF_DASHBOARD, ROOM_FOR_DASHBOARD = 32, 500_000_000
+"""Open files, and bytes of address space, that the dashboard needs. Where it reaches a limit when it is on
+the screen already, the toolkit may stop in the middle and leave the terminal as it is."""
 
 _TRIAL = """
 import mmap
@@ -127,25 +128,30 @@ def prepare(environment: MutableMapping[str, str]) -> str | None:
     return f"the engine numba is not used: it needs {least}; raise the limit of {_in_words(room)}"
 
 
-def check_files_of_dashboard() -> None:
-    """Refuse a dashboard where few files may be open.
+def check_limits_of_dashboard() -> None:
+    """Refuse a dashboard where few files may be open, or where there is little memory.
 
     Raises
     ------
     CharRNNError
-        Fewer than `FILES_OF_DASHBOARD` may.
+        A limit is below `FILES_OF_DASHBOARD` or `ROOM_FOR_DASHBOARD`.
     """
-    limits = [limit for limit in low_limits("n") if (limit.value or 0) < FILES_OF_DASHBOARD]
-    if limits:
-        raise CharRNNError(_with_limits(f"the dashboard needs {FILES_OF_DASHBOARD} open files", limits))
+    for options, least, shown in (
+        ("n", FILES_OF_DASHBOARD, f"{FILES_OF_DASHBOARD} open files"),
+        ("vd", ROOM_FOR_DASHBOARD, f"{readable_size(ROOM_FOR_DASHBOARD)} of memory"),
+    ):
+        limits = [limit for limit in low_limits(options) if (limit.value or 0) < least]
+        if limits:
+            raise CharRNNError(_with_limits(f"the dashboard needs {shown}", limits))
 
 
 def _try_libraries(environment: MutableMapping[str, str]) -> None:
     import subprocess
 
+    threads = (os.cpu_count() or 1) if low_limits("u") else 1
     try:
         tried = subprocess.run(
-            [sys.executable, "-c", _TRIAL.replace("THREADS", str(os.cpu_count() or 1))],
+            [sys.executable, "-c", _TRIAL.replace("THREADS", str(threads))],
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

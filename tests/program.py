@@ -161,8 +161,9 @@ def until(condition: Callable[[], object], told: Callable[[], str] = lambda: "")
 def events(run: Path) -> list[dict[str, Any]]:
     """Return the events in whole lines of a run's log."""
     log = run / "events.jsonl"
-    lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    # Not splitlines: a text may have separators of lines in it that are none of the log's.
+    lines = log.read_bytes().split(b"\n")[:-1] if log.exists() else []
+    return [json.loads(line) for line in lines]
 
 
 def of_type(run: Path, kind: str) -> list[dict[str, Any]]:

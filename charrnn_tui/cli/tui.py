@@ -14,7 +14,7 @@ from charrnn_core.training.settings import DEFAULT_PRESET, Settings, Value, opti
 from charrnn_tui.cli import completion
 from charrnn_tui.cli.options import DEFAULT_CORPUS, Charts, Runs, glyphs_of, with_settings
 from charrnn_tui.cli.sweep_meant import sweep_meant
-from charrnn_tui.limits import check_files_of_dashboard
+from charrnn_tui.limits import check_limits_of_dashboard
 from charrnn_tui.terminal import harmless_line, is_rich, put, say
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def command(
     is_terminal = is_rich(sys.stdout) and sys.stdin is not None and (sys.stdin.isatty() or subject == "-")
     if not (is_terminal or served):
         raise UsageError("charrnn tui needs a terminal; charrnn train trains without one")
-    check_files_of_dashboard()
+    check_limits_of_dashboard()
     from charrnn_tui.dashboard.preferences import read_keymap
 
     keymap = read_keymap()  # before anything is started or kept: it may be refused

@@ -24,7 +24,6 @@ SIZES = [
     "\u0663",
     "\u00b2",
     " 80 ",
-    "1",
     "1000",
 ]
 NAMES = ["COLUMNS", "LINES", "TERMINAL_WIDTH"]

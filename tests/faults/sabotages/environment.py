@@ -59,15 +59,15 @@ def none_for_a_reason(original: Any) -> Any:
 
 
 @careless(
-    "charrnn_tui.limits:check_files_of_dashboard",
-    says="the dashboard starts with fewer open files than it needs",
+    "charrnn_tui.limits:check_limits_of_dashboard",
+    says="the dashboard starts with fewer open files and less memory than it needs",
     tests="tests/faults/test_limits.py",
 )
-def any_number_of_files(original: Any) -> Any:
-    def check_files_of_dashboard() -> None:
+def a_dashboard_under_any_limit(original: Any) -> Any:
+    def check_limits_of_dashboard() -> None:
         pass
 
-    return check_files_of_dashboard
+    return check_limits_of_dashboard
 
 
 @careless(
