@@ -102,7 +102,7 @@ def run(sabotage: Sabotage | Careless, workers: int, longest: float = LONGEST) -
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(source, target)
         sabotage.apply(project)
-        return _run(project, tests_of(sabotage), {}, workers, longest)
+        return _run(project, files_of(sabotage), {}, workers, longest)
 
 
 def _run(
@@ -131,7 +131,7 @@ def _run(
     }, told.strip().splitlines()[-1]
 
 
-def tests_of(sabotage: Sabotage | Careless) -> list[str]:
+def files_of(sabotage: Sabotage | Careless) -> list[str]:
     """Return the files of tests that have to notice a sabotage."""
     if isinstance(sabotage, Careless):
         return list(sabotage.tests)
@@ -177,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = [each for each in SABOTAGES if each.name in given.names or not given.names]
     # What fails here without any sabotage, for want of time or of a tool say, has noticed nothing.
     excused, last = _run(
-        PROJECT, sorted({test for each in chosen for test in tests_of(each)}), {}, given.workers, 900
+        PROJECT, sorted({test for each in chosen for test in files_of(each)}), {}, given.workers, 900
     )
     print(f"without any: {len(excused)} tests failed; {last}", *sorted(excused), flush=True)
     for sabotage in chosen:
