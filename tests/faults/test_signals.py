@@ -399,7 +399,7 @@ def test_a_signal_at_any_instant_leaves_the_terminal_as_it_was(dashboard: Any, t
         assert terminal.restored
         if code > 0:
             assert len(terminal.said) in (0, 3)  # three lines of what there is, once there is something
-    for path in (dashboard.where / "runs").iterdir():
+    for path in dashboard.where.glob("runs/*"):
         wait_until(lambda: not RunDirectory(path).is_locked())  # noqa: B023
         if RunDirectory(path).checkpoint_file("last").path.exists():
             assert newest_checkpoint(RunDirectory(path))[1] == []

@@ -1,1 +1,0 @@
-"""Careless versions of the program, by what they are careless about."""
