@@ -1,0 +1,1 @@
+"""Careless versions of the program, by what they are careless about."""
