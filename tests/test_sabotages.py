@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.careless import Careless
-from tests.faults.sabotage import PROJECT, SABOTAGES, Sabotage, every_test, recorded, files_of
+from tests.faults.sabotage import PROJECT, SABOTAGES, Sabotage, every_test, files_of, recorded
 
 
 @pytest.mark.parametrize("sabotage", SABOTAGES, ids=lambda sabotage: sabotage.name)
