@@ -22,6 +22,7 @@ from charrnn_core.runs.checkpoint import read_checkpoint
 from charrnn_core.runs.commands import (
     COMMAND_NAMES,
     LARGEST_COMMAND,
+    MOST_UNREAD,
     BadCommand,
     Command,
     CommandReader,
@@ -233,7 +234,7 @@ def test_gradients_are_right_at_the_start_and_after_1_000_and_10_000_updates(tmp
     checks = of_type(process.directory, "gradients_checked")
     assert [check["update"] for check in checks] == [0, 1000, 10_000]
     for check in checks:
-        assert len(check["rows"]) == 20
+        assert len(check["rows"]) == 43
         assert all(row["passed"] for row in check["rows"])
 
 
@@ -559,7 +560,8 @@ def test_any_lines_are_read_once_each_however_they_come(tmp_path_factory, lines)
     reader = CommandReader(path)
     found = list(itertools.chain.from_iterable(iter(reader.read, [])))
     reader.close()
-    assert sum(getattr(command, "lines", 1) for command, _ in found) == len([*filter(None, lines)]) + 1
+    if path.stat().st_size <= MOST_UNREAD:
+        assert sum(getattr(command, "lines", 1) for command, _ in found) == len([*filter(None, lines)]) + 1
     assert found[-1] == (good, path.stat().st_size)
     assert all(isinstance(command, BadCommand) for command, _ in found[:-1])
     offsets = [offset for _, offset in found]

@@ -16,6 +16,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from charrnn_core.errors import CorpusError, UsageError
+from charrnn_core.runs.files import Entry
 from charrnn_core.text import coding, corpus, source
 from charrnn_core.text.coding import BLOCK_BYTES, CodedText, TextCoder
 from charrnn_core.text.corpus import Corpus, corpus_of, read_corpus, write_text
@@ -644,7 +645,7 @@ def test_an_empty_text_in_memory_is_refused_by_name() -> None:
 def test_a_text_that_was_written_is_read_again_as_the_same_text(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "before.txt").write_bytes(data)
     before = read_corpus(str(tmp_path / "before.txt"))
-    write_text(before, tmp_path / "after.txt")
+    write_text(before, Entry.at(tmp_path / "after.txt").create())
     after = read_corpus(str(tmp_path / "after.txt"))
     assert after.newlines_replaced == 0
     assert after.sha256 == before.sha256
@@ -652,14 +653,14 @@ def test_a_text_that_was_written_is_read_again_as_the_same_text(tmp_path: Path, 
 
 
 def test_a_text_is_written_in_utf_8_with_lf_newlines(tmp_path: Path) -> None:
-    write_text(corpus_of("ä\r\nb\r"), tmp_path / "new.txt")
+    write_text(corpus_of("ä\r\nb\r"), Entry.at(tmp_path / "new.txt").create())
     assert (tmp_path / "new.txt").read_bytes() == b"\xc3\xa4\nb\n"
 
 
 def test_writing_a_text_never_replaces_a_file(tmp_path: Path) -> None:
     (tmp_path / "old.txt").write_bytes(b"precious")
     with pytest.raises(FileExistsError):
-        write_text(corpus_of("new"), tmp_path / "old.txt")
+        write_text(corpus_of("new"), Entry.at(tmp_path / "old.txt").create())
     assert (tmp_path / "old.txt").read_bytes() == b"precious"
 
 

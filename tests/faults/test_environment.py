@@ -130,12 +130,13 @@ def test_a_home_that_the_system_does_not_know_is_no_error(monkeypatch: pytest.Mo
 
 def test_a_key_map_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from charrnn_core.errors import UsageError
+    from charrnn_core.runs.files import Entry
     from charrnn_tui.dashboard import preferences
 
-    def refuse(path: Path) -> bytes:
-        raise PermissionError(13, "Permission denied", str(path))
+    def refuse(file: Entry, most: int = 0) -> bytes:
+        raise PermissionError(13, "Permission denied", str(file))
 
-    monkeypatch.setattr(preferences, "read_small", refuse)
+    monkeypatch.setattr(Entry, "read", refuse)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     with pytest.raises(UsageError, match=r"keys.toml: Permission denied$"):
         preferences.read_keymap()

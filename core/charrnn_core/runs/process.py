@@ -338,15 +338,15 @@ class TrainingProcess:
         """Refuse what was asked while no process trained the run."""
         last_refused = max(self._refused_lines, default=0)
         for _ in range(_MOST_LOOKS):  # somebody may be writing commands all the time
-            found = self._new_commands()
-            if not found:
-                return
-            for command, offset in found:
+            before = self._commands.offset
+            for command, offset in self._new_commands():
                 known = offset <= last_refused if command.id is None else command.id in self._answered
                 if not known:
                     reason = command.reason if isinstance(command, BadCommand) else "nobody was training"
                     self._refuse(command.id, reason, offset)
                 self._read_up_to(offset)
+            if self._commands.offset == before:
+                return
 
     def _obey_all(self) -> None:
         for command, offset in self._new_commands():
