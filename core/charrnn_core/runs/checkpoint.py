@@ -17,6 +17,7 @@ import re
 import struct
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -29,8 +30,8 @@ from charrnn_core.rnn.parameters import PARAMETER_NAMES, Floats
 from charrnn_core.rnn.sampler import written
 from charrnn_core.runs.commands import COMMAND_NAMES
 from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.runs.files import Folder, entry_of
 from charrnn_core.runs.files import Place as FilePlace
-from charrnn_core.runs.files import entry_of
 from charrnn_core.runs.json_text import parse_json, to_json
 from charrnn_core.runs.log import EventLog
 from charrnn_core.text.source import Kind
@@ -479,21 +480,23 @@ def save(
     file = directory.checkpoint_file(kind)
     data, state_sha256 = to_bytes(snapshot, facts, place)
     try:
-        temporary = file.write_temporary(data, durable=True)
-        try:
-            warning = log.sync()  # so that no checkpoint is ever ahead of the log that it continues
-            if rotate:
-                keep_last_as_previous(directory)
-            temporary.move_to(file)
-        except BaseException:
-            temporary.remove()
-            raise
+        with file.folder.held() as checkpoints:
+            temporary = checkpoints.entry(file.name).write_temporary(data, durable=True)
+            try:
+                warning = log.sync()  # so that no checkpoint is ever ahead of the log that it continues
+                if rotate:
+                    _keep_as_previous(checkpoints, "last")
+                temporary.move_to(file)
+            except BaseException:
+                temporary.remove()
+                raise
+            try:
+                checkpoints.sync()
+            except OSError as error:
+                reason = reason_of(error)
+                warning = f"{file} is in place, but whether it survives a power cut is unknown: {reason}"
     except OSError as error:
         raise CheckpointError(f"cannot save the checkpoint {file}: {reason_of(error)}") from None
-    try:
-        file.folder.sync()
-    except OSError as error:
-        warning = f"{file} is in place, but whether it survives a power cut is unknown: {reason_of(error)}"
     return Saved(state_sha256, round(time.perf_counter() - began, 6), warning)
 
 
@@ -504,9 +507,13 @@ def keep_last_as_previous(directory: RunDirectory) -> None:
     ------
     OSError
     """
-    last = directory.checkpoint_file("last")
-    if last.is_taken():
-        last.copy_to(directory.checkpoint_file("previous"))
+    _keep_as_previous(directory.checkpoints, "last")
+
+
+def _keep_as_previous(checkpoints: Folder, kind: str) -> None:
+    with suppress(FileNotFoundError):
+        name = checkpoints.entry(f"{kind}.safetensors")
+        name.copy_to(checkpoints.entry("previous.safetensors"))
 
 
 def keep_best_as_previous(directory: RunDirectory) -> None:

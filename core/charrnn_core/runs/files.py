@@ -19,7 +19,7 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -44,6 +44,7 @@ class Folder:
 
     root: Path
     parts: tuple[str, ...] = ()
+    _held: int | None = field(default=None, compare=False, repr=False)
 
     @property
     def path(self) -> Path:
@@ -67,6 +68,9 @@ class Folder:
         OSError
             It cannot be opened, or it is reached through a link.
         """
+        if self._held is not None:
+            yield self._held
+            return
         path = self.root
         descriptor = os.open(path, _DIRECTORY)
         try:
@@ -76,11 +80,25 @@ class Folder:
                     inner = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
                 except OSError as error:
                     raise _explained(error, path, descriptor) from None
-                os.close(descriptor)
+                _close(descriptor)
                 descriptor = inner
             yield descriptor
         finally:
-            os.close(descriptor)
+            _close(descriptor)
+
+    @contextmanager
+    def held(self) -> Iterator[Folder]:
+        """Open the folder for several calls, and give the folder that makes them.
+
+        What begins in it can then be put in order even if nothing more can be opened.
+
+        Raises
+        ------
+        OSError
+            It cannot be opened, or it is reached through a link.
+        """
+        with self.opened() as descriptor:
+            yield Folder(self.root, self.parts, descriptor)
 
     def exists(self) -> bool:
         """Return whether the folder is there and is reached without a link."""
@@ -260,11 +278,13 @@ class Entry:
             return False
 
     def is_taken(self) -> bool:
-        """Return whether anything has the name, even a dangling link."""
+        """Return whether anything has the name, even a dangling link, or something that cannot be seen."""
         try:
             self.stat()
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
+        except OSError:
+            return True
         return True
 
     def remove(self) -> None:
@@ -337,19 +357,20 @@ class Entry:
         ------
         OSError
         """
-        temporary = self.temporary()
-        descriptor = temporary.create()
-        try:
+        with self.folder.held() as folder:
+            temporary = Entry(folder, self.name).temporary()
+            descriptor = temporary.create()
             try:
-                write_all(descriptor, data)
-                if durable:
-                    make_durable(descriptor)
-            finally:
-                os.close(descriptor)
-        except BaseException:
-            temporary.remove()
-            raise
-        return temporary
+                try:
+                    write_all(descriptor, data)
+                    if durable:
+                        make_durable(descriptor)
+                finally:
+                    os.close(descriptor)
+            except BaseException:
+                temporary.remove()
+                raise
+        return Entry(self.folder, temporary.name)
 
     def write(self, data: bytes, *, durable: bool = True) -> None:
         """Put a whole new file under the name; until that has happened the old one stays.
@@ -364,14 +385,15 @@ class Entry:
         ------
         OSError
         """
-        temporary = self.write_temporary(data, durable=durable)
-        try:
-            temporary.move_to(self)
-        except BaseException:
-            temporary.remove()
-            raise
-        if durable:
-            self.folder.sync()
+        with self.folder.held() as folder:
+            temporary = Entry(folder, self.name).write_temporary(data, durable=durable)
+            try:
+                temporary.move_to(self)
+            except BaseException:
+                temporary.remove()
+                raise
+            if durable:
+                folder.sync()
 
 
 Place = str | os.PathLike[str] | Entry
@@ -399,6 +421,12 @@ def make_durable(descriptor: int) -> None:
         What of it is on the disk is unknown then: a second attempt may succeed without having written it.
     """
     os.fsync(descriptor)
+
+
+def _close(directory: int) -> None:
+    """Close a directory; nothing was written through its descriptor, so nothing is lost by an error."""
+    with suppress(OSError):
+        os.close(directory)
 
 
 def _single(name: str) -> str:
