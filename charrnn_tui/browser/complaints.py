@@ -16,8 +16,8 @@ _FAULTS_OF_OTHERS = (HttpProcessingError, web.RequestPayloadError, ConnectionErr
 class Complaints(logging.Handler):
     """Writes each error once, in one line.
 
-    Requests that are no HTTP, and connections that break, are no errors of the server: whoever sent them has
-    got the answer, and the terminal belongs to the user.
+    Malformed requests and broken connections are not errors of the server: the sender has got the answer, and
+    the terminal belongs to the user.
     """
 
     def __init__(self) -> None:

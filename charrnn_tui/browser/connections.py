@@ -21,7 +21,7 @@ class Connections:
 
     A connection is a stranger until its request has shown the key. A stranger is dropped after
     `REQUEST_SECONDS`; when there are too many of them, the oldest one is dropped for each new one. So
-    connections with half a request shut nobody out.
+    connections with half a request do not lock the user out.
 
     Parameters
     ----------

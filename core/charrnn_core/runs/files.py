@@ -333,7 +333,7 @@ class Entry:
             temporary.remove()
 
     def temporary(self) -> Entry:
-        """Return an entry of the same folder with a name that nobody else uses, beginning with a dot."""
+        """Return an entry of the same folder with a new, unique name that begins with a dot."""
         return Entry(self.folder, f".{self.name}.{secrets.token_hex(6)}")
 
     def create(self, mode: int = 0o666) -> int:

@@ -1,7 +1,7 @@
 """Compilation in a process of its own, which can be ended at any time.
 
 The process compiles the code for a type, Numba keeps it on disk, and a mark beside it says that it is there.
-Whoever needs the code then reads it in a fraction of a second.
+A process that needs the code then reads it in a fraction of a second.
 """
 
 from __future__ import annotations
