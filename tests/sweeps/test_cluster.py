@@ -22,6 +22,7 @@ from charrnn_core.errors import UsageError
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.liveness import read_status
 from charrnn_core.sweeps import cluster as clusters
+from charrnn_core.sweeps.content import Content, ReturnedError
 from charrnn_core.sweeps.places import MOST_LOSSES
 from charrnn_core.sweeps.task import HANDED_OVER, Outcome, Task
 from tests.program import (
@@ -168,6 +169,52 @@ def impatient(seconds: float) -> list[str]:
     return [sys.executable, "-c", program]
 
 
+FAULTY = """
+import charrnn_core.sweeps.cluster as cluster
+
+train = getattr(cluster, "right", cluster.train_here)  # a worker loads this twice
+cluster.right = train
+LAST, seen = "checkpoints/last.safetensors", []
+
+
+def faulty(task, *asked):
+    told, content = train(task, *asked)
+    if task["path"] in seen:
+        return told, content
+    seen.append(task["path"])
+    match len(seen):
+        case 1:
+            return None
+        case 2:
+            return {**told, "update": "many"}, content
+        case 3:
+            return told, {**content, LAST: content[LAST][:-8] + bytes(8)}
+        case _:
+            return told, {**content, "events.jsonl": b"nonsense"}
+
+
+cluster.train_here = faulty
+"""
+
+
+def test_what_a_faulty_worker_returns_is_asked_for_again(tmp_path: Path, here: Path) -> None:
+    place = tmp_path / "cluster"
+    preload = tmp_path / "faulty.py"
+    preload.write_text(FAULTY, encoding="utf-8")
+    with scheduling(place) as (address, _, start):
+        common = ("worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard")
+        start(*common, "--local-directory", str(place / "one"), "--preload", str(preload))
+        until(lambda: b"Register worker" in b"".join(log.read_bytes() for log in place.glob("*.log")))
+        asked = ["--dask", address, "--return-every", "0.3", "--name", "far"]
+        far = charrnn(here, "sweep", "book.txt", *GRID, *asked)
+    # Each of the four trials was returned wrong once, in another way.
+    assert (far.code, far.err) == (0, "")
+    near = charrnn(here, "sweep", "book.txt", *GRID, "--name", "near")
+    assert near.code == 0, near.err
+    assert states_of(here / "runs" / "far") == states_of(here / "runs" / "near")
+    assert_once(here / "runs" / "far")
+
+
 def test_a_worker_that_does_not_answer_is_left_behind_and_a_scheduler_that_is_gone_is_named(
     cluster: Cluster, here: Path
 ) -> None:
@@ -297,16 +344,19 @@ def test_a_text_that_cannot_be_written_fails_the_trial_and_leaves_nothing_of_it(
 
 
 class Told(clusters.Cluster):
-    """A cluster whose workers return what they are told to."""
+    """A cluster whose workers return what they are told to, and an error where that is not usable."""
 
-    def __init__(self, *outcomes: Outcome) -> None:
+    def __init__(self, *outcomes: Outcome | ReturnedError) -> None:
         self._seconds = 1.0
         self._stopped = threading.Event()
         self._address = "tcp://scheduler"
         self.outcomes = list(outcomes)
 
-    def _part(self, task: Task, content: clusters.Content) -> tuple[Outcome, clusters.Content]:
-        return self.outcomes.pop(0), {}
+    def _part(self, task: Task, content: Content) -> tuple[Outcome, Content]:
+        outcome = self.outcomes.pop(0)
+        if isinstance(outcome, ReturnedError):
+            raise outcome
+        return outcome, {}
 
 
 @pytest.mark.parametrize("reason", ["signal SIGTERM", "owner gone"])
@@ -325,6 +375,16 @@ def test_a_trial_whose_process_somebody_stops_on_a_worker_is_gone_on_with(
     outcome = stuck.train(task)
     assert (outcome.end, outcome.update, stuck.outcomes) == ("failed", 20, [ended])
     assert outcome.reason == f"its process on a worker was stopped ({reason}), {MOST_LOSSES} times"
+
+
+def test_a_trial_that_comes_back_unusable_again_and_again_has_failed_and_says_why(tmp_path: Path) -> None:
+    task = Task(str(tmp_path / "trial"), {}, {}, [])
+    wrong = ReturnedError("what the worker tcp://far returned is not usable: its files are not bytes")
+    handed, ended = Outcome("interrupted", HANDED_OVER, 20), Outcome("ended", "updates", 50)
+    assert Told(wrong, wrong, handed, wrong, wrong, ended).train(task) == ended
+    outcome = Told(handed, *[wrong] * MOST_LOSSES, ended).train(task)
+    assert (outcome.end, outcome.update) == ("failed", 20)
+    assert outcome.reason == f"{wrong}, {MOST_LOSSES} times"
 
 
 def test_where_there_is_no_cluster_nothing_is_made(here: Path) -> None:

@@ -47,8 +47,15 @@ def problem_with_numba() -> str | None:
         return "Numba is not installed; pip install numba, or --engine numpy does without"
     try:
         import numba
-    except ImportError as error:  # NumPy is newer than it knows, for example
-        reason = str(error).splitlines()[0].rstrip(".") or "its import fails"
+    except (MemoryError, OSError) as error:
+        # LLVM is a library of a hundred megabytes, which a limit of memory keeps from being loaded.
+        reason = str(error).partition("\n")[0].rstrip(".") or "there is not enough memory"
+        return (
+            f"Numba cannot be loaded ({reason}); a limit of memory (ulimit -v) may be too low; "
+            "--engine numpy does without"
+        )
+    except (ImportError, ValueError) as error:  # NumPy is newer than it knows, for example
+        reason = str(error).partition("\n")[0].rstrip(".") or "its import fails"
         return f"Numba does not work here ({reason}); --engine numpy does without"
     if numba.config.DISABLE_JIT:
         return "Numba is told not to compile (NUMBA_DISABLE_JIT); --engine numpy does without"

@@ -11,15 +11,16 @@ machine.
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 import os
 import re
 import struct
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, BinaryIO, get_args
 
 import numpy as np
 import safetensors.numpy
@@ -191,38 +192,56 @@ def read_checkpoint(place: FilePlace) -> Checkpoint:
         The file cannot be read, or is damaged, foreign, or of a newer format.
     """
     file = entry_of(place)
+    with _refusing(str(file)), os.fdopen(file.open(), "rb", buffering=0) as opened:
+        return _read(file.path.stem, opened, os.fstat(opened.fileno()).st_size)
+
+
+def parse_checkpoint(data: bytes, name: str) -> Checkpoint:
+    """Return the checkpoint in bytes that have come from somewhere else, as `read_checkpoint` does.
+
+    Parameters
+    ----------
+    data : bytes
+        All of its file.
+    name : str
+        What to call the file.
+
+    Raises
+    ------
+    CheckpointError
+    """
+    with _refusing(name):
+        return _read(name, io.BytesIO(data), len(data))
+
+
+@contextmanager
+def _refusing(name: str) -> Iterator[None]:
+    """Turn whatever goes wrong while a checkpoint is read into a CheckpointError."""
     try:
-        descriptor = file.open()
-    except OSError as error:
-        raise CheckpointError(f"cannot read the checkpoint {file}: {reason_of(error)}") from None
-    try:
-        return _read(file.path.stem, descriptor)
+        yield
     except (_DamageError, SettingsError) as error:
-        raise CheckpointError(f"{file} is not a whole checkpoint of charrnn: {error}") from None
+        raise CheckpointError(f"{name} is not a whole checkpoint of charrnn: {error}") from None
     except OSError as error:
-        raise CheckpointError(f"cannot read the checkpoint {file}: {reason_of(error)}") from None
+        raise CheckpointError(f"cannot read the checkpoint {name}: {reason_of(error)}") from None
     except MemoryError:
-        raise CheckpointError(f"there is not enough memory to read the checkpoint {file}") from None
+        raise CheckpointError(f"there is not enough memory to read the checkpoint {name}") from None
     except Exception as error:
         # A file with a right digest may still say anything, and any of it may be what a library stumbles
         # over. Whatever that is, the file is not a checkpoint of this program.
         raise CheckpointError(
-            f"{file} is not a whole checkpoint of charrnn: its contents are malformed"
+            f"{name} is not a whole checkpoint of charrnn: its contents are malformed"
         ) from error
-    finally:
-        os.close(descriptor)
 
 
 class _DamageError(Exception):
     """What is wrong with a file that should be a checkpoint."""
 
 
-def _read(kind: str, descriptor: int) -> Checkpoint:
-    size_of_file = os.fstat(descriptor).st_size
-    start = _read_exactly(descriptor, 8)
+def _read(kind: str, file: BinaryIO, size_of_file: int) -> Checkpoint:
+    start = _read_exactly(file, 8)
     (length,) = struct.unpack("<Q", start)
     _check_length(length, size_of_file)
-    header_bytes = _read_exactly(descriptor, length)
+    header_bytes = _read_exactly(file, length)
     header = _parsed(header_bytes, "header")
     metadata = _metadata(header.pop("__metadata__", None))
     _check(metadata)
@@ -233,7 +252,7 @@ def _read(kind: str, descriptor: int) -> Checkpoint:
     dtype = np.dtype(settings.dtype)
     size = sum(math.prod(shape) for shape in shapes.values()) * dtype.itemsize
     _check_size(size_of_file, 8 + length + size)
-    data = _read_exactly(descriptor, size)
+    data = _read_exactly(file, size)
     whole = hashlib.sha256(start)
     whole.update(header_bytes.replace(_digest_entry(metadata["sha256"]), _digest_entry(_NO_DIGEST), 1))
     whole.update(data)
@@ -362,10 +381,10 @@ def _place(metadata: dict[str, Any]) -> Place:
     return Place(metadata["log_length"], metadata["command_offset"], metadata["drawn"], metadata["obeyed"])
 
 
-def _read_exactly(descriptor: int, size: int) -> bytes:
+def _read_exactly(file: BinaryIO, size: int) -> bytes:
     blocks = []
     while size:
-        block = os.read(descriptor, min(size, 1 << 24))
+        block = file.read(min(size, 1 << 24))
         if not block:
             raise _DamageError("it ends too early")
         blocks.append(block)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
-import json
 import logging
 import os
 import secrets
@@ -26,15 +25,18 @@ from typing import Any
 
 import charrnn_core
 from charrnn_core.errors import CharRNNError, RunFailedError, UsageError
-from charrnn_core.runs.checkpoint import keep_last_as_previous
 from charrnn_core.runs.directory import RunDirectory
-from charrnn_core.runs.files import Entry
 from charrnn_core.runs.liveness import read_status
+from charrnn_core.sweeps.content import (
+    Content,
+    ReturnedError,
+    checked,
+    content_of,
+    with_status,
+    write_content,
+)
 from charrnn_core.sweeps.places import MOST_LOSSES, Slots
 from charrnn_core.sweeps.task import HANDED_OVER, Outcome, Task, in_words
-
-Content = dict[str, bytes]
-"""Files of a run directory by their paths in it."""
 
 HAND_OVER_SECONDS = 15.0
 """After how long a worker returns what it has, the first time."""
@@ -50,52 +52,10 @@ _LONGEST_SECONDS = 300.0
 _CONNECT_SECONDS = 10.0
 _CLOSE_SECONDS = 5.0
 _COUNT_SECONDS = 2.0  # how often the workers are counted
+_UNUSABLE = "unusable"
 _CONNECTION_ERRORS = (
     OSError, ValueError, TypeError, RuntimeError, OverflowError, ImportError, MemoryError, LookupError,
 )  # fmt: skip
-_LAST, _STATUS = "checkpoints/last.safetensors", "status.json"
-_MOST_BYTES = 1 << 30  # of a file that is returned
-
-
-def _files_of(run: RunDirectory) -> dict[str, Entry]:
-    """Return the files of a run that travel, by their paths in it.
-
-    They are put in place in this order: a log that is longer than the checkpoint knows is what any crash
-    leaves.
-    """
-    return {
-        "config.json": run.config_file,
-        "events.jsonl": run.events_file,
-        "checkpoints/best.safetensors": run.checkpoint_file("best"),
-        _LAST: run.checkpoint_file("last"),
-        _STATUS: run.status_file,
-    }
-
-
-def content_of(path: Path) -> Content:
-    """Return what a run directory holds."""
-    content = {}
-    for name, file in _files_of(RunDirectory(path)).items():
-        with suppress(FileNotFoundError):
-            content[name] = file.read(_MOST_BYTES)
-    return content
-
-
-def write_content(content: Content, path: Path, *, durable: bool) -> None:
-    """Put files of a run directory in place, each whole.
-
-    Raises
-    ------
-    OSError
-    """
-    run = RunDirectory(path)
-    run.folder.make()
-    run.checkpoints.make()
-    for name, file in _files_of(run).items():
-        if name in content:
-            if name == _LAST:
-                keep_last_as_previous(run)
-            file.write(content[name], durable=durable and name != _STATUS)
 
 
 class Cluster:
@@ -221,22 +181,25 @@ class Cluster:
         while not self._stopped.is_set():
             has_begun = run.has_checkpoint
             part = replace(task, seconds=seconds, path=run.name)
-            outcome, returned = self._part(part, content_of(run.path) if has_begun else {})
+            try:
+                outcome, returned = self._part(part, content_of(run.path) if has_begun else {})
+            except ReturnedError as error:
+                # Another worker may do better. What is here stays as it was.
+                outcome, returned = Outcome("interrupted", _UNUSABLE, reached), {}
+                how = str(error)
+            else:
+                how = f"its process on a worker was stopped ({outcome.reason})"
             if returned:
-                if _STATUS in returned:
-                    status = self._elsewhere(_read_json(returned[_STATUS]))
-                    returned[_STATUS] = json.dumps(status, ensure_ascii=False).encode()
-                write_content(returned, run.path, durable=True)
+                write_content(with_status(returned, self._elsewhere({})), run.path, durable=True)
             # Somebody has stopped its process on the worker, but not the sweep.
-            is_loss = outcome.reason.startswith("signal") or outcome.reason == "owner gone"
+            is_loss = outcome.reason.startswith("signal") or outcome.reason in ("owner gone", _UNUSABLE)
             is_to_go_on = outcome.end == "interrupted" and (is_loss or outcome.reason == HANDED_OVER)
             if not is_to_go_on or self._stopped.is_set():
                 return outcome
             losses = is_loss + (losses if outcome.update <= reached else 0)
             reached = max(reached, outcome.update)
             if losses == MOST_LOSSES:
-                how = f"its process on a worker was stopped ({outcome.reason}), {MOST_LOSSES} times"
-                return replace(outcome, end="failed", reason=how)
+                return replace(outcome, end="failed", reason=f"{how}, {MOST_LOSSES} times")
             # What is lost with a worker stays a small part of what it cost to get there.
             seconds = max(seconds, min(_LONGEST_SECONDS, seconds * (1 + _HAND_OVER_SHARE)))
         return Outcome("interrupted", "stopped")
@@ -265,14 +228,27 @@ class Cluster:
             with self._open_lock:
                 self._open.remove(waiting)
         if error is None:
-            told, returned = waiting.result()
-            return Outcome.from_json(told), returned
+            try:
+                return checked(waiting.result(), task, content)
+            except ReturnedError as wrong:
+                raise ReturnedError(
+                    f"what {self._workers_of(name)} returned is not usable: {wrong}"
+                ) from None
         if isinstance(error, KilledWorker):
             return Outcome("failed", "the workers that trained it have all been lost"), {}
         lost = (concurrent.futures.CancelledError, asyncio.CancelledError, OSError, TimeoutError)
         if isinstance(error, lost) or self._client.status != "running":
             return self._gone(), {}
         return Outcome("failed", f"{type(error).__name__}: {error}"), {}
+
+    def _workers_of(self, key: str) -> str:
+        """Return which worker has done something, in words."""
+        asked = self._begin(self._client.scheduler.who_has(keys=[key]))
+        try:
+            workers = asked.result(_COUNT_SECONDS).get(key, ())
+        except (OSError, TimeoutError):
+            workers = ()
+        return f"the worker {' or '.join(map(str, workers))}" if workers else "a worker"
 
     def _gone(self) -> Outcome:
         """Return what comes of a trial whose workers cannot be reached any more because it was stopped.
@@ -387,14 +363,6 @@ def _unreached(address: str, error: Exception) -> str:
 
 def _disagreement(worker: str, version: str, own: str) -> str:
     return f"the worker {worker} has charrnn {version}, and this is {own}; they must agree"
-
-
-def _read_json(data: bytes) -> dict[str, Any]:
-    try:
-        told = json.loads(data)
-    except (ValueError, RecursionError):
-        return {}
-    return told if isinstance(told, dict) else {}
 
 
 # -- on the workers ----------------------------------------------------------------------------------------

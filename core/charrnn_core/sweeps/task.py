@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from charrnn_core.errors import CharRNNError, CorpusError, RunFinishedError, RunTakenError, reason_with_path
 from charrnn_core.rnn.engine import EngineName
@@ -95,8 +95,27 @@ class Outcome:
         return dataclasses.asdict(self)
 
     @classmethod
-    def from_json(cls, told: dict[str, Any]) -> Self:
-        """Return the outcome that `to_json` gave."""
+    def from_json(cls, told: Mapping[str, Any]) -> Self:
+        """Return the outcome that `to_json` gave.
+
+        Raises
+        ------
+        ValueError
+            It gave another one, or none.
+        """
+        kinds: dict[str, Callable[[object], bool]] = {
+            "end": lambda value: value in get_args(End),
+            "reason": lambda value: isinstance(value, str),
+            "update": lambda value: type(value) is int and value >= 0,
+            "state_sha256": lambda value: value is None or isinstance(value, str),
+            "smooth_loss": lambda value: value is None or number_of(value) is not None,
+            "best_loss": lambda value: value is None or number_of(value) is not None,
+        }
+        if told.keys() != kinds.keys():
+            raise ValueError(f"it has not the fields {', '.join(kinds)}")
+        for name, is_right in kinds.items():
+            if not is_right(told[name]):
+                raise ValueError(f"its {name} has an impossible value")
         return cls(**told)
 
 

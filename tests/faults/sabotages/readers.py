@@ -66,11 +66,10 @@ def uncaught(original):
         except OSError as error:
             raise CheckpointError(f"cannot read the checkpoint {file}: {error.strerror}") from None
         try:
-            return _read(file.path.stem, descriptor)
+            with os.fdopen(descriptor, "rb", buffering=0) as opened:
+                return _read(file.path.stem, opened, os.fstat(descriptor).st_size)
         except (_DamageError, SettingsError) as error:
             raise CheckpointError(f"{file}: {error}") from None
-        finally:
-            os.close(descriptor)
 
     return read_checkpoint
 
