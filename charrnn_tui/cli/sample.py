@@ -231,7 +231,7 @@ class _Writer:
 
 def _find(text: str | None, kind: str | None, runs: Path) -> Checkpoint:
     """Return the checkpoint that is meant; of a run the best, or the last where there is no best yet."""
-    from charrnn_core.runs.checkpoint import KINDS, read_checkpoint
+    from charrnn_core.runs.checkpoint import KINDS, no_checkpoint, read_checkpoint
     from charrnn_core.runs.directory import find_run, newest_runs
 
     if kind is not None and kind not in KINDS:
@@ -243,6 +243,9 @@ def _find(text: str | None, kind: str | None, runs: Path) -> Checkpoint:
     directories = [find_run(text, runs)] if text is not None else newest_runs(runs)
     problems: list[str] = []
     for directory in directories:
+        if not directory.has_checkpoint:
+            problems.append(str(no_checkpoint(directory)))
+            continue
         for name in [kind] if kind is not None else ["best", "last", "previous"]:
             try:
                 found = read_checkpoint(directory.checkpoint_file(name))

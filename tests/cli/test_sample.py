@@ -108,6 +108,16 @@ def test_a_damaged_state_is_told_and_the_next_one_taken(runs, tmp_path):
     assert "best.safetensors" in refusal(tmp_path, "--checkpoint", "best", code=1)
 
 
+def test_a_run_that_saved_nothing_says_so_and_the_newest_that_did_is_taken(tmp_path):
+    start(settings(updates=8), corpus_of(TEXT, "tide"), runs=tmp_path, name="good").run(lambda item: None)
+    shutil.copytree(tmp_path / "good", tmp_path / "unsaved", ignore=shutil.ignore_patterns("*.safetensors"))
+    said = f"charrnn: {tmp_path / 'unsaved'} has no checkpoint: none was saved yet, or they were removed"
+    assert refusal(tmp_path, "unsaved", code=1) == said + "\n"
+    assert refusal(tmp_path, "unsaved", "--checkpoint", "best", code=1) == said + "\n"
+    os.utime(tmp_path / "good", (1, 1))
+    assert sample(tmp_path, "--length", "5").returncode == 0
+
+
 def test_length_zero_is_nothing(runs):
     assert text_of(runs, "-n", "0") == ""
 

@@ -573,5 +573,12 @@ def newest_checkpoint(directory: RunDirectory) -> tuple[Checkpoint, list[str]]:
             if kind == "last" or directory.checkpoint_file(kind).is_taken():
                 problems.append(str(error))
     if not found:
+        if not directory.has_checkpoint:
+            raise no_checkpoint(directory)
         raise CheckpointError(f"{directory.path} has no checkpoint to go on from: {'; '.join(problems)}")
     return max(found, key=lambda checkpoint: checkpoint.snapshot.update), problems
+
+
+def no_checkpoint(directory: RunDirectory) -> CheckpointError:
+    """Return the error of a run that has no checkpoint at all."""
+    return CheckpointError(f"{directory.path} has no checkpoint: none was saved yet, or they were removed")
