@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 
+from charrnn_core.children import python
 from charrnn_core.errors import CharRNNError, reason_of, reason_with_path
 from charrnn_core.memory import readable_size
 
@@ -151,7 +151,7 @@ def _try_libraries(environment: MutableMapping[str, str]) -> None:
     threads = (os.cpu_count() or 1) if low_limits("u") else 1
     try:
         tried = subprocess.run(
-            [sys.executable, "-c", _TRIAL.replace("THREADS", str(threads))],
+            python("-c", _TRIAL.replace("THREADS", str(threads))),
             env=dict(environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

@@ -7,10 +7,11 @@ import json
 import os
 import signal
 import struct
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Self
+
+from charrnn_core.children import environment, python
 
 GRACE_SECONDS = 3.0
 """Time that a dashboard has to end by itself, before it is killed."""
@@ -61,23 +62,19 @@ class DashboardProcess:
         """
         transport, pipes = await asyncio.get_running_loop().subprocess_exec(
             _Pipes,
-            sys.executable,
-            "-m",
-            "charrnn_tui",
-            *arguments,
+            *python("-m", "charrnn_tui", *arguments),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             process_group=0,
-            env={
-                **os.environ,
-                "TEXTUAL_DRIVER": "textual.drivers.web_driver:WebDriver",
-                "TEXTUAL_FPS": "60",
-                "TEXTUAL_COLOR_SYSTEM": "truecolor",
-                "TERM_PROGRAM": "textual",
-                "COLUMNS": str(columns),
-                "ROWS": str(lines),
-            },
+            env=environment(
+                TEXTUAL_DRIVER="textual.drivers.web_driver:WebDriver",
+                TEXTUAL_FPS="60",
+                TEXTUAL_COLOR_SYSTEM="truecolor",
+                TERM_PROGRAM="textual",
+                COLUMNS=str(columns),
+                ROWS=str(lines),
+            ),
         )
         return cls(transport, pipes)
 

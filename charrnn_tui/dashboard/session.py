@@ -13,7 +13,7 @@ from charrnn_core.errors import CommandError, reason_of
 from charrnn_core.runs.commands import Command, CommandName, send
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.following import RunFollower
-from charrnn_core.runs.history import EventFields, History
+from charrnn_core.runs.history import EventFields, History, answered_by
 from charrnn_tui.dashboard.trainer import OwnedTrainer
 from charrnn_tui.formatting import count_of, loss_of
 
@@ -150,9 +150,10 @@ class RunSession:
         events = self.follower.poll()
         for event in events:
             if event["type"] in ("obeyed", "refused"):
-                asked = self._asked.pop(str(event.get("command")), None)
-                if asked is not None:
-                    asked.answered(event)
+                for identity in answered_by(event):
+                    asked = self._asked.pop(identity, None)
+                    if asked is not None:
+                        asked.answered(event)
         if self.status != self._heard[1]:
             self._heard = self.now(), self.status
         self._remember()

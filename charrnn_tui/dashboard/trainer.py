@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from charrnn_core.children import environment, python
 from charrnn_core.training.settings import STOPS, Value, option_name
 
 
@@ -73,14 +73,14 @@ class OwnedTrainer:
         ours, theirs = os.pipe() if outlives else (None, None)
         given = [] if text is None else ["--input-descriptor", str(text)]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "charrnn_tui", *arguments, *given, "--owned"],
+            python("-m", "charrnn_tui", *arguments, *given, "--owned"),
             stdin=subprocess.PIPE if ours is None else ours,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=[descriptor for descriptor in (theirs, text) if descriptor is not None],
             start_new_session=True,
             # A terminal's settings are of no use to it, and a colour code none in its log.
-            env={**os.environ, "TERM": "dumb"},
+            env=environment(TERM="dumb"),
         )
         for descriptor in (ours, theirs, text):
             if descriptor is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import resource
 from pathlib import Path
 
 
@@ -15,6 +14,8 @@ def installed_memory() -> int:
     The least of what the machine has, the limit of its control group, and the limits of address space and
     data of the process (`ulimit -v` and `-d`).
     """
+    import resource  # here, because Windows is refused in a sentence and does not have it
+
     sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     limits = [resource.getrlimit(limit)[0] for limit in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
     sizes += [limit for limit in limits if limit != resource.RLIM_INFINITY]

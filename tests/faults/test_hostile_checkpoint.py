@@ -30,7 +30,7 @@ from charrnn_core.runs.json_text import to_json
 from charrnn_core.runs.listing import RunSummary, summarize
 from charrnn_core.runs.starting import resume
 from charrnn_core.training.settings import FIELDS, Settings
-from charrnn_core.training.state import Best, Bucket
+from charrnn_core.training.state import Best, Bucket, bucket_width
 from tests.faults.checkpoints import (
     GOLDEN,
     HEADER_END,
@@ -47,6 +47,8 @@ from tests.faults.checkpoints import (
 )
 from tests.faults.fuzz.mutations import mutated
 from tests.faults.ledger import injected, waited
+from tests.faults.promises import assert_harmless
+from tests.program import charrnn
 
 pytestmark = pytest.mark.fault("checkpoint")
 
@@ -552,6 +554,87 @@ def test_a_checkpoint_that_contradicts_its_text_is_an_error_of_our_own(
         process = resume(directory, {"updates": 10**12}, corpus=str(tmp_path / "golden.txt"))
         process.trainer.stop("enough")
         process.run(lambda item: None)
+
+
+def test_a_string_without_an_end_takes_no_longer_than_another_one(tmp_path: Path) -> None:
+    """Its backslashes and quotes can be read in as many ways as there are of them."""
+    directory = golden_run(tmp_path / "runs")
+    endless = b'"' + b'\\"' * 1_500_000
+    header = b"{" + b"," * 3_000 + endless
+    for kind in ("last", "best"):
+        directory.checkpoint_file(kind).path.write_bytes(struct.pack("<Q", len(header)) + header + WHOLE)
+    directory.events_file.path.write_bytes(b"," * 200_000 + endless + b"\n")
+    for command in (["runs"], ["report", "run", "-o", "-"], ["sample", "run", "--length", "9"]):
+        injected()
+        finished = charrnn(tmp_path, *command)
+        assert_harmless(finished.out + finished.err)
+        assert finished.code == 0, finished.err
+
+
+@pytest.mark.parametrize(("duty", "update"), [("log", 401), ("validate", 401), ("epoch", 0), ("best", 0)])
+def test_a_duty_that_cannot_be_due_is_refused(path: Path, duty: str, update: int) -> None:
+    metadata, arrays = parts()
+    metadata["update"] = metadata["state"]["update"] = update
+    metadata["state"]["best"] = None
+    last = update + bucket_width(update)
+    metadata["state"]["bucket"].update(first=update + 1, last=last, count=0, total=0.0, low=None, high=None)
+    path.write_bytes(forged(metadata, arrays))
+    read_checkpoint(path)
+    metadata["state"]["pending"] = [duty]
+    assert f"the duty {duty} cannot be due at update {update}" in assert_refused(
+        path, forged(metadata, arrays)
+    )
+
+
+ODD_VALUES: list[Any] = [
+    0, 1, 2, -1, 400, 401, 402, 450, 10**6, 2**53, 2**63 - 1, 10**30, 0.5, -0.5, 1e-300, 1e300, True, False,
+    None, "", "adam", "float64", [], {}, ["log"], ["epoch"], ["validate"], ["best"], ["check"], ["sample"],
+    ["log", "epoch", "best", "check", "sample"], ["sample", "log"],
+]  # fmt: skip
+
+
+def with_other_values(metadata: Metadata, generator: random.Random) -> None:
+    """Give one to three of the values that a checkpoint has beside its arrays another one."""
+    for _ in range(generator.randint(1, 3)):
+        part = generator.choice(
+            [
+                metadata["state"],
+                metadata["state"],
+                metadata["state"]["bucket"],
+                metadata["settings"],
+                metadata,
+            ]
+        )
+        if not isinstance(part, dict):
+            continue
+        name = generator.choice(sorted(part))
+        if name in ("pending", "best", "bucket") and generator.random() < 0.5:
+            part[name] = generator.choice([value for value in ODD_VALUES if isinstance(value, list)])
+        elif name not in ("state", "settings"):
+            part[name] = generator.choice(ODD_VALUES)
+
+
+def test_training_goes_on_from_a_forged_state_or_it_is_refused(tmp_path: Path, thorough: bool) -> None:
+    """Whoever makes a checkpoint can also compute the identity of its state."""
+    directory = golden_run(tmp_path)
+    trained = 0
+    for seed in range(4000 if thorough else 400):
+        metadata, arrays = parts()
+        with_other_values(metadata, random.Random(seed))
+        injected()
+        for kind in ("last", "previous"):
+            directory.checkpoint_file(kind).path.write_bytes(forged(metadata, arrays))
+        directory.events_file.remove()
+        try:
+            process = resume(directory, {"updates": None}, corpus=str(tmp_path / "golden.txt"))
+            looks = iter(range(60))
+            process.run(lambda item, process=process, looks=looks: (  # type: ignore[misc]
+                next(looks, None) is None and process.trainer.stop("enough")
+            ))  # fmt: skip
+        except CharRNNError:
+            continue
+        trained += 1
+    assert trained > 10
 
 
 def test_the_settings_of_the_golden_checkpoint_are_all_that_there_are() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from charrnn_core.errors import CommandError
 from charrnn_core.runs.commands import Command, send
 from charrnn_core.runs.directory import RunDirectory
-from charrnn_core.runs.history import EventFields, EventTail
+from charrnn_core.runs.history import EventFields, EventTail, answered_by
 from charrnn_core.runs.liveness import read_status
 
 _LOOK_SECONDS = 0.02
@@ -46,7 +46,7 @@ def ask(directory: RunDirectory, command: Command, wait: float) -> Iterator[Even
         while time.monotonic() < deadline:
             locked = directory.is_locked()  # asked before reading: a run's last answer comes before its end
             for _, event in tail.read():
-                if event.get("command") != command.id:
+                if command.id not in answered_by(event):
                     continue
                 if event["type"] == "refused":
                     raise CommandError(f"{command.name}: refused, {event.get('reason')}")

@@ -261,9 +261,12 @@ def _read(kind: str, file: BinaryIO, size_of_file: int) -> Checkpoint:
     for name, array in arrays.items():
         _check_values(name, array)
     state = metadata["state"]
-    snapshot = Snapshot.from_parts(
-        settings, arrays, state, epoch=metadata["epoch"], seconds=metadata["seconds"]
-    )
+    try:
+        snapshot = Snapshot.from_parts(
+            settings, arrays, state, epoch=metadata["epoch"], seconds=metadata["seconds"]
+        )
+    except ValueError as error:
+        raise _DamageError(f"its state is impossible: {error}") from None
     corpus_sha256 = metadata["corpus"]["sha256"]
     identity = _identity(arrays, settings, metadata["vocabulary"], corpus_sha256, state)
     _check_digest(identity, metadata["state_sha256"], "its state is not the one that it names")

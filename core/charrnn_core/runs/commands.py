@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import secrets
 import time
@@ -122,21 +121,22 @@ class BadCommand:
 
     Attributes
     ----------
-    id : str or None
-        Of a single line, if it has one.
     problem : str
+    ids : tuple of str
+        Those of the lines; empty where they have none.
     lines : int
         How many lines have this problem, one after the other.
     """
 
-    id: str | None
     problem: str
+    ids: tuple[str, ...] = ()
     lines: int = 1
 
     @property
     def reason(self) -> str:
         """Why they are refused."""
-        return self.problem if self.lines == 1 else f"{self.problem} ({self.lines:,} lines)"
+        what = "commands" if self.ids else "lines"
+        return self.problem if self.lines == 1 else f"{self.problem} ({self.lines:,} {what})"
 
 
 def send(place: Place, command: Command) -> None:
@@ -205,7 +205,7 @@ class CommandReader:
             self._descriptor = descriptor
             if os.fstat(descriptor).st_size < self.offset:
                 self.offset = 0  # another file than the one that was read before
-        found = _Found()
+        found = Found()
         self._skip_flood(found)
         lines = 0
         while lines < _MOST_LINES and (block := os.pread(self._descriptor, LARGEST_COMMAND, self.offset)):
@@ -221,13 +221,21 @@ class CommandReader:
                     break  # a line that is still being written
                 self.offset += len(block)
                 if not self._skipping:
-                    found.add(BadCommand(None, "a command is too long"), self.offset)
+                    found.add(BadCommand("a command is too long"), self.offset)
                 self._skipping = True
         if not lines:
             self._follow()
         return found.all
 
-    def _skip_flood(self, found: _Found) -> None:
+    @property
+    def size(self) -> int:
+        """Bytes that the file holds now; 0 where there is none that can be read."""
+        try:
+            return self._file.stat().st_size
+        except OSError:
+            return 0
+
+    def _skip_flood(self, found: Found) -> None:
         """Leave out all but the end of what waits, where that is more than anybody asks for."""
         assert self._descriptor is not None
         unread = os.fstat(self._descriptor).st_size - self.offset
@@ -236,7 +244,7 @@ class CommandReader:
             self.offset += skipped
             self._skipping = True  # the rest of the line there
             problem = f"{skipped:,} bytes of commands are skipped: more waited than can be read at once"
-            found.add(BadCommand(None, problem), self.offset)
+            found.add(BadCommand(problem), self.offset)
 
     def _follow(self) -> None:
         """Once in a while look whether the file is still the one under the name; if not, begin with that."""
@@ -260,17 +268,24 @@ class CommandReader:
             self._descriptor = None
 
 
-class _Found:
-    """Commands with the offsets after them; lines with the same problem, one after the other, are one."""
+class Found:
+    """Commands with the offsets after them; lines with the same problem, one after the other, are one.
+
+    Attributes
+    ----------
+    all : list
+    """
 
     def __init__(self) -> None:
         self.all: list[tuple[Command | BadCommand, int]] = []
 
     def add(self, command: Command | BadCommand, offset: int) -> None:
+        """Add what a line asks for, or the problem that it has."""
         last = self.all[-1][0] if self.all else None
-        if isinstance(command, BadCommand) and isinstance(last, BadCommand) and command.id is last.id is None:
-            if command.problem == last.problem:
-                self.all[-1] = dataclasses.replace(last, lines=last.lines + 1), offset
+        if isinstance(command, BadCommand) and isinstance(last, BadCommand):
+            if command.problem == last.problem and bool(command.ids) == bool(last.ids):
+                together = BadCommand(last.problem, last.ids + command.ids, last.lines + command.lines)
+                self.all[-1] = together, offset
                 return
         self.all.append((command, offset))
 
@@ -287,6 +302,6 @@ def _parse(line: bytes) -> Command | BadCommand:
             raise CommandError("a command has an id of at most 64 characters")
         return Command(identity, fields.pop("command", ""), fields)
     except ValueError:
-        return BadCommand(None, "a command is a line of JSON")
+        return BadCommand("a command is a line of JSON")
     except UsageError as error:
-        return BadCommand(identity, str(error))
+        return BadCommand(str(error), () if identity is None else (identity,))

@@ -111,6 +111,13 @@ def _well_formed(event: EventFields) -> bool:
     return True
 
 
+def answered_by(event: EventFields) -> list[str]:
+    """Return the ids of the commands that an event answers, or that made it."""
+    several = event.get("commands")
+    found = [event.get("command"), *(several if isinstance(several, list) else ())]
+    return [identity for identity in found if isinstance(identity, str)]
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST
 
@@ -268,8 +275,7 @@ class History:
             self.interventions.append(event)
             if kind == "obeyed" and event.get("name") == "set-learning-rate":
                 self._rates.append((offset, event["update"], float(event["arguments"]["learning_rate"])))
-            if isinstance(event.get("command"), str):
-                self.answered.add(event["command"])
+            self.answered.update(answered_by(event))
             if isinstance(event.get("offset"), int):
                 self.refused_lines.add(event["offset"])
         elif kind == "warning":

@@ -15,7 +15,8 @@ from charrnn_core.training.events import encodable
 MOST_VALUES = 100_000
 """Values in one JSON text that may come from anywhere: about 10 MB in memory."""
 
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# Possessive, and a string that does not end is one up to the end: the time is proportional to the text.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 def parse_json(

@@ -25,7 +25,7 @@ from charrnn_core.errors import (
     reason_of,
 )
 from charrnn_core.runs.checkpoint import KINDS, Place, RunFacts
-from charrnn_core.runs.commands import BadCommand, Command, CommandReader
+from charrnn_core.runs.commands import BadCommand, Command, CommandReader, Found
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.lock import is_lock_file
 from charrnn_core.runs.log import EventLog
@@ -56,7 +56,6 @@ Drawing = Generator[Status, None, Sample | None]
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _UNREADABLE_SECONDS = 1.0  # how often commands are looked for that could not be read
 _PAUSED_SECONDS = 0.05  # how often a paused process looks for commands
-_MOST_LOOKS = 1000  # at commands from before
 
 
 class TrainingProcess:
@@ -335,34 +334,42 @@ class TrainingProcess:
             self._record(Obeyed(**{**obeyed, "time": self.trainer.seconds}))
 
     def _refuse_old_commands(self) -> None:
-        """Refuse what was asked while no process trained the run."""
+        """Refuse what was asked while no process trained the run; what comes from now on is obeyed."""
         last_refused = max(self._refused_lines, default=0)
-        for _ in range(_MOST_LOOKS):  # somebody may be writing commands all the time
-            before = self._commands.offset
+        until = self._commands.size
+        # What a signal leaves unread here is refused by the next process that trains the run.
+        while not self.trainer.stopping:
+            before, refused = self._commands.offset, Found()
             for command, offset in self._new_commands():
-                known = offset <= last_refused if command.id is None else command.id in self._answered
-                if not known:
-                    reason = command.reason if isinstance(command, BadCommand) else "nobody was training"
-                    self._refuse(command.id, reason, offset)
-                self._read_up_to(offset)
-            if self._commands.offset == before:
+                if isinstance(command, Command):
+                    command = BadCommand("nobody was training", (command.id,))
+                new = tuple(identity for identity in command.ids if identity not in self._answered)
+                if new:
+                    refused.add(BadCommand(command.problem, new, len(new)), offset)
+                elif not command.ids and offset > last_refused:
+                    refused.add(command, offset)
+            for each, offset in refused.all:
+                assert isinstance(each, BadCommand)
+                self._refuse(each, offset)
+            self._read_up_to(self._commands.offset)
+            if self._commands.offset == before or self._commands.offset >= until:
                 return
 
     def _obey_all(self) -> None:
         for command, offset in self._new_commands():
-            if command.id is not None and command.id in self._answered:
+            if isinstance(command, BadCommand):
+                self._refuse(command, offset)
+            elif command.id in self._answered:
                 pass  # read again, from a file that took the place of another
-            elif isinstance(command, BadCommand):
-                self._refuse(command.id, command.reason, offset)
             elif self.trainer.stopping:
-                self._refuse(command.id, "training is ending", offset)
+                self._refuse(BadCommand("training is ending", (command.id,)))
             else:
                 try:
                     self._obey(command)
                 except (UsageError, CheckpointError) as error:
-                    self._refuse(command.id, str(error), offset)
+                    self._refuse(BadCommand(str(error), (command.id,)))
                 except MemoryError:
-                    self._refuse(command.id, "there is not enough memory for this", offset)
+                    self._refuse(BadCommand("there is not enough memory for this", (command.id,)))
             # Only now: what is not answered when a crash comes is read again; and a check is answered later.
             if self._check is None:
                 self._read_up_to(offset)
@@ -445,7 +452,7 @@ class TrainingProcess:
     def _give_up_checking(self, reason: str) -> None:
         if self._check is not None:
             command, _ = self._check
-            self._refuse(command.id, reason)
+            self._refuse(BadCommand(reason, (command.id,)))
             self._end_checking()
 
     def _end_checking(self) -> None:
@@ -472,16 +479,17 @@ class TrainingProcess:
             self._saver.place = place
             raise
 
-    def _refuse(self, command: str | None, reason: str, offset: int | None = None) -> None:
-        if command is not None:
-            self._answered.add(command)
+    def _refuse(self, refused: BadCommand, offset: int | None = None) -> None:
+        """Record a refusal; `offset`, after the lines, is how those without an id are known."""
+        self._answered.update(refused.ids)
         self._record(
             Refused(
                 update=self.trainer.update,
                 time=self.trainer.seconds,
-                command=command,
-                reason=reason,
-                offset=offset if command is None else None,
+                command=refused.ids[0] if len(refused.ids) == 1 else None,
+                commands=list(refused.ids) if len(refused.ids) > 1 else None,
+                reason=refused.reason,
+                offset=None if refused.ids else offset,
             )
         )
 

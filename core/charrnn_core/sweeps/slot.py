@@ -15,6 +15,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from charrnn_core.children import environment, python
 from charrnn_core.runs.files import write_all
 from charrnn_core.sweeps.task import Outcome, Task, Trainee
 
@@ -40,10 +41,11 @@ class Slot:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "charrnn_core.sweeps.slot"],
+            python("-m", "charrnn_core.sweeps.slot"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             process_group=0,
+            env=environment(),
         )
         self.pid = self._process.pid
 

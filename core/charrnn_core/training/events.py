@@ -46,7 +46,7 @@ class Event:
     def to_json(self) -> dict[str, Any]:
         """Return the event as a dictionary of JSON values, type, update and time first; NaN becomes null.
 
-        `partial` and `command` are there only where they say something.
+        `partial`, `command`, `commands` and `offset` are there only where they say something.
         """
         told: dict[str, Any] = {"type": self.type}
         for name in _names(self.__class__):
@@ -60,7 +60,7 @@ class Event:
         return encodable(_encode(self.to_json())) + "\n"
 
 
-_SILENT = ("partial", "command", "offset")  # fields that are left out where they say nothing
+_SILENT = ("partial", "command", "commands", "offset")  # fields that are left out where they say nothing
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
@@ -293,12 +293,14 @@ class Obeyed(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Refused(Event):
-    """A command did not take effect.
+    """A command did not take effect, or several did not for the same reason.
 
     Attributes
     ----------
     command : str or None
-        Its id, where it had one.
+        Its id, where it is one that has an id.
+    commands : list of str or None
+        The ids of several.
     reason : str
     offset : int or None
         Where in `commands.jsonl` a line without an id ends.
@@ -307,6 +309,7 @@ class Refused(Event):
     type: ClassVar[str] = "refused"
     command: str | None
     reason: str
+    commands: list[str] | None = None
     offset: int | None = None
 
 

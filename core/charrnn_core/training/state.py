@@ -197,7 +197,7 @@ class Snapshot:
             smooth_loss=_finite(state["smooth_loss"]),
             bucket=_bucket(state["bucket"], _natural(state["update"])),
             best=None if state["best"] is None else _best(state["best"], _natural(state["update"])),
-            pending=_pending(state["pending"]),
+            pending=_pending(state, settings),
             # An entry that overflows is clipped, and training goes on; only its norm is lost.
             gradient_norm=math.inf if state["gradient_norm"] is None else _finite(state["gradient_norm"]),
             clipped_share=_finite(state["clipped_share"]),
@@ -229,10 +229,20 @@ def _bucket(value: Mapping[str, Any], update: int) -> Bucket:
     return bucket
 
 
-def _pending(value: object) -> tuple[Duty, ...]:
+def _pending(state: Mapping[str, Any], settings: Settings) -> tuple[Duty, ...]:
+    value, bucket = state["pending"], state["bucket"]
     pending = tuple(duty for duty in DUTIES if isinstance(value, list) and duty in value)
     if not isinstance(value, list) or list(pending) != value:
         raise ValueError("the duties that are still to be done are not duties in their order")
+    impossible: dict[Duty, bool] = {
+        "log": bucket["last"] != state["update"],
+        "epoch": not state["update"],
+        "validate": not settings.held_out,
+        "best": settings.held_out > 0 or not state["update"],
+    }
+    for duty in pending:
+        if impossible.get(duty):
+            raise ValueError(f"the duty {duty} cannot be due at update {state['update']}")
     return pending
 
 

@@ -228,10 +228,12 @@ class Trainer:
             yield
             return
         self._paused_at = self._clock()
-        yield
-        self._began += self._clock() - self._paused_at
-        self._paused_at = None
-        self._pace.clear()
+        try:
+            yield
+        finally:
+            self._began += self._clock() - self._paused_at
+            self._paused_at = None
+            self._pace.clear()
 
     def checking(
         self, asked: Sequence[Comparison] | None = None, seed: int | None = None

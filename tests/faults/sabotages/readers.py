@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 from tests.faults.careless import careless
 
@@ -185,3 +186,21 @@ def what_was_asked_for(original):
 )
 def no_digest(original):
     return lambda actual, expected, problem: None
+
+
+@careless(
+    "charrnn_core.training.state:_pending",
+    says="a checkpoint may name duties that cannot be due at its update",
+    tests="tests/faults/test_hostile_checkpoint.py",
+)
+def any_duties(original):
+    return lambda state, settings: tuple(state["pending"])
+
+
+@careless(
+    "charrnn_core.runs.json_text:_STRING",
+    says="the time to count the values of a JSON text grows with the square of its length",
+    tests="tests/faults/test_hostile_checkpoint.py",
+)
+def quadratic_strings(original):
+    return re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)

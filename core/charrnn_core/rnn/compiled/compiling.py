@@ -20,6 +20,7 @@ import llvmlite.binding
 import numba
 import numpy as np
 
+from charrnn_core.children import environment, python
 from charrnn_core.rnn.compiled import bucket
 from charrnn_core.rnn.compiled.bucket import SOURCE_DIGEST, kept_code_folder
 
@@ -38,12 +39,12 @@ def compile_elsewhere(dtype: np.dtype[Any]) -> Generator[None, None, None]:
     try:
         # The process looks at the other end of its standard input, and does not outlive this one.
         process = subprocess.Popen(
-            [sys.executable, "-m", "charrnn_core.rnn.compiled.compiling", dtype.name],
+            python("-m", "charrnn_core.rnn.compiled.compiling", dtype.name),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env=environment(),
         )
     except OSError:  # no process more is allowed: this one can still compile
         return
