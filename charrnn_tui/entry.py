@@ -28,6 +28,9 @@ def main() -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    if sys.platform == "win32":  # before modules are imported that it does not have
+        say("charrnn: charrnn runs on Linux and macOS; on Windows, use it inside WSL\n", sys.stderr)
+        return 2
     try:
         from charrnn_tui.cli import run
     except (OSError, ImportError, MemoryError, RuntimeError, SystemError) as error:

@@ -75,8 +75,6 @@ def _root(
 
 def run(arguments: list[str]) -> int:
     """Run a command and return its exit code; whatever goes wrong is one line on stderr."""
-    if sys.platform == "win32":
-        return _fail("charrnn runs on Linux and macOS; on Windows, use it inside WSL", 2)
     try:
         unused = prepare(os.environ)
         if unused is not None and arguments and arguments[0] in _TRAINING:

@@ -118,6 +118,12 @@ ROWS: dict[str, Row] = {
         "writes",
         60,
     ),
+    "module": Row(
+        "a run that holds modules with the names of those that charrnn imports, and is the current directory",
+        "a file for each module of the standard library and of each installed package; each kind of process "
+        "that charrnn starts",
+        8,
+    ),
     "flood": Row(
         "more commands than anybody asks for, of mixed kinds; a signal in the middle of long work: asked "
         "samples, primes, compilation",

@@ -10,6 +10,8 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,14 +20,25 @@ import pytest
 
 from charrnn_core.runs.commands import MOST_UNREAD, BadCommand, Command, CommandReader, send
 from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.runs.history import History, answered_by
 from charrnn_core.runs.process import TrainingProcess
 from charrnn_core.runs.starting import resume, start
 from charrnn_core.text.corpus import corpus_of
 from charrnn_core.training.events import Event, Sample, Status
 from charrnn_core.training.settings import Settings
-from tests.faults.ledger import injected
+from tests.faults.ledger import injected, waited
 from tests.faults.promises import assert_harmless
-from tests.program import ENDLESS, PATIENCE, PROGRAM, TEXT, environment, of_type, started, until
+from tests.program import (
+    ENDLESS,
+    PATIENCE,
+    PROGRAM,
+    TEXT,
+    charrnn,
+    environment,
+    of_type,
+    started,
+    until,
+)  # fmt: skip
 
 pytestmark = pytest.mark.fault("flood")
 
@@ -108,8 +121,8 @@ def test_a_flood_of_commands_is_answered_briefly_and_the_last_one_is_obeyed(
             assert ended.reason == "stopped", data[:200]
         else:
             assert ended.update == 300
-            (answer,) = [event for event in refusals(directory) if event.get("command") == asked.id]
-            assert answer["reason"] == "nobody was training"
+            (answer,) = [event for event in refusals(directory) if asked.id in answered_by(event)]
+            assert answer["reason"].startswith("nobody was training")
         nameless = [event for event in refusals(directory) if event.get("command") is None]
         assert len(nameless) < 400
         assert (directory.path / "events.jsonl").stat().st_size < 2_000_000
@@ -291,8 +304,10 @@ def test_a_signal_ends_a_trainer_that_compiles(tmp_path: Path, number: int) -> N
             until(lambda: (run / "status.json").exists() and "compiling" in (run / "status.json").read_text())
             until(lambda: compilers(kept))
             injected()
+            began = time.monotonic()
             process.send_signal(number)
             _, err = process.communicate(timeout=PATIENCE)
+            waited(time.monotonic() - began)
         finally:
             process.kill()
     assert process.returncode == 128 + number
@@ -350,8 +365,75 @@ def test_a_flooded_run_is_ended_by_a_signal(here: Path) -> None:
             for _ in range(300):
                 file.write(b"z\n" * 200_000 + line("sample", length=10_000) * 20)
         injected()
+        began = time.monotonic()
         process.terminate()
         _, err = process.communicate(timeout=PATIENCE)
+        waited(time.monotonic() - began)
     assert process.returncode == 128 + signal.SIGTERM
     assert_harmless(err.decode())
     assert len(of_type(run, "refused")) < 2000
+
+
+def test_a_signal_ends_a_run_that_is_resumed_while_commands_keep_coming(here: Path) -> None:
+    train = [
+        "train",
+        "book.txt",
+        *ENDLESS,
+        "--updates",
+        "30",
+        "--seconds",
+        "none",
+        "--name",
+        "run",
+        "--quiet",
+    ]
+    assert charrnn(here, *train).code == 0
+    run, over = here / "runs" / "run", threading.Event()
+
+    def write() -> None:
+        with (run / "commands.jsonl").open("ab", buffering=0) as file:
+            for number in itertools.count():
+                if over.is_set():
+                    return
+                file.write(b"".join(b'{"id":"%d-%d"}\n' % (number, each) for each in range(1000)))
+                time.sleep(0.001)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        with started(here, "resume", "run", *ENDLESS[-4:], "--quiet") as process:
+            until(lambda: of_type(run, "refused"))
+            injected()
+            began = time.monotonic()
+            process.terminate()
+            _, err = process.communicate(timeout=PATIENCE)
+            waited(time.monotonic() - began)
+    finally:
+        over.set()
+        writer.join()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert_harmless(err.decode())
+    log = run / "events.jsonl"
+    assert log.stat().st_size < (run / "commands.jsonl").stat().st_size + 1_000_000
+
+
+def test_commands_of_many_askers_are_refused_together_and_each_is_answered(tmp_path: Path) -> None:
+    process = begun(tmp_path)
+    process.close()
+    directory = process.directory
+    commands = [Command.make("checkpoint") for _ in range(300)]
+    for command in commands:
+        send(directory.commands_file.path, command)
+    nameless = b"".join(b'{"id":"n%d"}\n' % number for number in range(300))
+    with directory.commands_file.path.open("ab") as file:
+        file.write(nameless)
+    injected()
+    for updates in (300, 310):
+        resume(directory, {"updates": updates}).run(lambda item: None)
+    asked, wrong = refusals(directory)  # and not again by the second process
+    assert asked["reason"] == "nobody was training (300 commands)"
+    assert asked["commands"] == [command.id for command in commands]
+    assert wrong["reason"].startswith("there is no command") and wrong["reason"].endswith("(300 commands)")
+    assert len(wrong["commands"]) == 300
+    history = History.read(directory.events_file)
+    assert history.answered == {*asked["commands"], *wrong["commands"]}

@@ -605,7 +605,7 @@ def with_other_values(metadata: Metadata, generator: random.Random) -> None:
                 metadata,
             ]
         )
-        if not isinstance(part, dict):
+        if not isinstance(part, dict) or not part:
             continue
         name = generator.choice(sorted(part))
         if name in ("pending", "best", "bucket") and generator.random() < 0.5:

@@ -1,5 +1,8 @@
 """Careless versions of what ends the processes that a command has started."""
 
+import sys
+from pathlib import Path
+
 from tests.faults.careless import careless
 
 TESTS = "tests/faults/test_children.py"
@@ -46,3 +49,25 @@ def trains_for_nobody(original):
         pass
 
     return _look_for_owner
+
+
+@careless(
+    "charrnn_core.children:python",
+    says="processes that charrnn starts look for modules in the current directory first",
+    tests="tests/faults/test_modules.py",
+)
+def imports_from_here(original):
+    return lambda *arguments: [sys.executable, *arguments]
+
+
+@careless(
+    "charrnn_tui.limits:prepare",
+    says="`python -m charrnn_tui` looks for modules in the current directory first",
+    tests="tests/faults/test_modules.py",
+)
+def keeps_the_current_directory(original):
+    def prepare(environment):
+        sys.path.insert(0, str(Path.cwd()))
+        return original(environment)
+
+    return prepare

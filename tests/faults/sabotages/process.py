@@ -16,7 +16,7 @@ def reads_a_whole_flood(original, target):
 
 
 @careless(
-    "charrnn_core.runs.commands:_Found.add",
+    "charrnn_core.runs.commands:Found.add",
     says="each line that is not a command is refused by an event of its own",
     tests=FLOODS,
 )
@@ -101,3 +101,32 @@ def pieces_matter(original):
         return original(self, generator, **how)
 
     return draw
+
+
+@careless(
+    "charrnn_core.runs.process:TrainingProcess._refuse_old_commands",
+    says="commands that keep coming are refused for as long as they come, whatever signal comes",
+    tests=FLOODS,
+)
+def refuses_as_long_as_they_come(original):
+    from charrnn_core.runs.commands import BadCommand, Command
+
+    def refuse_old_commands(self):
+        offset = -1
+        while self._commands.offset != offset:
+            offset = self._commands.offset
+            for command, end in self._new_commands():
+                if isinstance(command, Command):
+                    command = BadCommand("nobody was training", (command.id,))
+                self._refuse(command, end)
+
+    return refuse_old_commands
+
+
+@careless(
+    "charrnn_core.runs.history:answered_by",
+    says="of commands that are refused together none counts as answered",
+    tests=FLOODS,
+)
+def answers_only_one(original):
+    return lambda event: [event["command"]] if isinstance(event.get("command"), str) else []
