@@ -12,6 +12,7 @@
     │   │   └── RunFinishedError    a run that has reached what was to end it
     │   └── CommandError            a command to a run that it cannot obey
     ├── CheckpointError             a checkpoint that cannot be written or read
+    ├── DivergedError               a network whose numbers are too large to calculate with
     ├── OutputFileError             a file for the user that cannot be written
     └── RunFailedError              a run whose record is not complete
 
@@ -86,6 +87,10 @@ class CommandError(UsageError):
 
 class CheckpointError(CharRNNError):
     """A checkpoint that cannot be written or read."""
+
+
+class DivergedError(CharRNNError):
+    """A network whose numbers are too large, or none, to calculate with."""
 
 
 class OutputFileError(CharRNNError):

@@ -30,6 +30,7 @@ from charrnn_core.runs.commands import (
 )
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.files import Entry
+from charrnn_core.runs.history import answered_by
 from charrnn_core.runs.log import EventLog
 from charrnn_core.runs.saving import Saver
 from charrnn_core.text.corpus import corpus_of
@@ -129,7 +130,7 @@ def answers(directory, identity):
     return [
         event
         for event in events_of(directory)
-        if event["type"] in ("obeyed", "refused") and event.get("command") == identity
+        if event["type"] in ("obeyed", "refused") and identity in (answered_by(event) or [None])
     ]
 
 
@@ -629,7 +630,7 @@ def test_what_is_asked_while_nobody_trains_is_refused_at_the_next_start(tmp_path
         starting.resume(process.directory, {"updates": updates}).run(lambda item: None)
         for command in asked:
             told = answer(process.directory, command)
-            assert (told["type"], told["reason"]) == ("refused", "nobody was training")
+            assert (told["type"], told["reason"]) == ("refused", "nobody was training (2 commands)")
     assert answers(process.directory, half.id) == []
     append(process.directory, half.to_line()[12:])
     starting.resume(process.directory, {"updates": 35}).run(lambda item: None)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charrnn_core.errors import DivergedError
 from charrnn_core.rnn import textbook
 from charrnn_core.rnn.parameters import Parameters
 from charrnn_core.rnn.sampler import Sampler, log_probabilities
@@ -147,3 +148,30 @@ def test_a_sampler_keeps_writing_as_it_began_when_training_goes_on():
     sampler = Sampler(parameters, np.random.default_rng(7))
     parameters.buffer[:] = 0
     assert list(sampler.codes(40)) == expected
+
+
+WAYS = ({}, {"temperature": 0.00101}, {"temperature": 0}, {"temperature": 1e-9}, {"top_k": 2}, {"top_p": 0.5})
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_parameters_of_any_size_are_written_with_or_refused(dtype):
+    """A checkpoint may come from anybody: no sum overflows, and no code is outside of the vocabulary."""
+    chance, refused, written = np.random.default_rng(7), 0, 0
+    exponents = np.log10(float(np.finfo(dtype).max)) - 1
+    for _ in range(300):
+        m, K = int(chance.integers(1, 9)), int(chance.integers(2, 9))
+        parameters = Parameters(m, K, dtype)
+        size = parameters.buffer.size
+        sizes = exponents * chance.random() ** 0.1 * chance.random(size) ** 0.1
+        parameters.buffer[:] = chance.uniform(-9, 9, size) * 10.0**sizes
+        for way in WAYS:
+            with np.errstate(all="raise", under="ignore"):
+                try:
+                    sampler = Sampler(parameters, np.random.default_rng(1), np.ones(m, dtype), **way)
+                except DivergedError:
+                    refused += 1
+                    continue
+                assert all(0 <= code < K for code in sampler.codes(20))
+            written += 1
+    assert refused > 10
+    assert written > 1000

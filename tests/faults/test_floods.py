@@ -163,11 +163,10 @@ def test_lines_with_one_problem_are_one_refusal_with_their_number(tmp_path: Path
     path = tmp_path / "commands.jsonl"
     path.write_bytes(b"x\n\n\ny\n" + line("pause") + b"\n" + b"z\n" * 3)
     reader = CommandReader(path)
-    (first, end), (command, _), (last, last_end) = reader.read()
-    assert (first, end) == (BadCommand("a command is a line of JSON", (), 2), 6)
+    (bad, end), (command, _) = reader.read()
+    assert (bad, end) == (BadCommand("a command is a line of JSON", (), 5), path.stat().st_size)
+    assert isinstance(bad, BadCommand) and bad.reason == "a command is a line of JSON (5 lines)"
     assert isinstance(command, Command)
-    assert isinstance(last, BadCommand) and last.reason == "a command is a line of JSON (3 lines)"
-    assert last_end == path.stat().st_size
     reader.close()
 
 
@@ -415,6 +414,20 @@ def test_a_signal_ends_a_run_that_is_resumed_while_commands_keep_coming(here: Pa
     assert_harmless(err.decode())
     log = run / "events.jsonl"
     assert log.stat().st_size < (run / "commands.jsonl").stat().st_size + 1_000_000
+
+
+def test_problems_are_told_apart_up_to_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "commands.jsonl"
+    lines = [b'{"id":"a%d","command":"x%d"}\n' % (number, number) for number in range(400)]
+    path.write_bytes(b"".join(lines) + b"1\nx\n" * 100 + line("pause"))
+    reader = CommandReader(path)
+    *bad, (command, _) = reader.read()
+    assert isinstance(command, Command)
+    assert len(bad) == 22
+    ids = [identity for each, _ in bad if isinstance(each, BadCommand) for identity in each.ids]
+    assert sorted(ids) == sorted(f"a{number}" for number in range(400))
+    assert sum(each.lines for each, _ in bad if isinstance(each, BadCommand)) == 600
+    reader.close()
 
 
 def test_commands_of_many_askers_are_refused_together_and_each_is_answered(tmp_path: Path) -> None:

@@ -120,6 +120,18 @@ class Parameters:
         """Return whether no entry is NaN or infinite."""
         return bool(np.isfinite(self.buffer).all())
 
+    def largest_output(self) -> float:
+        """Return what no entry of a and o exceeds, for any h whose entries are from -1 to 1.
+
+        Each is a sum of at most m + 2 numbers that are no larger than the largest parameter. NaN or infinity
+        where a parameter is.
+        """
+        return max(float(self.buffer.max()), -float(self.buffer.min())) * (self.hidden + 2)
+
+    def may_overflow(self) -> bool:
+        """Return whether an entry of a or o can be too large for the type, or a parameter is not finite."""
+        return not 4 * self.largest_output() < float(np.finfo(self.dtype).max)  # also where it is NaN
+
 
 def padded_length(length: int, lanes: int) -> int:
     """Return how many numbers apart rows of a length begin: the length, or an odd number of whole vectors.

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from charrnn_core.errors import DivergedError
 from charrnn_core.rnn.parameters import Floats, Parameters
 from charrnn_core.text.vocabulary import Vocabulary
 
@@ -87,6 +88,8 @@ class Sampler:
     ------
     ValueError
         `temperature`, `top_k` or `top_p` is out of its range.
+    DivergedError
+        The parameters are so large that the network's outputs may overflow.
     """
 
     def __init__(
@@ -105,10 +108,15 @@ class Sampler:
             raise ValueError(f"top_k is a whole number from 1, not {top_k}")
         if top_p is not None and not 0 < top_p <= 1:
             raise ValueError(f"top_p is a number above 0 and at most 1, not {top_p}")
+        if parameters.may_overflow():
+            raise DivergedError("the network has diverged: its weights are too large to write with")
         m, K = parameters.hidden, parameters.characters
         self._input_rows: Floats = parameters.U.T + parameters.b  # row k: U x + b for character k
         self._W, self._V, self._c = parameters.W.copy(), parameters.V.copy(), parameters.c.copy()
         self._generator = generator
+        # Differences of outputs by their type's rounding are then far below those that matter.
+        rounding = float(np.finfo(parameters.dtype).eps)
+        self._is_exact = parameters.largest_output() * rounding < max(temperature, _TINY)
         self._temperature, self._top_k, self._top_p = temperature, top_k, top_p
         self._a: Floats = np.empty(m, parameters.dtype)
         self._o: Floats = np.empty(K, parameters.dtype)
@@ -158,7 +166,7 @@ class Sampler:
 
     def codes(self, length: int | None) -> Iterator[int]:
         """Yield the codes of `length` characters, or for ever; each is fed before the next is drawn."""
-        if self._temperature > _TINY and self._top_k is None and self._top_p is None:
+        if self._temperature > _TINY and self._top_k is None and self._top_p is None and self._is_exact:
             yield from self._from_softmax(length)
         else:
             yield from self._from_distribution(length)
@@ -173,8 +181,8 @@ class Sampler:
 
     def _from_softmax(self, length: int | None) -> Iterator[int]:
         """Draw by temperature alone, in a loop with nothing in it that can be outside."""
-        # |h| <= 1 bounds every output. With the largest bound subtracted beforehand nothing can overflow, and
-        # where everything underflows instead the maximum is subtracted after all.
+        # |h| <= 1 bounds every output. With the largest bound subtracted beforehand no exponential can
+        # overflow, and where everything underflows instead the maximum is subtracted after all.
         bound = float((np.abs(self._V).sum(1) + self._c).max())
         V, c = self._V / self._temperature, (self._c - bound) / self._temperature
         W, rows = self._W, self._input_rows

@@ -49,6 +49,7 @@ KINDS = ("last", "previous", "best")
 _METADATA_KEY = "charrnn"
 _NO_DIGEST = "0" * 64
 _MOST_VALUES = 2_000  # a header has about two hundred
+_LARGEST_H = 1.001  # 1, and what rounding adds to it
 _LARGEST_HEADER = 16_000_000  # a vocabulary of all of Unicode takes a third of it
 _MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 """By format: what makes the metadata of the next format of it. Format 1 is the first."""
@@ -140,10 +141,10 @@ def to_bytes(snapshot: Snapshot, facts: RunFacts, place: Place) -> tuple[bytes, 
     Raises
     ------
     CheckpointError
-        A number of the state is not finite.
+        A number of the state is not finite, or too large to calculate with.
     """
     arrays = snapshot.arrays()
-    if not all(np.isfinite(array).all() for array in arrays.values()):
+    if snapshot.parameters.may_overflow() or not all(np.isfinite(array).all() for array in arrays.values()):
         raise CheckpointError(f"the state at update {snapshot.update:,} is not finite and is not saved")
     state = snapshot.state()
     state_sha256 = _identity(arrays, snapshot.settings, facts.vocabulary, facts.corpus["sha256"], state)
@@ -267,6 +268,8 @@ def _read(kind: str, file: BinaryIO, size_of_file: int) -> Checkpoint:
         )
     except ValueError as error:
         raise _DamageError(f"its state is impossible: {error}") from None
+    if snapshot.parameters.may_overflow():
+        raise _DamageError("its weights are too large to calculate with")
     corpus_sha256 = metadata["corpus"]["sha256"]
     identity = _identity(arrays, settings, metadata["vocabulary"], corpus_sha256, state)
     _check_digest(identity, metadata["state_sha256"], "its state is not the one that it names")
@@ -294,6 +297,8 @@ def _check_values(name: str, array: Floats) -> None:
         raise _DamageError(f"{name} is not finite")
     if name.startswith("memory.squares.") and (array < 0).any():
         raise _DamageError(f"{name} has a negative square")
+    if name == "h" and (np.abs(array) > _LARGEST_H).any():
+        raise _DamageError("h is no hyperbolic tangent")
 
 
 def _arrays(

@@ -6,6 +6,7 @@ import os
 import secrets
 import time
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Literal, get_args
 
 from charrnn_core.errors import CommandError, UsageError
@@ -27,6 +28,7 @@ MOST_UNREAD = 1 << 18
 """Bytes of commands that may wait, thousands of them; where there are more, all but the last are skipped."""
 
 _MOST_LINES = 1000  # at one look
+_MOST_PROBLEMS = 20  # that are told apart at one look
 
 _LOOK_SECONDS = 0.5
 """How often a reader looks whether its file was replaced."""
@@ -187,7 +189,7 @@ class CommandReader:
         self.offset = offset
 
     def read(self) -> list[tuple[Command | BadCommand, int]]:
-        """Return the commands that are new, each with the offset after it.
+        """Return the commands that are new, each with the offset after it; before them, what is none.
 
         Raises
         ------
@@ -269,25 +271,33 @@ class CommandReader:
 
 
 class Found:
-    """Commands with the offsets after them; lines with the same problem, one after the other, are one.
-
-    Attributes
-    ----------
-    all : list
-    """
+    """What is found at one look; lines with the same problem are one `BadCommand`."""
 
     def __init__(self) -> None:
-        self.all: list[tuple[Command | BadCommand, int]] = []
+        self._commands: list[tuple[Command | BadCommand, int]] = []
+        self._bad: dict[tuple[str, bool], tuple[BadCommand, int]] = {}  # by problem, without and with ids
 
     def add(self, command: Command | BadCommand, offset: int) -> None:
         """Add what a line asks for, or the problem that it has."""
-        last = self.all[-1][0] if self.all else None
-        if isinstance(command, BadCommand) and isinstance(last, BadCommand):
-            if command.problem == last.problem and bool(command.ids) == bool(last.ids):
-                together = BadCommand(last.problem, last.ids + command.ids, last.lines + command.lines)
-                self.all[-1] = together, offset
-                return
-        self.all.append((command, offset))
+        if isinstance(command, Command):
+            self._commands.append((command, offset))
+            return
+        problem, has_ids = command.problem, bool(command.ids)
+        if len(self._bad) >= _MOST_PROBLEMS and (problem, has_ids) not in self._bad:
+            problem = "other lines are wrong, too"
+        before, _ = self._bad.get((problem, has_ids), (BadCommand(problem, (), 0), 0))
+        together = BadCommand(problem, before.ids + command.ids, before.lines + command.lines)
+        self._bad[problem, has_ids] = together, offset
+
+    @property
+    def bad(self) -> list[tuple[BadCommand, int]]:
+        """The problems, each with the offset after the last line that has it."""
+        return sorted(self._bad.values(), key=itemgetter(1))
+
+    @property
+    def all(self) -> list[tuple[Command | BadCommand, int]]:
+        """The problems, and after them the commands, each with the offset after it."""
+        return [*self.bad, *self._commands]
 
 
 def _parse(line: bytes) -> Command | BadCommand:

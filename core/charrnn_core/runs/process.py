@@ -18,6 +18,7 @@ import numpy as np
 from charrnn_core.errors import (
     CheckpointError,
     CommandError,
+    DivergedError,
     RunDirectoryError,
     RunFailedError,
     RunTakenError,
@@ -348,9 +349,8 @@ class TrainingProcess:
                     refused.add(BadCommand(command.problem, new, len(new)), offset)
                 elif not command.ids and offset > last_refused:
                     refused.add(command, offset)
-            for each, offset in refused.all:
-                assert isinstance(each, BadCommand)
-                self._refuse(each, offset)
+            for bad, offset in refused.bad:
+                self._refuse(bad, offset)
             self._read_up_to(self._commands.offset)
             if self._commands.offset == before or self._commands.offset >= until:
                 return
@@ -359,14 +359,15 @@ class TrainingProcess:
         for command, offset in self._new_commands():
             if isinstance(command, BadCommand):
                 self._refuse(command, offset)
-            elif command.id in self._answered:
+                continue  # its lines stand between commands that are not answered yet
+            if command.id in self._answered:
                 pass  # read again, from a file that took the place of another
             elif self.trainer.stopping:
                 self._refuse(BadCommand("training is ending", (command.id,)))
             else:
                 try:
                     self._obey(command)
-                except (UsageError, CheckpointError) as error:
+                except (UsageError, CheckpointError, DivergedError) as error:
                     self._refuse(BadCommand(str(error), (command.id,)))
                 except MemoryError:
                     self._refuse(BadCommand("there is not enough memory for this", (command.id,)))

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from charrnn_core.errors import CorpusError
+from charrnn_core.errors import CorpusError, DivergedError
 from charrnn_core.rnn.engine import EngineName
 from charrnn_core.rnn.engines import engine_class, resolve_engine
 from charrnn_core.rnn.gradcheck.check import CHECKED_TYPE, Checking, check
@@ -296,6 +296,8 @@ class Trainer:
         ------
         UnknownCharacterError
             The prime holds characters that the vocabulary does not have.
+        DivergedError
+            The weights are too large to calculate with.
         """
         engine, vocabulary = self.engine, self.corpus.vocabulary
         read = vocabulary.encode(prime).tolist() if prime else opening(vocabulary)
@@ -591,7 +593,12 @@ class Trainer:
                     yield self._warning(f"the gradient check failed for {names}; see charrnn gradcheck")
                 continue
             if self._pending[0] == "sample":
-                sample = yield from self._sample()
+                try:
+                    sample = yield from self._sample()
+                except DivergedError as error:
+                    self._pending.pop(0)
+                    yield self._warning(f"no sample: {error}")
+                    continue
                 if sample is None:
                     return
                 self._pending.pop(0)

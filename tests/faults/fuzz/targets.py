@@ -158,15 +158,16 @@ def commands(data: bytes, where: Path) -> None:
     while more := reader.read():
         found += more
     reader.close()
-    offsets = [offset for _, offset in found]
-    assert offsets == sorted(set(offsets))
+    assert all(0 < offset <= len(data) for _, offset in found)
     assert all(data[offset - 1 : offset] == b"\n" or type(bad) is BadCommand for bad, offset in found)
     for command, _ in found:
         if isinstance(command, Command):
             json.dumps(command.arguments, allow_nan=False)
             _again(command, where)
         else:
-            answer = Refused(update=0, time=0.0, command=command.id, reason=command.reason, offset=0)
+            answer = Refused(
+                update=0, time=0.0, command=None, commands=list(command.ids), reason=command.reason
+            )
             json.loads(answer.to_line().encode())
 
 

@@ -204,3 +204,12 @@ def any_duties(original):
 )
 def quadratic_strings(original):
     return re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+
+
+@careless(
+    "charrnn_core.rnn.parameters:Parameters.may_overflow",
+    says="weights may be so large that sums of them are infinite",
+    tests="tests/faults/test_hostile_checkpoint.py tests/core/test_sampler.py",
+)
+def any_weights(original):
+    return lambda self: False
