@@ -88,10 +88,14 @@ class DashboardServer:
         app = web.Application(middlewares=[self._admit])
         app.add_routes(
             [
-                web.get("/", self._send_page),
-                web.get("/static/{key}/{name:.+}", self._send_static),
-                web.get("/socket/{key}", self._show_dashboard),
-                web.get("/download/{key}/{delivery}", self._send_file),
+                web.route(method, path, handler, expect_handler=_ignore_expectation)
+                for method, path, handler in (
+                    ("GET", "/", self._send_page),
+                    ("GET", "/static/{key}/{name:.+}", self._send_static),
+                    ("GET", "/socket/{key}", self._show_dashboard),
+                    ("GET", "/download/{key}/{delivery}", self._send_file),
+                    ("*", "/{anything:.*}", _find_nothing),
+                )
             ]
         )
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_CLOSE_SECONDS / 2)
@@ -136,8 +140,7 @@ class DashboardServer:
             raise web.HTTPForbidden(text="no key: open the address that charrnn serve has printed\n")
         if not _LOOPBACK.fullmatch(request.host):
             raise web.HTTPForbidden(text="wrong host: open the page as 127.0.0.1 or localhost\n")
-        origin = request.headers.get("Origin")
-        if origin is not None and origin != f"http://{request.host}":
+        if any(origin != f"http://{request.host}" for origin in request.headers.getall("Origin", ())):
             raise web.HTTPForbidden(text="wrong origin: this page is not for pages of other sites\n")
 
     # -- files ---------------------------------------------------------------------------------------------
@@ -273,6 +276,14 @@ async def _close(page: web.WebSocketResponse, request: web.Request) -> None:
     except (TimeoutError, ConnectionError):
         if request.transport is not None:
             request.transport.abort()
+
+
+async def _ignore_expectation(request: web.Request) -> None:
+    """Answer `Expect` by nothing: the usual answer would come before it is known who asks."""
+
+
+async def _find_nothing(request: web.Request) -> web.StreamResponse:
+    raise web.HTTPNotFound
 
 
 def _number(given: object, default: int, least: int, most: int) -> int:

@@ -161,13 +161,14 @@ def _check_run(
     from charrnn_core.runs.asking import ask
     from charrnn_core.runs.commands import Command
     from charrnn_core.runs.history import History
-    from charrnn_core.runs.starting import load
+    from charrnn_core.runs.starting import load, settings_of
 
     config = directory.config()
-    seed = config["settings"].get("seed", 0) if seed is None else seed
+    settings = settings_of(directory)
+    seed = settings.seed if seed is None else seed
     described = {
         "run": directory.name,
-        **_described(config["settings"], config["corpus"].get("vocabulary_size"), seed),
+        **_described(settings.to_json(), config["corpus"].get("vocabulary_size"), seed),
     }
     engine = None if engine == "auto" else engine  # which is the run's own
     if directory.is_locked() and engine is None:

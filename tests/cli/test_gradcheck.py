@@ -118,6 +118,17 @@ def test_a_damaged_checkpoint_is_said(charrnn):
     assert f"checked is update {json.loads(finished.out)['update']}" in finished.err
 
 
+@pytest.mark.parametrize("seed", [[None], "x", {}, 1.5, -1, None, [1], True, 2**70])
+def test_a_config_with_an_impossible_seed_is_refused_in_a_sentence(charrnn, seed):
+    run = made(charrnn.where / "runs")
+    config = run.config()
+    config["settings"]["seed"] = seed
+    run.write_config(config)
+    done = charrnn("gradcheck", str(run.path))
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "--seed" in done.err
+
+
 def test_a_run_that_trains_checks_itself_and_logs_the_rows(charrnn, text):
     options = [*SMALL, "--updates", "none", "--seconds", "600", "--name", "live", "--sample-every", "none"]
     with charrnn.start("train", text, *options) as process:

@@ -340,6 +340,15 @@ def test_nothing_answers_without_the_key(server: Server, thorough: bool) -> None
     server.ends(signal.SIGTERM)
 
 
+@pytest.mark.parametrize("expectation", ["100-continue", "foo", ""])
+def test_an_expectation_gets_no_other_answer(server: Server, expectation: str) -> None:
+    """The answer to `Expect` comes before all others where a server gives one."""
+    for path in ("/", "/nowhere", "/static/x/y"):
+        injected()
+        assert server.answer(server.request(path, f"Expect: {expectation}")).startswith(b"HTTP/1.1 403 ")
+    server.ends(signal.SIGTERM)
+
+
 def test_pages_of_other_sites_are_refused_even_with_the_key(server: Server) -> None:
     own = f"127.0.0.1:{server.port}"
     upgrade = UPGRADE.strip().split("\r\n")
@@ -359,6 +368,9 @@ def test_pages_of_other_sites_are_refused_even_with_the_key(server: Server) -> N
             answer = server.answer(server.request(path, f"Origin: {origin}", *headers))
             assert b" 403 " in answer[:20], (path, origin)
             injected()
+    two = (f"Origin: http://{own}", "Origin: http://evil.example")
+    for origins in (two, two[::-1]):
+        assert b" 403 " in server.answer(server.request(paths[0], *origins))[:20]
     for host in (own, "localhost", "127.0.0.1:9999", "[::1]:80"):  # a tunnel may begin at another port
         answer = server.answer(server.request(paths[0], f"Origin: http://{host}", host=host))
         assert b" 200 " in answer[:20]

@@ -168,7 +168,7 @@ def resume(
         elif not _is_unsaved(directory):
             checkpoint, problems = newest_checkpoint(directory)
         if checkpoint is None:
-            settings_before = _settings_of(directory)
+            settings_before = settings_of(directory)
             text = text_of(directory, directory.config()["corpus"], corpus)
             trainer = Trainer(_changed(settings_before, changes), text)
         else:
@@ -237,8 +237,14 @@ def _is_unsaved(directory: RunDirectory) -> bool:
     return not any(event["update"] > 0 for event in History.read(directory.events_file).progress)
 
 
-def _settings_of(directory: RunDirectory) -> Settings:
-    """Return the settings that a run began with."""
+def settings_of(directory: RunDirectory) -> Settings:
+    """Return the settings that a run began with.
+
+    Raises
+    ------
+    RunDirectoryError
+        `config.json` cannot be read, or has impossible ones.
+    """
     try:
         return Settings.from_json(directory.config()["settings"])
     except (SettingsError, TypeError) as error:
@@ -288,7 +294,7 @@ def load(
     """
     if _is_unsaved(directory):
         text = text_of(directory, directory.config()["corpus"], corpus)
-        trainer = Trainer(_settings_of(directory), text)
+        trainer = Trainer(settings_of(directory), text)
         limit_blas_threads(trainer.engine.threads)
         return trainer, []
     checkpoint, problems = newest_checkpoint(directory)
@@ -345,7 +351,7 @@ def replay(
     CharRNNError
         As `start` and `resume`.
     """
-    recorded = _settings_of(directory)
+    recorded = settings_of(directory)
     checkpoint, _ = newest_checkpoint(directory)
     without: dict[str, Any] = NO_STOPS
     settings = dataclasses.replace(recorded, **without)

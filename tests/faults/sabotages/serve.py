@@ -171,3 +171,15 @@ def hears_ignored_signals(original):
         return original(self)
 
     return enter
+
+
+@careless(
+    f"{SERVER}_ignore_expectation", says="an expectation is answered before it is known who asks", tests=TESTS
+)
+def answers_expectations(original):
+    async def fail(request):
+        from aiohttp import web
+
+        raise web.HTTPExpectationFailed
+
+    return fail
