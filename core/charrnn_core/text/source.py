@@ -24,14 +24,34 @@ PYTHON_BYTES = 5_000_000
 
 
 def open_file(path: Path) -> int:
-    """Open a file for reading, and return its descriptor.
+    """Open a regular file for reading, and return its descriptor.
 
     Raises
     ------
-    OSError, ValueError
+    CorpusError
+        It is a directory, a pipe or a device.
+    OSError
+        It is not there, or may not be read.
+    ValueError
+        Its name holds a NUL.
     """
-    # Without O_NONBLOCK the opening of a named pipe waits for a writer, perhaps for ever.
-    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    # Looked at before, because to open a pipe is to take from it, and to open a device may start it.
+    _check_regular(path, os.stat(path))  # noqa: PTH116 - a path with a NUL is a ValueError here
+    # It may be another one now: to open a named pipe would wait for a writer without O_NONBLOCK.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        _check_regular(path, os.fstat(descriptor))
+    except CorpusError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _check_regular(path: Path, status: os.stat_result) -> None:
+    if stat.S_ISDIR(status.st_mode):
+        raise CorpusError(f"{path} is a directory; give a text file")
+    if not stat.S_ISREG(status.st_mode):
+        raise CorpusError(f"{path} is not a regular file; to read from a program: PROGRAM | charrnn train -")
 
 
 @dataclass(frozen=True)
@@ -86,25 +106,19 @@ class Source:
         except (OSError, ValueError) as error:
             raise CorpusError(f"cannot read {path}: {_reason(error)}") from None
         try:
-            status = os.fstat(descriptor)
-            if stat.S_ISDIR(status.st_mode):
-                raise CorpusError(f"{path} is a directory; give a text file")
-            if not stat.S_ISREG(status.st_mode):
-                raise CorpusError(
-                    f"{path} is not a regular file; to read from a program: PROGRAM | charrnn train -"
-                )
-            if self.size is not None and status.st_size != self.size:
-                raise CorpusError(
-                    f"{path} is another text: {status.st_size:,} bytes instead of {self.size:,}"
-                )
-            total, most = status.st_size, installed_memory()
-            while total <= most:
+            size = os.fstat(descriptor).st_size
+            if self.size is not None and size != self.size:
+                raise CorpusError(f"{path} is another text: {size:,} bytes instead of {self.size:,}")
+            total, most = size, installed_memory()
+            # Somebody may write to its end for ever, and files of the system have no size.
+            while total <= most and (self.size is None or total <= self.size):
                 block = os.read(descriptor, BLOCK_BYTES)
                 if not block:
                     return
                 yield block
-                # Somebody may write to its end for ever.
                 total = max(total, os.lseek(descriptor, 0, os.SEEK_CUR))
+            if total <= most:
+                raise CorpusError(f"{path} is another text: more than {self.size:,} bytes")
             raise CorpusError(f"{path} has {total:,} bytes, more than the memory of this machine")
         except OSError as error:
             raise CorpusError(f"cannot read {path}: {_reason(error)}") from None
