@@ -245,6 +245,34 @@ def test_what_could_not_be_compared_is_said_and_not_counted_as_passed(note, caps
     ]
 
 
+def test_a_check_that_compared_nothing_has_not_passed(charrnn, text):
+    # Numbers so large that the loss overflows: the window of the text cannot be compared.
+    huge = ("--init", "normal", "--init-std", "1e300", "--dtype", "float64")
+    asked = ("gradcheck", text, *SMALL, *huge, "--method", "central")
+    finished = charrnn(*asked)
+    assert finished.code == 1
+    assert finished.out.endswith("– nothing could be compared\n")
+    assert "✓" not in finished.out
+    assert "checks passed" not in finished.out
+    assert finished.err.splitlines()[-1].startswith(
+        "charrnn: nothing could be compared: U, W, V, b, c: not finite: not compared; "
+    )
+    found = charrnn(*asked, "--json")
+    assert found.code == 1
+    assert json.loads(found.out)["passed"] is None
+    assert charrnn("gradcheck", text, *SMALL, *huge).code == 0  # the other networks are compared
+
+
+def test_training_says_that_nothing_could_be_compared():
+    rows = tuple({**not_compared("not finite: not compared"), "parameter": name} for name in STUDY)
+    checked = GradientsChecked(update=3, time=1.0, rows=rows)
+    assert list(told(checked, Settings.of(), "run")) == ["gradients could not be compared at update 3"]
+    asked = GradientsChecked(update=3, time=1.0, rows=rows, command="id")
+    assert list(told(asked, Settings.of(), "run")) == [
+        "gradients checked at update 3: nothing could be compared"
+    ]
+
+
 def test_training_tells_that_its_gradients_are_right(charrnn, text):
     finished = charrnn("train", text, *SMALL, "--updates", "5")
     assert "gradients are right at update 0: centred difference agrees to " in finished.err

@@ -233,6 +233,143 @@ def test_a_wrong_gradient_of_an_ill_conditioned_network_fails_on_the_fixed_one(e
     assert [row.parameter for row in rows_of(engine, "fixed").values() if not row.passed] == ["W"]
 
 
+def change_advance(engine, monkeypatch, change):
+    """Let a function change the losses of each call of an engine's class, and what the engine has then."""
+    original = type(engine).advance
+
+    def advance(self, first, updates, *arguments, **how):
+        return change(self, original(self, first, updates, *arguments, **how))
+
+    monkeypatch.setattr(type(engine), "advance", advance)
+
+
+@pytest.mark.parametrize("kind", ["text", "fixed"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite_fails_where_the_reference_is(engine_of, name, kind, value, monkeypatch):
+    def change(engine, losses):
+        losses[-1] = value
+        engine.gradients.buffer[:] = 7
+        return losses
+
+    engine = engine_of(name, dtype=np.float32)
+    engine.begin()
+    change_advance(engine, monkeypatch, change)
+    for row in rows_of(engine, kind).values():
+        assert (row.passed, row.note, row.worst["passed"]) == (False, None, False)
+        assert row.entries == np.prod(row.shape)
+        assert row.to_json()["maximum_relative_error"] is None
+        assert row.worst == row.compared[0]
+
+
+@pytest.mark.parametrize("call", range(1, 4))
+@pytest.mark.parametrize("kind", ["text", "fixed"])
+def test_a_later_loss_that_is_not_finite_fails_too(engine_of, name, kind, call, monkeypatch):
+    calls = []
+
+    def change(engine, losses):
+        calls.append(len(losses))
+        if len(calls) > call:
+            losses[-1] = np.nan
+        return losses
+
+    engine = engine_of(name)
+    engine.begin()
+    change_advance(engine, monkeypatch, change)
+    assert not any(row.passed for row in rows_of(engine, kind).values())
+    assert len(calls) == call + 1
+
+
+@pytest.mark.parametrize("kind", ["text", "fixed"])
+@pytest.mark.parametrize("kept", [slice(0, 0), slice(0, -1)])
+def test_an_engine_that_leaves_out_updates_fails(engine_of, name, kind, kept, monkeypatch):
+    engine = engine_of(name)
+    engine.begin()
+    change_advance(engine, monkeypatch, lambda engine, losses: losses[kept])
+    assert not any(row.passed for row in rows_of(engine, kind).values())
+
+
+def test_an_engine_that_goes_on_after_a_loss_that_is_not_finite_fails(engine_of, name, monkeypatch):
+    engine = engine_of(name)
+    engine.begin()
+
+    def change(engine, losses):
+        losses[0] = np.nan if len(losses) > 1 else losses[0]
+        return losses
+
+    change_advance(engine, monkeypatch, change)
+    assert not any(row.passed for row in rows_of(engine).values())
+
+
+def test_an_engine_that_spoils_the_fixed_network_fails(engine_of, name, monkeypatch):
+    engine = engine_of(name)
+    engine.begin()
+
+    def change(engine, losses):
+        engine.parameters.W[0, 0] = np.nan
+        return losses
+
+    change_advance(engine, monkeypatch, change)
+    assert not any(row.passed for row in rows_of(engine, "fixed").values())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("optimizer", ["adagrad", "adam", "rmsprop"])
+def test_a_run_that_diverges_within_the_check_is_no_failure(engine_of, name, dtype, optimizer):
+    rate = float(np.finfo(dtype).max) / 1000
+    engine = engine_of(name, dtype=dtype, optimizer=optimizer, rate=rate)
+    engine.begin()
+    for row in rows_of(engine).values():
+        assert (row.passed, row.note) == (True, NOT_FINITE_NOTE)
+    assert all(row.passed and row.note is None for row in rows_of(engine, "fixed").values())
+
+
+def double_the_gradient_of_w(engine, losses):
+    engine.gradients.W[...] *= 2
+    return losses
+
+
+@pytest.mark.parametrize(
+    ("ill_conditioned", "passed", "note"),
+    [({2}, False, None), ({0, 1}, False, None), ({0, 1, 2}, True, ILL_CONDITIONED_NOTE)],
+)
+def test_a_failure_in_one_well_conditioned_window_decides(
+    engine_of, ill_conditioned, passed, note, monkeypatch
+):
+    windows = []
+
+    def moved(window, exact, dtype, generator):
+        windows.append(window)
+        yield 0
+        return dict.fromkeys(NAMES, 1.0 if len(windows) - 1 in ill_conditioned else 0.0)
+
+    engine = engine_of("numpy")
+    engine.begin()
+    change_advance(engine, monkeypatch, double_the_gradient_of_w)
+    monkeypatch.setattr("charrnn_core.rnn.gradcheck.training.movement", moved)
+    rows = rows_of(engine)
+    assert len(windows) == 3
+    assert (rows["W"].passed, rows["W"].note) == (passed, note)
+    assert all(rows[other].passed and rows[other].note is None for other in NAMES if other != "W")
+
+
+def test_a_failure_stays_one_if_the_run_diverges_after_it(engine_of, monkeypatch):
+    engine = engine_of("numpy")
+    engine.begin()
+    calls = []
+
+    def change(engine, losses):
+        calls.append(len(losses))
+        if len(calls) == 3:  # so that the next window is not finite, in the reference either
+            engine.parameters.V[0, 0] = np.inf
+        return double_the_gradient_of_w(engine, losses)
+
+    change_advance(engine, monkeypatch, change)
+    rows = rows_of(engine)
+    assert len(calls) == 4
+    assert (rows["W"].passed, rows["W"].note) == (False, None)
+    assert rows["V"].passed
+
+
 def test_a_large_network_does_one_update_at_a_time(engine_of, name, monkeypatch):
     monkeypatch.setattr("charrnn_core.rnn.gradcheck.training._LARGE", 0)
     engine = engine_of(name, dtype=np.float32)

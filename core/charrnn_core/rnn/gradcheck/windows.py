@@ -278,9 +278,10 @@ def _amplification(window: CheckedWindow, maker: NetworkMaker) -> Pieces[float]:
     """Return how many times larger a relative change of the weights is in the gradients."""
     m, K = window.parameters.hidden, window.parameters.characters
     buffer = window.parameters.astype(np.float64).buffer
-    signs = np.where(np.arange(buffer.size) % 2, 1.0, -1.0)
-    changed = replace(window, parameters=Parameters(m, K, np.float64, buffer * (1 + _CHANGE * signs)))
-    yield 8 * buffer.size
+    buffer[::2] *= 1 - _CHANGE
+    buffer[1::2] *= 1 + _CHANGE
+    changed = replace(window, parameters=Parameters(m, K, np.float64, buffer))
+    yield 4 * buffer.size
     gradients = []
     for each in (window, changed):
         network = yield from each.network(window.h0, maker)
