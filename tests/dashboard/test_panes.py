@@ -138,7 +138,11 @@ def test_a_check_that_compared_nothing_has_not_passed():
     shown = check_lines(checks, None, 60)
     lines = text_of(shown)
     assert "nothing could be compared · update 1" in lines
-    assert [line.split()[:2] for line in lines if line.startswith("–")] == [["–", "U"], ["–", "W"], ["–", "1"]]
+    assert [line.split()[:2] for line in lines if line.startswith("–")] == [
+        ["–", "U"],
+        ["–", "W"],
+        ["–", "1"],
+    ]
     assert not any("✗" in line or "passed" in line for line in lines)
 
 
