@@ -1,4 +1,4 @@
-"""The rows of a gradient check in words, for every table of them."""
+"""Formatting of the rows of a gradient check."""
 
 from __future__ import annotations
 
@@ -50,17 +50,17 @@ def is_reference(row: dict[str, Any]) -> bool:
     return conditions_of(row) == reference
 
 
-def conditions_told(row: dict[str, Any]) -> list[str]:
+def format_conditions(row: dict[str, Any]) -> list[str]:
     """Return in words what was compared with what, piece by piece: method, window, h_0, entries."""
     step, method = row.get("step"), str(row["method"])
-    told = METHODS.get(method, method)
+    compared = METHODS.get(method, method)
     if isinstance(step, float):
-        told += f", step {step:.0e}"
+        compared += f", step {step:.0e}"
     elif method in NORM_METHODS:
-        told += f", {harmless_line(str(row.get('dtype'))[:_LONGEST])}"
+        compared += f", {harmless_line(str(row.get('dtype'))[:_LONGEST])}"
     sizes = f"T = {row.get('seq_length')} · B = {row.get('batch_size')}"
     special = WINDOWS.get(str(row.get("window")))
-    words = [told, special or sizes, f"h_0 {row['h0']}", _selection(row.get("selection"))]
+    words = [compared, special or sizes, f"h_0 {row['h0']}", _selection(row.get("selection"))]
     if special:
         words.append(f"{sizes} · {row.get('characters')} different characters")
     return words
@@ -77,22 +77,33 @@ def notes_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     for row in rows:
         if not is_compared(row):
             reasons.setdefault(str(row["note"])[:_LONGEST], []).append(str(row["parameter"])[:_LONGEST])
-    told = (f"{', '.join(dict.fromkeys(names))}: {reason}" for reason, names in reasons.items())
-    return list(map(harmless_line, told))
+    notes = (f"{', '.join(dict.fromkeys(names))}: {reason}" for reason, names in reasons.items())
+    return list(map(harmless_line, notes))
 
 
-def verdict_told(rows: Sequence[Mapping[str, Any]]) -> str:
+def have_passed(rows: Sequence[Mapping[str, Any]]) -> bool | None:
+    """Return whether all rows that were compared passed; None if nothing was compared."""
+    if any(not row["passed"] for row in rows):
+        return False
+    return True if any(map(is_compared, rows)) else None
+
+
+def format_verdict(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return how many checks failed or passed, and how many could not be made.
 
     Examples
     --------
-    >>> verdict_told([{"passed": True}, {"passed": True, "note": "not finite: not compared"}])
+    >>> format_verdict([{"passed": True}, {"passed": True, "note": "not finite: not compared"}])
     'all 1 checks passed, 1 not compared'
+    >>> format_verdict([{"passed": True, "note": "not finite: not compared"}])
+    'nothing could be compared'
     """
+    if have_passed(rows) is None:
+        return "nothing could be compared"
     failed = sum(not row["passed"] for row in rows)
     compared = sum(map(is_compared, rows))
-    told = f"{failed} of {compared} checks failed" if failed else f"all {compared} checks passed"
-    return told if compared == len(rows) else f"{told}, {len(rows) - compared} not compared"
+    verdict = f"{failed} of {compared} checks failed" if failed else f"all {compared} checks passed"
+    return verdict if compared == len(rows) else f"{verdict}, {len(rows) - compared} not compared"
 
 
 def _selection(selection: Any) -> str:
@@ -106,24 +117,24 @@ def _selection(selection: Any) -> str:
     }.get(kind, str(selection))
 
 
-def shape_told(shape: Any) -> str:
+def format_shape(shape: Any) -> str:
     """Return the shape of a parameter."""
     return "×".join(map(str, shape)) if isinstance(shape, list) else "–"
 
 
-def place_told(index: Any) -> str:
+def format_place(index: Any) -> str:
     """Return where an entry or a direction is."""
     if index is None:
         return "–"
     return ",".join(map(str, index)) if isinstance(index, list) else f"dir. {index}"
 
 
-def figure_told(value: Any, digits: int) -> str:
+def format_figure(value: Any, digits: int) -> str:
     """Return a figure with so many decimals of its mantissa; null is one that is not finite."""
     number = number_of(value)
     return "nan" if number is None else f"{number:.{digits}e}"
 
 
-def error_told(row: Mapping[str, Any], name: str = "maximum_relative_error") -> str:
+def format_error(row: Mapping[str, Any], name: str = "maximum_relative_error") -> str:
     """Return the error of a row, or a dash where nothing was compared."""
-    return figure_told(row.get(name), 1) if is_compared(row) else "–"
+    return format_figure(row.get(name), 1) if is_compared(row) else "–"

@@ -13,14 +13,15 @@ from charrnn_core.rnn.gradcheck.comparisons import STUDY
 from charrnn_tui.check_rows import (
     NORM_METHODS,
     conditions_of,
-    conditions_told,
-    error_told,
-    figure_told,
+    format_conditions,
+    format_error,
+    format_figure,
+    format_place,
+    format_verdict,
+    have_passed,
     is_compared,
     is_reference,
     notes_of,
-    place_told,
-    verdict_told,
 )
 from charrnn_tui.terminal import harmless_line, is_rich, put
 
@@ -104,12 +105,12 @@ def _table(
             yield Text(_EXCUSED_NOTE[same[0]["method"]], style="dim italic")
         for note in notes_of(same):
             yield Text(f"  {note}", style="dim italic")
-    passed = all(row["passed"] for row in rows)
-    yield Text(f"\n{symbols[passed]} {verdict_told(rows)}", style=_style(passed))
+    passed = have_passed(rows)
+    yield Text(f"\n{symbols[passed]} {format_verdict(rows)}", style=_style(bool(passed)))
 
 
 def _title(row: dict[str, Any]) -> str:
-    words = conditions_told(row)
+    words = format_conditions(row)
     more = [f"{words[1]} · {size}" for size in words[4:]]
     return "\n".join([" · ".join(words[:4]), *more])
 
@@ -125,10 +126,10 @@ def _group(
         " ": [Text(row["parameter"], style="bold") for row in rows],
         "shape": [Text("×".join(str(length) for length in row["shape"])) for row in rows],
         "checked": [Text(f"{row['entries']:,}") for row in rows],
-        "max rel": [Text(error_told(row), "" if row["passed"] else _style(passed=False)) for row in rows],
-        "mean rel": [Text(error_told(row, "mean_relative_error")) for row in rows],
+        "max rel": [Text(format_error(row), "" if row["passed"] else _style(passed=False)) for row in rows],
+        "mean rel": [Text(format_error(row, "mean_relative_error")) for row in rows],
         "study": [Text(f"{STUDY[row['parameter']]:.1e}", style="dim") for row in rows if studied],
-        "worst at": [Text(place_told(row["worst"]["index"])) for row in rows],
+        "worst at": [Text(format_place(row["worst"]["index"])) for row in rows],
         "analytic": [_value(row, "analytic") for row in rows],
         "numeric": [_value(row, "numeric") for row in rows],
     }
@@ -160,7 +161,7 @@ def _symbol(row: dict[str, Any], symbols: dict[bool | None, str]) -> Text:
 def _value(row: dict[str, Any], name: str) -> Text:
     from rich.text import Text
 
-    return Text(figure_told(row["worst"][name], 4) if is_compared(row) else "–")
+    return Text(format_figure(row["worst"][name], 4) if is_compared(row) else "–")
 
 
 def _style(passed: bool) -> str:

@@ -11,6 +11,7 @@ import typer
 
 from charrnn_core.errors import CommandError, RunFailedError, UsageError
 from charrnn_core.training.settings import DEFAULT_PRESET, Settings, Value, option_name
+from charrnn_tui.check_rows import have_passed, notes_of
 from charrnn_tui.cli.options import DEFAULT_CORPUS, MovedCorpus, Runs, Subject, with_network
 from charrnn_tui.terminal import harmless_line, put, say
 
@@ -28,7 +29,8 @@ HELP = (
     "into its log. Without options this is the default check: the assignment's centred difference; the "
     "complex step along random directions over all entries, also on two windows made to show hidden faults; "
     "the gradient of the engine that trains, in its own type, sizes and threads, against float64; and five "
-    "updates against a plain loop. Exit code 1 when a check fails."
+    "updates against a plain loop. Exit code 1 when a check fails, or when nothing could be compared, since "
+    "the loss or the gradients are not finite."
 )
 
 
@@ -86,7 +88,10 @@ def command(
         float, typer.Option("--wait", metavar="SECONDS", help="How long to wait for a run that trains.")
     ] = 60.0,
     runs: Runs = "runs",
-    json: Annotated[bool, typer.Option("--json", help="The rows as one JSON object.")] = False,
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="The rows as one JSON object; passed is null if nothing was compared."),
+    ] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="The rows as CSV.")] = False,
 ) -> int:
     """Check gradients, show the rows, and return the exit code."""
@@ -118,6 +123,11 @@ def command(
     wrong = dict.fromkeys(row["parameter"] for row in checked["rows"] if not row["passed"])
     if wrong:
         raise RunFailedError(f"the gradient check failed for {', '.join(wrong)}")
+    if have_passed(checked["rows"]) is None:
+        reasons = "; ".join(notes_of(checked["rows"]))
+        raise RunFailedError(
+            f"nothing could be compared: {reasons}; without options other networks are checked too"
+        )
     return 0
 
 
@@ -216,8 +226,7 @@ def _rows(trainer: Trainer, wanted: tuple[Comparison, ...] | None, seed: int) ->
 def _write(checked: dict[str, Any], *, json: bool, as_csv: bool) -> None:
     rows = checked["rows"]
     if json:
-        passed = all(row["passed"] for row in rows)
-        put(json_module.dumps({"passed": passed, **checked}, allow_nan=False) + "\n")
+        put(json_module.dumps({"passed": have_passed(rows), **checked}, allow_nan=False) + "\n")
     elif as_csv:
         from charrnn_tui.export.tables import check_table
         from charrnn_tui.export.texts import put_csv

@@ -16,7 +16,7 @@ from charrnn_core.training.events import (
     Warned,
 )
 from charrnn_core.training.settings import Settings
-from charrnn_tui.check_rows import METHODS, is_compared, verdict_told
+from charrnn_tui.check_rows import METHODS, format_verdict, have_passed, is_compared
 from charrnn_tui.formatting import clock
 from charrnn_tui.terminal import harmless_line
 
@@ -67,9 +67,11 @@ def told(event: Event, settings: Settings, run: str | None = None) -> Iterator[s
 def _gradients(checked: GradientsChecked) -> str:
     where = f"at update {checked.update:,}"
     if checked.command is not None:  # perhaps with a tolerance that nothing can pass
-        return f"gradients checked {where}: {verdict_told(checked.rows)}"
+        return f"gradients checked {where}: {format_verdict(checked.rows)}"
     if checked.wrong:
         return f"gradients are WRONG {where}: {', '.join(checked.wrong)}"
+    if have_passed(checked.rows) is None:
+        return f"gradients could not be compared {where}"
     worst: dict[str, float] = {}
     for row in checked.rows:
         if is_compared(row):

@@ -13,7 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from charrnn_core.errors import CharRNNError, UnknownCharacterError
-from charrnn_tui.check_rows import rows_of
+from charrnn_tui.check_rows import have_passed, rows_of
 from charrnn_tui.dashboard.asking import AskingScreen
 from charrnn_tui.dashboard.box import Box
 from charrnn_tui.dashboard.panes.evolution import EvolutionPane
@@ -280,7 +280,10 @@ class RunScreen(AskingScreen):
             case "warning":
                 self.tell(str(event.get("message")), "warning")
             case "gradients_checked":
-                if not all(row["passed"] for row in rows_of(event)):
+                passed = have_passed(rows_of(event))
+                if passed is None:
+                    self.tell("The gradient check could compare nothing: its pane says why.", "warning")
+                elif not passed:
                     self.tell("A gradient check failed: Enter in its pane shows the entries.", "error")
             case "ended":
                 self._tell_end(event)

@@ -6,14 +6,17 @@ import json
 import signal
 import time
 
+import numpy as np
 import pytest
 
 from charrnn_core.rnn.gradcheck.comparisons import STUDY
+from charrnn_core.rnn.parameters import Parameters, parameter_count
 from charrnn_core.runs.history import History
 from charrnn_core.runs.starting import start
 from charrnn_core.text.corpus import corpus_of
 from charrnn_core.training.events import GradientsChecked
 from charrnn_core.training.settings import Settings
+from charrnn_tui import cli
 from charrnn_tui.cli.check_table import show_check
 from charrnn_tui.cli.told import told
 
@@ -253,6 +256,35 @@ def test_what_could_not_be_compared_is_said_and_not_counted_as_passed(note, caps
     checked = GradientsChecked(update=0, time=1.0, rows=(whole, not_compared(note)))
     assert list(told(checked, Settings.of(), "run")) == [
         "gradients are right at update 0: training gradient agrees to 1e-06"
+    ]
+
+
+def test_a_check_that_compared_nothing_has_not_passed(tmp_path, text, monkeypatch, capsys):
+    def diverged(hidden, characters, dtype, **how):
+        size = parameter_count(hidden, characters)
+        return Parameters(hidden, characters, dtype, np.full(size, np.nan, dtype))
+
+    monkeypatch.setattr("charrnn_core.training.trainer.initial_parameters", diverged)
+    command = ["gradcheck", str(tmp_path / text), *SMALL, "--engine", "numpy", "--method", "central"]
+    assert cli.run(command) == 1
+    finished = capsys.readouterr()
+    assert finished.out.endswith("– nothing could be compared\n")
+    assert "✓" not in finished.out
+    assert "checks passed" not in finished.out
+    assert finished.err.splitlines()[-1].startswith(
+        "charrnn: nothing could be compared: U, W, V, b, c: not finite: not compared; "
+    )
+    assert cli.run([*command, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["passed"] is None
+
+
+def test_training_says_that_nothing_could_be_compared():
+    rows = tuple({**not_compared("not finite: not compared"), "parameter": name} for name in STUDY)
+    checked = GradientsChecked(update=3, time=1.0, rows=rows)
+    assert list(told(checked, Settings.of(), "run")) == ["gradients could not be compared at update 3"]
+    asked = GradientsChecked(update=3, time=1.0, rows=rows, command="id")
+    assert list(told(asked, Settings.of(), "run")) == [
+        "gradients checked at update 3: nothing could be compared"
     ]
 
 

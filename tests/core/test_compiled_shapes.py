@@ -13,6 +13,8 @@ import threadpoolctl
 
 from charrnn_core.rnn.compiled.engine import NumbaEngine
 from charrnn_core.rnn.gradcheck.fixed import fixed_codes, fixed_parameters
+from charrnn_core.rnn.gradcheck.pieces import finish
+from charrnn_core.rnn.gradcheck.rows import CheckRow
 from charrnn_core.rnn.gradcheck.training import training_rows
 from charrnn_core.rnn.optimizers import OptimizerSettings
 from charrnn_core.text.windows import Windows
@@ -33,7 +35,7 @@ def wrong_shapes(shapes, threads=1):
         for dtype in (np.float32, np.float64):
             codes = fixed_codes(K, T, B, 12)
             engine = NumbaEngine(
-                fixed_parameters(m, K, dtype),
+                finish(fixed_parameters(m, K, dtype)),
                 OptimizerSettings("adagrad", 0.001, clip=5.0),
                 codes,
                 Windows(len(codes), B, T),
@@ -41,7 +43,8 @@ def wrong_shapes(shapes, threads=1):
                 threads=threads,
             )
             engine.begin()
-            rows = [row for row in training_rows(engine, 0, np.random.default_rng(0), "text") if row]
+            items = training_rows(engine, 0, np.random.default_rng(0), "text")
+            rows = [item for item in items if isinstance(item, CheckRow)]
             if any(not row.passed or row.note for row in rows):
                 wrong.append([m, K, T, B, np.dtype(dtype).name])
     return wrong

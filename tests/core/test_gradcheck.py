@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from charrnn_core.errors import SettingsError
 from charrnn_core.rnn.gradcheck.check import Checking, check
 from charrnn_core.rnn.gradcheck.comparisons import REFERENCE, STUDY, Comparison, comparisons
+from charrnn_core.rnn.gradcheck.pieces import finish
 from charrnn_core.rnn.gradcheck.rows import KEPT_ENTRIES, NOT_FINITE_NOTE, CheckRow
-from charrnn_core.rnn.gradcheck.windows import CheckedWindow, affordable_part, stress_window
+from charrnn_core.rnn.gradcheck.windows import CheckedWindow, affordable_part, calm_part, stress_window
 from charrnn_core.rnn.network import Network
 from charrnn_core.rnn.parameters import PARAMETER_NAMES, Parameters, initial_parameters
 from charrnn_core.runs import starting
@@ -370,15 +371,15 @@ def test_the_entry_that_failed_is_the_worst_one_whatever_has_a_larger_error():
 def test_repeats_window_repeats_characters_has_all_of_them_and_saturates_units(K):
     for seed in range(5):
         checked = window(seed, K=K, m=20)
-        repeats = stress_window(checked, np.random.default_rng(seed), repeats=True)
+        repeats = finish(stress_window(checked, np.random.default_rng(seed), repeats=True))
         T, B = repeats.seq_length, repeats.batch_size
         inputs, targets = repeats.inputs.reshape(T, B), repeats.targets.reshape(T, B)
         assert B == 3
         assert set(repeats.inputs) == set(range(K))
         assert np.array_equal(inputs[1:], targets[:-1])  # a text
         assert np.mean(inputs == targets) > 0.3
-        h = [np.abs(repeats.network(repeats.h0).last_state()[:, unit]) for unit in (3, 11, 19)]
-        assert np.all(np.array(h) == 1)
+        h = finish(finish(repeats.network(repeats.h0)).last_state())
+        assert np.all(np.abs(h[:, [3, 11, 19]]) == 1)
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
@@ -387,11 +388,11 @@ def test_stress_window_has_all_characters_three_streams_and_large_gradients(redu
     for seed in range(5):
         checked = window(seed, K=40, reduction=reduction, clip=clip)
         before = checked.parameters.buffer.copy()
-        stress = stress_window(checked, np.random.default_rng(seed))
+        stress = finish(stress_window(checked, np.random.default_rng(seed)))
         assert stress.batch_size == 3
         assert set(stress.inputs) == set(stress.targets) == set(range(40))
         assert stress.h0.all()
-        gradients = stress.network(stress.h0).gradients()
+        gradients = finish(finish(stress.network(stress.h0)).gradients())
         # A mean over characters keeps the gradients of V and c below 1, whatever the weights.
         bounded = ("V", "c") if reduction == "mean" or clip == 1e6 else ()
         for name in set(PARAMETER_NAMES).difference(bounded):
@@ -414,9 +415,8 @@ def test_default_check_looks_at_a_part_of_a_large_network():
 
 def test_default_check_shortens_the_window_of_a_chaotic_network():
     chaotic = window(0, m=40, T=40, std=3.0)
-    part, _ = affordable_part(chaotic)
-    assert 1 <= part.seq_length < 40
-    assert affordable_part(window(0, m=40, T=40))[0].seq_length == 40
+    assert 1 <= finish(calm_part(chaotic)).seq_length < 40
+    assert finish(calm_part(window(0, m=40, T=40))).seq_length == 40
 
 
 # -- rows and options --------------------------------------------------------------------------------------

@@ -8,13 +8,13 @@ import pytest
 from charrnn_core.rnn import textbook
 from charrnn_core.rnn.engines import engine_class
 from charrnn_core.rnn.gradcheck.fixed import fixed_codes, fixed_optimizer, fixed_parameters
+from charrnn_core.rnn.gradcheck.pieces import finish
 from charrnn_core.rnn.gradcheck.reference import movement, reference, relative_difference
-from charrnn_core.rnn.gradcheck.rows import ILL_CONDITIONED_NOTE, NOT_FINITE_NOTE
+from charrnn_core.rnn.gradcheck.rows import ILL_CONDITIONED_NOTE, NOT_FINITE_NOTE, CheckRow
 from charrnn_core.rnn.gradcheck.training import (
     LOOP_TOLERANCE,
     TRAINING_TOLERANCES,
     loop_rows,
-    training_pieces,
     training_rows,
     window_of,
 )
@@ -40,10 +40,12 @@ def window(seed, *, m=6, K=5, T=7, B=3, reduction="sum", size=0.5):
     return CheckedWindow(parameters, inputs, targets, generator.uniform(-1, 1, (B, m)), T, reduction)
 
 
+def rows_in(items):
+    return [item for item in items if isinstance(item, CheckRow)]
+
+
 def rows_of(engine, kind="text", update=0, seed=0):
-    items = list(training_rows(engine, update, np.random.default_rng(seed), kind))
-    rows = [item for item in items if item is not None]
-    assert items[: len(items) - len(rows)] == [None] * training_pieces(engine)
+    rows = rows_in(training_rows(engine, update, np.random.default_rng(seed), kind))
     assert [row.parameter for row in rows] == list(NAMES)
     return {row.parameter: row for row in rows}
 
@@ -62,7 +64,7 @@ def test_reference_is_the_mean_of_the_textbook_over_streams(reduction):
         textbook.loss_and_gradients(arrays, inputs[:, s].tolist(), targets[:, s].tolist(), checked.h0[s])
         for s in range(B)
     ]
-    exact = reference(checked)
+    exact = finish(reference(checked))
     assert exact.loss == pytest.approx(scale * sum(loss for loss, _, _ in streams), rel=1e-13)
     for parameter in PARAMETER_NAMES:
         expected = scale * sum(gradients[parameter] for _, gradients, _ in streams)
@@ -72,7 +74,7 @@ def test_reference_is_the_mean_of_the_textbook_over_streams(reduction):
 
 def test_reference_agrees_with_the_complex_step_of_the_forward_pass():
     checked = window(2)
-    exact = reference(checked)
+    exact = finish(reference(checked))
     moved = checked.parameters.astype(np.complex128)
     network = Network(moved, checked.seq_length, checked.batch_size)
     for parameter, array in moved.arrays().items():
@@ -90,7 +92,8 @@ def test_rounding_moves_a_chaotic_or_saturated_network_further():
     float32 = np.dtype(np.float32)
 
     def moved(checked):
-        return max(movement(checked, reference(checked), float32, np.random.default_rng(0)).values())
+        exact = finish(reference(checked))
+        return max(finish(movement(checked, exact, float32, np.random.default_rng(0))).values())
 
     calm = window(3, m=40, T=40)
     calm.parameters.W *= 0.1
@@ -126,7 +129,7 @@ def test_right_engines_agree_on_both_networks(engine_of, name, dtype, optimizer)
             assert row.maximum_relative_error <= row.tolerance == TRAINING_TOLERANCES[row.dtype]
             assert (row.seq_length, row.batch_size, row.step, row.selection) == (4, 2, None, "norm")
             assert row.entries == np.prod(row.shape)
-    for row in loop_rows(engine):
+    for row in rows_in(loop_rows(engine)):
         assert row.passed
         assert row.maximum_relative_error <= LOOP_TOLERANCE / 1000
         assert row.dtype == "float64"
@@ -230,6 +233,143 @@ def test_a_wrong_gradient_of_an_ill_conditioned_network_fails_on_the_fixed_one(e
     assert [row.parameter for row in rows_of(engine, "fixed").values() if not row.passed] == ["W"]
 
 
+def change_advance(engine, monkeypatch, change):
+    """Let a function change the losses of each call of an engine's class, and what the engine has then."""
+    original = type(engine).advance
+
+    def advance(self, first, updates, *arguments, **how):
+        return change(self, original(self, first, updates, *arguments, **how))
+
+    monkeypatch.setattr(type(engine), "advance", advance)
+
+
+@pytest.mark.parametrize("kind", ["text", "fixed"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_loss_that_is_not_finite_fails_where_the_reference_is(engine_of, name, kind, value, monkeypatch):
+    def change(engine, losses):
+        losses[-1] = value
+        engine.gradients.buffer[:] = 7
+        return losses
+
+    engine = engine_of(name, dtype=np.float32)
+    engine.begin()
+    change_advance(engine, monkeypatch, change)
+    for row in rows_of(engine, kind).values():
+        assert (row.passed, row.note, row.worst["passed"]) == (False, None, False)
+        assert row.entries == np.prod(row.shape)
+        assert row.to_json()["maximum_relative_error"] is None
+        assert row.worst == row.compared[0]
+
+
+@pytest.mark.parametrize("call", range(1, 4))
+@pytest.mark.parametrize("kind", ["text", "fixed"])
+def test_a_later_loss_that_is_not_finite_fails_too(engine_of, name, kind, call, monkeypatch):
+    calls = []
+
+    def change(engine, losses):
+        calls.append(len(losses))
+        if len(calls) > call:
+            losses[-1] = np.nan
+        return losses
+
+    engine = engine_of(name)
+    engine.begin()
+    change_advance(engine, monkeypatch, change)
+    assert not any(row.passed for row in rows_of(engine, kind).values())
+    assert len(calls) == call + 1
+
+
+@pytest.mark.parametrize("kind", ["text", "fixed"])
+@pytest.mark.parametrize("kept", [slice(0, 0), slice(0, -1)])
+def test_an_engine_that_leaves_out_updates_fails(engine_of, name, kind, kept, monkeypatch):
+    engine = engine_of(name)
+    engine.begin()
+    change_advance(engine, monkeypatch, lambda engine, losses: losses[kept])
+    assert not any(row.passed for row in rows_of(engine, kind).values())
+
+
+def test_an_engine_that_goes_on_after_a_loss_that_is_not_finite_fails(engine_of, name, monkeypatch):
+    engine = engine_of(name)
+    engine.begin()
+
+    def change(engine, losses):
+        losses[0] = np.nan if len(losses) > 1 else losses[0]
+        return losses
+
+    change_advance(engine, monkeypatch, change)
+    assert not any(row.passed for row in rows_of(engine).values())
+
+
+def test_an_engine_that_spoils_the_fixed_network_fails(engine_of, name, monkeypatch):
+    engine = engine_of(name)
+    engine.begin()
+
+    def change(engine, losses):
+        engine.parameters.W[0, 0] = np.nan
+        return losses
+
+    change_advance(engine, monkeypatch, change)
+    assert not any(row.passed for row in rows_of(engine, "fixed").values())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("optimizer", ["adagrad", "adam", "rmsprop"])
+def test_a_run_that_diverges_within_the_check_is_no_failure(engine_of, name, dtype, optimizer):
+    rate = float(np.finfo(dtype).max) / 1000
+    engine = engine_of(name, dtype=dtype, optimizer=optimizer, rate=rate)
+    engine.begin()
+    for row in rows_of(engine).values():
+        assert (row.passed, row.note) == (True, NOT_FINITE_NOTE)
+    assert all(row.passed and row.note is None for row in rows_of(engine, "fixed").values())
+
+
+def double_the_gradient_of_w(engine, losses):
+    engine.gradients.W[...] *= 2
+    return losses
+
+
+@pytest.mark.parametrize(
+    ("ill_conditioned", "passed", "note"),
+    [({2}, False, None), ({0, 1}, False, None), ({0, 1, 2}, True, ILL_CONDITIONED_NOTE)],
+)
+def test_a_failure_in_one_well_conditioned_window_decides(
+    engine_of, ill_conditioned, passed, note, monkeypatch
+):
+    windows = []
+
+    def moved(window, exact, dtype, generator):
+        windows.append(window)
+        yield 0
+        return dict.fromkeys(NAMES, 1.0 if len(windows) - 1 in ill_conditioned else 0.0)
+
+    engine = engine_of("numpy")
+    engine.begin()
+    change_advance(engine, monkeypatch, double_the_gradient_of_w)
+    monkeypatch.setattr("charrnn_core.rnn.gradcheck.training.movement", moved)
+    rows = rows_of(engine)
+    assert len(windows) == 3
+    assert (rows["W"].passed, rows["W"].note) == (passed, note)
+    assert all(rows[other].passed and rows[other].note is None for other in NAMES if other != "W")
+
+
+def test_a_failure_stays_one_if_the_run_diverges_after_it(engine_of, monkeypatch):
+    engine = engine_of("numpy")
+    engine.begin()
+    calls = []
+
+    def change(engine, losses):
+        calls.append(len(losses))
+        if len(calls) == 3:  # so that the next window is not finite, in the reference either
+            engine.parameters.V[0, 0] = np.inf
+        return double_the_gradient_of_w(engine, losses)
+
+    change_advance(engine, monkeypatch, change)
+    rows = rows_of(engine)
+    assert len(calls) == 4
+    assert (rows["W"].passed, rows["W"].note) == (False, None)
+    assert rows["V"].passed
+
+
 def test_a_large_network_does_one_update_at_a_time(engine_of, name, monkeypatch):
     monkeypatch.setattr("charrnn_core.rnn.gradcheck.training._LARGE", 0)
     engine = engine_of(name, dtype=np.float32)
@@ -261,7 +401,7 @@ def test_fixed_text_repeats_characters_and_one_of_them_more_than_100_times_in_a_
 
 
 def test_fixed_network_has_saturated_units_and_others():
-    parameters = fixed_parameters(40, 10, np.float32)
+    parameters = finish(fixed_parameters(40, 10, np.float32))
     h = np.tanh(parameters.b.astype(np.float32))
     assert np.count_nonzero(np.abs(h) == 1) == 5
     assert np.count_nonzero(np.abs(h) < 0.9) >= 30

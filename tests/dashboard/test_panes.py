@@ -132,6 +132,20 @@ def test_what_was_not_compared_has_a_dash_its_reason_and_is_not_counted():
     assert "W: ill-conditioned: not compared" in lines
 
 
+def test_a_check_that_compared_nothing_has_not_passed():
+    nothing = [training_row(name, note="not finite: not compared") for name in "UW"]
+    checks = [{"update": n, "rows": rows} for n, rows in enumerate(([row()], nothing))]
+    shown = check_lines(checks, None, 60)
+    lines = text_of(shown)
+    assert "nothing could be compared · update 1" in lines
+    assert [line.split()[:2] for line in lines if line.startswith("–")] == [
+        ["–", "U"],
+        ["–", "W"],
+        ["–", "1"],
+    ]
+    assert not any("✗" in line or "passed" in line for line in lines)
+
+
 def test_a_reason_from_a_log_is_made_harmless():
     rows = [training_row("\x1b[2JW", note="\x1b]0;title\x07" + "x" * 10_000)]
     shown = "\n".join(notes_of(rows))

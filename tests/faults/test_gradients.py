@@ -79,13 +79,19 @@ def test_the_default_check_passes_the_engines_as_they_are(name: str) -> None:
     }
 
 
-def planted(compiled: bool) -> list[str]:
-    """Return the names of the sabotages that the default check has to find."""
+def place_of(sabotage: Careless) -> str:
+    """Return where a fault is: in "numpy", in "compiled" code, or in the Python "around" that code."""
+    if not any(".compiled." in target for target in sabotage.targets):
+        return "numpy"
+    return "around" if all(".compiled.engine:" in target for target in sabotage.targets) else "compiled"
+
+
+def planted(place: str) -> list[str]:
+    """Return the names of the sabotages in a place that the default check has to find."""
     return [
         sabotage.name
         for sabotage in sabotages().values()
-        if "tests/faults/test_gradients.py" in sabotage.tests
-        and any(".compiled." in target for target in sabotage.targets) == compiled
+        if "tests/faults/test_gradients.py" in sabotage.tests and place_of(sabotage) == place
     ]
 
 
@@ -93,13 +99,25 @@ def is_caught(names: list[str]) -> bool:
     return any(not row["passed"] for name in names for row in rows_of(name))
 
 
-@pytest.mark.parametrize("name", planted(compiled=False))
-def test_the_default_check_finds_every_fault_in_numpy(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def plant(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     sabotage: Careless = sabotages()[name]
     for module in sabotage.modules:
         for owner, attribute, careless in sabotage.replacements(importlib.import_module(module)):
             monkeypatch.setattr(owner, attribute, careless)
+
+
+@pytest.mark.parametrize("name", planted("numpy"))
+def test_the_default_check_finds_every_fault_in_numpy(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(name, monkeypatch)
     assert is_caught([name for name in NAMES if name.startswith("numpy")])
+
+
+@pytest.mark.parametrize("name", planted("around"))
+def test_the_default_check_finds_every_fault_around_compiled_code(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(name, monkeypatch)
+    assert is_caught([name for name in NAMES if name.startswith("numba")])
 
 
 _SCRIPT = """
@@ -111,7 +129,7 @@ print(json.dumps(is_caught([name for name in NAMES if name.startswith("numba")])
 """
 
 
-@pytest.mark.parametrize("name", planted(compiled=True))
+@pytest.mark.parametrize("name", planted("compiled"))
 def test_the_default_check_finds_every_fault_in_compiled_code(
     name: str, thorough: bool, tmp_path: Path
 ) -> None:

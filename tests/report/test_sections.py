@@ -246,6 +246,17 @@ def test_all_checks_count_in_the_verdict() -> None:
     assert verdict(findings_of([event("gradients_checked", 0, rows="none")])) == "not readable"
 
 
+def test_a_check_that_compared_nothing_agrees_with_nothing() -> None:
+    made = check()
+    for row in made["rows"]:
+        row |= {"note": "not finite: not compared", "entries": 0, "maximum_relative_error": None}
+    found = findings_of([made])
+    assert verdict(found) == "nothing could be compared"
+    tables = [block for block in gradients(found) if isinstance(block, Table)]
+    assert len(tables) > 1
+    assert {row[-1] for table in tables for row in table.rows} == {"–"}
+
+
 def test_training_is_in_the_table_and_what_was_not_compared_is_said() -> None:
     whole = check()
     same = {**whole["rows"][0], "method": "training", "step": None, "h0": "carried", "selection": "norm"}
@@ -263,7 +274,7 @@ def test_training_is_in_the_table_and_what_was_not_compared_is_said() -> None:
         if isinstance(block, Table) and block.caption.startswith("Largest")
     ]
     told = {row[0]: row[1:] for row in table.rows if row[0].startswith("training gradient, float32")}
-    assert [row[-1] for row in told.values()] == ["yes", "yes"]
+    assert [row[-1] for row in told.values()] == ["–", "yes"]
     assert sorted(cell for row in told.values() for cell in row[:-1] if cell != "–") == ["2.0e-06"]
 
 

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import var
 
-from charrnn_tui.check_rows import notes_of, rows_of, verdict_told
+from charrnn_tui.check_rows import format_verdict, have_passed, notes_of, rows_of
 from charrnn_tui.dashboard.panes.pane import Pane
 from charrnn_tui.dashboard.session import RunSession
 from charrnn_tui.dashboard.spans import Line, Span
@@ -119,18 +119,16 @@ def check_lines(checks: Sequence[dict[str, Any]], chosen: int | None, width: int
     yield [Span(" " * 4), *(Span(f"{title:>{_CELL}}", "label") for _, title in groups)]
     for name in dict.fromkeys(str(row["parameter"]) for row in rows):
         own = [row for row in rows if row["parameter"] == name]
-        passed = all(row["passed"] for row in own)
-        line = [Span("✓ " if passed else "✗ ", "good" if passed else "bad"), Span(f"{name} ", "value")]
+        line = [_mark(own), Span(f"{name} ", "value")]
         for key, _ in groups:
             row = next((row for row in own if _key(row) == key), None)
             role = "text" if row is None or row["passed"] else "bad"
             line.append(Span(f"{_error(row):>{_CELL}}", role))
         yield line
     yield []
-    failed = any(not row["passed"] for row in rows)
-    verdict = verdict_told(rows)
+    verdict = format_verdict(rows)
     at = f"update {count_of(check['update'])}"
-    role = "bad" if failed else "good"
+    role = _mark(rows).role
     if len(f"{verdict} · {at}") <= width:
         yield [Span(verdict, role), Span(f" · {at}", "label")]
     else:
@@ -164,14 +162,21 @@ def _error(row: dict[str, Any] | None) -> str:
     return f"{error:.1e}" if isinstance(error, (int, float)) else "–"
 
 
+def _mark(rows: Sequence[dict[str, Any]]) -> Span:
+    """Return the symbol of rows that passed, that failed, or of which nothing was compared."""
+    passed = have_passed(rows)
+    if passed is None:
+        return Span("– ", "label")
+    return Span("✓ ", "good") if passed else Span("✗ ", "bad")
+
+
 def _earlier(check: dict[str, Any], *, shown: bool) -> Line:
     rows = rows_of(check)
-    passed = all(row["passed"] for row in rows)
     errors = [row.get("maximum_relative_error") for row in rows if row["method"] == "complex-step"]
     largest = max((error for error in errors if isinstance(error, float)), default=None)
     error = "–" if largest is None else f"{largest:.1e}"
     return [
-        Span("✓ " if passed else "✗ ", "good" if passed else "bad"),
+        _mark(rows),
         Span(f"{count_of(check['update']):>11}", "value" if shown else "text"),
         Span(f"  {error}", "label"),
         Span("  shown" if shown else "", "accent"),

@@ -148,7 +148,9 @@ def entry_lines(row: dict[str, Any]) -> list[Line]:
 
 def _entry_line(entry: dict[str, Any], floor: Any) -> Line:
     index = entry.get("index")
-    place = ", ".join(map(str, index)) if isinstance(index, list) else f"direction {index}"
+    place = "–" if index is None else f"direction {index}"
+    if isinstance(index, list):
+        place = ", ".join(map(str, index))
     a, n = entry.get("analytic"), entry.get("numeric")
     if not (isinstance(a, float) and isinstance(n, float)):  # null is what is not finite
         return [Span(f"{place:>12}", "text"), Span(f"{'not finite':>16}", "bad")]

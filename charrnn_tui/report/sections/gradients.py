@@ -10,15 +10,16 @@ from charrnn_core.rnn.gradcheck.comparisons import STUDY
 from charrnn_tui.check_rows import (
     NORM_METHODS,
     conditions_of,
-    conditions_told,
-    error_told,
-    figure_told,
+    format_conditions,
+    format_error,
+    format_figure,
+    format_place,
+    format_shape,
+    have_passed,
     is_compared,
     is_reference,
     notes_of,
-    place_told,
     rows_of,
-    shape_told,
 )
 from charrnn_tui.formatting import count_of
 from charrnn_tui.report.document import (
@@ -45,6 +46,8 @@ def _verdict(rows: Sequence[Mapping[str, Any]]) -> str:
         return "not readable"
     wrong = list(dict.fromkeys(str(row["parameter"]) for row in rows if not row["passed"]))
     compared = sum(map(is_compared, rows))
+    if not compared:
+        return "nothing could be compared"
     told = f"failed for {', '.join(wrong)}" if wrong else f"all {compared} comparisons agree"
     return told if compared == len(rows) else f"{told}, {len(rows) - compared} could not be made"
 
@@ -59,8 +62,8 @@ def gradients(found: Findings) -> Iterator[Block]:
     reference = [row for row in rows if is_reference(row)]
     others = [row for row in rows if not is_reference(row)]
     yield Paragraph(
-        "The gradients of the backward pass were held against derivatives that do not use it, in float64 and "
-        f"before clipping, {_at(check['update'])}. The relative error is |a - n| / max({_floor(rows)}, "
+        "The gradients of the backward pass were compared with derivatives that do not use it, in float64 "
+        f"and before clipping, {_at(check['update'])}. The relative error is |a - n| / max({_floor(rows)}, "
         "|a| + |n|), a the analytic and n the numeric derivative."
     )
     if reference:
@@ -116,28 +119,32 @@ def _reference_table(rows: Sequence[dict[str, Any]]) -> Table:
         [
             (
                 str(row["parameter"]),
-                shape_told(row.get("shape")),
+                format_shape(row.get("shape")),
                 count_of(row.get("entries")),
-                error_told(row),
+                format_error(row),
                 f"{STUDY[row['parameter']]:.1e}" if row["parameter"] in STUDY else "–",
-                error_told(row, "mean_relative_error"),
-                place_told(_worst(row, "index")),
-                figure_told(_worst(row, "analytic"), 3),
-                figure_told(_worst(row, "numeric"), 3),
-                "yes" if row["passed"] else "NO",
+                format_error(row, "mean_relative_error"),
+                format_place(_worst(row, "index")),
+                format_figure(_worst(row, "analytic"), 3),
+                format_figure(_worst(row, "numeric"), 3),
+                _agrees([row]),
             )
             for row in rows
         ],
-        caption=f"Relative errors: {', '.join(conditions_told(rows[0]))}, tolerance {_tolerance(rows[0])}",
+        caption=f"Relative errors: {', '.join(format_conditions(rows[0]))}, tolerance {_tolerance(rows[0])}",
     )  # fmt: skip
 
 
+def _agrees(rows: Sequence[Mapping[str, Any]]) -> str:
+    return {True: "yes", False: "NO", None: "–"}[have_passed(rows)]
+
+
 def _tolerance(row: Mapping[str, Any]) -> str:
-    return figure_told(row.get("tolerance"), 0)
+    return format_figure(row.get("tolerance"), 0)
 
 
 def _floor(rows: Sequence[Mapping[str, Any]]) -> str:
-    return figure_told(rows[0].get("floor"), 0) if rows else "a floor"
+    return format_figure(rows[0].get("floor"), 0) if rows else "a floor"
 
 
 def _worst(row: Mapping[str, Any], name: str) -> Any:
@@ -151,9 +158,9 @@ def _comparison_table(rows: Sequence[dict[str, Any]]) -> Table:
     lines = []
     for _, group in groupby(rows, key=conditions_of):
         same = list(group)
-        errors = {str(row["parameter"]): error_told(row) for row in same}
-        agrees = "yes" if all(row["passed"] for row in same) else "NO"
-        told = ", ".join([*conditions_told(same[0]), f"tolerance {_tolerance(same[0])}"])
+        errors = {str(row["parameter"]): format_error(row) for row in same}
+        agrees = _agrees(same)
+        told = ", ".join([*format_conditions(same[0]), f"tolerance {_tolerance(same[0])}"])
         lines.append((told, *(errors.get(name, "–") for name in parameters), agrees))
     columns = [
         Column("compared with", "description"),

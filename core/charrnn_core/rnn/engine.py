@@ -136,7 +136,7 @@ class Engine(abc.ABC):
     def network(
         parameters: Parameters, seq_length: int, batch_size: int, reduction: Reduction
     ) -> CheckableNetwork:
-        """Return the network in the parameters' type whose gradients a check holds against losses."""
+        """Return the network in the parameters' type whose gradients a check looks at."""
 
     def like(
         self,

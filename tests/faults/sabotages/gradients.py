@@ -190,6 +190,24 @@ def numpy_gradient_after_the_step(original):
     return advance
 
 
+def _careless_loss(original: Any) -> Any:
+    """Return an `advance` whose last loss is not finite in float32, and whose gradient is wrong."""
+
+    def advance(self, *arguments, **how):
+        losses = original(self, *arguments, **how)
+        if self.parameters.dtype == np.float32:
+            losses[-1] = np.nan
+            self.gradients.buffer[:] = 7
+        return losses
+
+    return advance
+
+
+@careless(f"{NUMPY}.advance", says="in float32 the last loss of a call is not finite", tests=CHECK)
+def numpy_loss_not_finite(original):
+    return _careless_loss(original)
+
+
 @careless(
     "charrnn_core.rnn.engine:Engine._gather",
     says="the targets of the first window are used again",
@@ -516,3 +534,12 @@ def compiled_wrong_from_the_fourth_call(original):
         return original(self, *arguments, **how)
 
     return advance
+
+
+@careless(
+    f"{COMPILED}.engine:NumbaEngine.advance",
+    says="in float32 the last loss of a call is not finite",
+    tests=CHECK,
+)
+def compiled_loss_not_finite(original):
+    return _careless_loss(original)

@@ -18,25 +18,26 @@ from charrnn_core.rnn.gradcheck.comparisons import (
     comparisons,
 )
 from charrnn_core.rnn.gradcheck.lines import Line, Lines
+from charrnn_core.rnn.gradcheck.pieces import LARGEST_PIECE, Pieces
 from charrnn_core.rnn.gradcheck.reference import reference
 from charrnn_core.rnn.gradcheck.rows import KEPT_ENTRIES, NOT_FINITE_NOTE, NOTHING, CheckRow
-from charrnn_core.rnn.gradcheck.training import loop_rows, training_pieces, training_rows
+from charrnn_core.rnn.gradcheck.training import loop_rows, training_rows
 from charrnn_core.rnn.gradcheck.windows import (
+    CheckedNetwork,
     CheckedWindow,
     NetworkMaker,
     affordable_part,
-    multiplications,
+    calm_part,
     stress_window,
 )
 from charrnn_core.rnn.network import Network
-from charrnn_core.rnn.parameters import Floats
+from charrnn_core.rnn.parameters import Floats, Parameters
 
 CHECKED_TYPE = np.dtype(np.float64)
 """The type of all comparisons but the training gradient's, whatever training's is."""
 
 _EPSILON = float(np.finfo(np.float64).eps)
-_PULSE = 50  # lines between two looks of the caller, fewer where each takes long
-_MULTIPLIED_A_PULSE = 1_000_000_000
+_LINES_A_LOOK = 50  # most lines between two looks of the caller, fewer where each takes long
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,9 @@ def check(
 ) -> Iterator[CheckRow | Checking]:
     """Yield the rows of a check, one for each comparison and parameter, and between them how far it is.
 
+    The caller gets something at least every `LARGEST_PIECE` of work, as far as work can be cut. What cannot
+    be cut is a forward or a backward pass of a network, and an update of the engine.
+
     Parameters
     ----------
     window : CheckedWindow
@@ -74,7 +78,7 @@ def check(
         directions over all entries the complex step on the window of the text and on two stress windows; and
         the comparisons of `engine`. Of a large network it looks at fewer characters, entries and directions.
     network : callable
-        What makes the network whose forward and backward are held against each other.
+        What makes the network whose gradients are compared with derivatives of its losses.
     engine : Engine, optional
         The engine that trains, which is not changed. The default check compares what one like it computes
         with the float64 reference: on the run's own network and text, on a fixed network, and five updates
@@ -82,56 +86,86 @@ def check(
     update : int
         How many updates that engine has done.
     """
-    generator = np.random.default_rng(seed)
-    trained = engine if asked is None else None
-    if asked is None:
-        window, share = affordable_part(window, network)
-        asked = _default(share)
-    sizes = [array.size for array in window.parameters.arrays().values()]
-    total = sum(comparison.count(size) for comparison in asked for size in sizes)
-    if trained is not None:
-        total += 2 * training_pieces(trained) + 1
-    done = 0
-    is_finite = reference(window).is_finite
-    for comparison in asked:
-        if comparison.window == "text" and not is_finite:
-            for name, size in zip(window.parameters.arrays(), sizes, strict=True):
-                yield _not_compared(window, comparison, name)
-                done += comparison.count(size)
-                yield Checking(done, total)
-            continue
-        seen = window
-        if comparison.window != "text":
-            seen = stress_window(window, generator, network, repeats=comparison.window == "repeats")
-        trial = _Trial(seen, comparison, generator, network)
-        pulse = min(
-            _PULSE, max(1, _MULTIPLIED_A_PULSE // (2 * multiplications(seen.parameters) * seen.inputs.size))
-        )
+    made = _Check(window, seed, asked, network, engine, update)
+    work = 0
+    for item in made.pieces():
+        if isinstance(item, CheckRow):
+            yield item
+        else:
+            work += item
+            if work < LARGEST_PIECE:
+                continue
+        work = 0
+        yield Checking(made.done, made.total)
+
+
+class _Check:
+    """A check, in pieces; `done` of `total` comparisons have been made."""
+
+    def __init__(
+        self,
+        window: CheckedWindow,
+        seed: np.random.SeedSequence,
+        asked: Sequence[Comparison] | None,
+        network: NetworkMaker,
+        engine: Engine | None,
+        update: int,
+    ) -> None:
+        self._generator = np.random.default_rng(seed)
+        self._maker = network
+        self._trained = engine if asked is None else None
+        self._update = update
+        self._is_default = asked is None
+        if asked is None:
+            window, share = affordable_part(window)
+            asked = _default(share)
+        self._window = window
+        self._comparisons = asked
+        sizes = [array.size for array in window.parameters.arrays().values()]
+        self.done = 0
+        self.total = sum(comparison.count(size) for comparison in asked for size in sizes)
+        if self._trained is not None:
+            self.total += 3 * (len(sizes) + 1)
+
+    def pieces(self) -> Iterator[CheckRow | int]:
+        """Yield rows, and the costs of the work before them."""
+        window = self._window
+        if self._is_default:
+            window = yield from calm_part(window, self._maker)
+        is_finite = (yield from reference(window)).is_finite
+        for comparison in self._comparisons:
+            if comparison.window != "text":
+                seen = yield from stress_window(
+                    window, self._generator, self._maker, repeats=comparison.window == "repeats"
+                )
+                yield from self._compare(seen, comparison)
+            elif is_finite:
+                yield from self._compare(window, comparison)
+            else:
+                for name, array in window.parameters.arrays().items():
+                    self.done += comparison.count(array.size)
+                    yield _not_compared(window, comparison, name)
+        if self._trained is not None:
+            for item in self._of_engine(self._trained):
+                self.done += isinstance(item, CheckRow)
+                yield item
+
+    def _compare(self, window: CheckedWindow, comparison: Comparison) -> Iterator[CheckRow | int]:
+        trial = yield from _Trial.on(window, comparison, self._generator, self._maker)
         for name in window.parameters.arrays():
             lines = trial.lines(name)
             verdicts = []
-            for line in lines:
-                verdicts.append(trial.compare(name, line))
-                done += 1
-                if done % pulse == 0:
-                    yield Checking(done, total)
+            for number in range(lines.count):
+                line = yield from lines.line(number)
+                verdicts.append((yield from trial.compare(name, line)))
+                self.done += 1
+                yield LARGEST_PIECE // _LINES_A_LOOK
             yield trial.row(name, lines, verdicts)
-            yield Checking(done, total)
-    if trained is not None:
-        for item in _of_engine(trained, update, generator):
-            if item is None:
-                done += 1
-                yield Checking(done, total)
-            else:
-                yield item
 
-
-def _of_engine(engine: Engine, update: int, generator: np.random.Generator) -> Iterator[CheckRow | None]:
-    """Yield the rows of an engine, and None after each piece of work."""
-    yield from training_rows(engine, update, generator, "text")
-    yield from training_rows(engine, update, generator, "fixed")
-    yield from loop_rows(engine)
-    yield None
+    def _of_engine(self, engine: Engine) -> Iterator[CheckRow | int]:
+        yield from training_rows(engine, self._update, self._generator, "text")
+        yield from training_rows(engine, self._update, self._generator, "fixed")
+        yield from loop_rows(engine)
 
 
 def _default(share: float) -> tuple[Comparison, ...]:
@@ -187,37 +221,53 @@ class _Verdict:
 
 
 class _Trial:
-    """One comparison on one window: the gradients as `backward` has them, and losses to hold them against."""
+    """One comparison on one window: the gradients as `backward` has them, and losses to compare them with."""
 
     def __init__(
         self,
         window: CheckedWindow,
         comparison: Comparison,
         generator: np.random.Generator,
-        maker: NetworkMaker,
+        gradients: Parameters,
+        real: CheckedNetwork,
+        complex_: CheckedNetwork,
     ) -> None:
         self._window = window
         self._comparison = comparison
         self._generator = generator
-        h0 = _initial_state(window, comparison.h0, generator, maker)
-        self._real = window.network(h0, maker)
-        self._gradients = self._real.gradients()
-        self._complex = window.network(h0, maker, np.complex128)
-        self._moved = self._real if comparison.method == "central" else self._complex
+        self._gradients = gradients
+        self._complex = complex_
+        self._moved = real if comparison.method == "central" else complex_
+
+    @classmethod
+    def on(
+        cls,
+        window: CheckedWindow,
+        comparison: Comparison,
+        generator: np.random.Generator,
+        maker: NetworkMaker,
+    ) -> Pieces[_Trial]:
+        """Return a comparison on a window, in pieces."""
+        h0 = yield from _initial_state(window, comparison.h0, generator, maker)
+        real = yield from window.network(h0, maker)
+        gradients = yield from real.gradients()
+        complex_ = yield from window.network(h0, maker, np.complex128)
+        return cls(window, comparison, generator, gradients, real, complex_)
 
     def lines(self, name: str) -> Lines:
         return Lines(self._comparison, getattr(self._gradients, name).shape, self._generator)
 
-    def compare(self, name: str, line: Line) -> _Verdict:
+    def compare(self, name: str, line: Line) -> Pieces[_Verdict]:
         comparison = self._comparison
         a = line.slope(getattr(self._gradients, name))
-        n = self._moved.derivative(name, line, comparison.step)
+        yield 3 * line.direction.size
+        n = yield from self._moved.derivative(name, line, comparison.step)
         agree = abs(a - n) <= comparison.tolerance * max(comparison.floor, abs(a) + abs(n))
         if not agree and not comparison.strict:
-            agree = self._is_excused(name, line, a, n)
+            agree = yield from self._is_excused(name, line, a, n)
         return _Verdict(a, n, bool(agree and math.isfinite(a) and math.isfinite(n)))
 
-    def _is_excused(self, name: str, line: Line, a: float, n: float) -> bool:
+    def _is_excused(self, name: str, line: Line, a: float, n: float) -> Pieces[bool]:
         """Return whether an error above the tolerance is no fault of the backward pass.
 
         Where the centred difference fails, the complex step decides: it has neither the rounding of the
@@ -225,13 +275,14 @@ class _Trial:
         p - y, 1 - h^2 and sums can cancel.
         """
         if self._comparison.method == "central":
-            n = self._complex.derivative(name, line, DEFAULT_STEPS["complex-step"])
+            n = yield from self._complex.derivative(name, line, DEFAULT_STEPS["complex-step"])
             if abs(a - n) <= DEFAULT_TOLERANCES["complex-step"] * (abs(a) + abs(n)):
                 return True
         gradient = getattr(self._gradients, name)
         window = self._window
         share = window.seq_length if window.reduction == "sum" else 1.0
         largest = max(float(np.abs(array).max()) for array in window.parameters.arrays().values())
+        yield 2 * window.parameters.buffer.size
         entries = math.sqrt(gradient.size) if line.is_direction else 1.0
         rounding = 8 * share * (1 + largest) * entries + 1000 * float(np.linalg.norm(gradient))
         return abs(a - n) <= _EPSILON * rounding
@@ -276,10 +327,13 @@ class _Trial:
 
 def _initial_state(
     window: CheckedWindow, h0: InitialState, generator: np.random.Generator, maker: NetworkMaker
-) -> Floats:
+) -> Pieces[Floats]:
     zeros = np.zeros(window.h0.shape)
     if h0 == "random":
         return generator.uniform(-1, 1, window.h0.shape)
     if h0 == "zeros":
         return zeros
-    return window.h0 if window.h0.any() else window.network(zeros, maker).last_state()
+    if window.h0.any():
+        return window.h0
+    network = yield from window.network(zeros, maker)
+    return (yield from network.last_state())

@@ -10,28 +10,35 @@ from dataclasses import replace
 
 import numpy as np
 
+from charrnn_core.rnn.gradcheck.pieces import Pieces, blocks
 from charrnn_core.rnn.optimizers import OptimizerSettings
 from charrnn_core.rnn.parameters import Floats, Parameters
 from charrnn_core.text.vocabulary import Codes
 
 _SATURATION = 30.0  # a bias with which h is 1 to the last digit, in either type
+_NORMAL = 8  # cost of a random number
 _FREQUENT = 0.55  # share of the most frequent character, which makes runs of it
 _REPEATED = 0.15  # share of other characters that repeat the one before
 
 
 def fixed_parameters(
     hidden: int, characters: int, dtype: np.dtype[np.floating] | type[np.floating]
-) -> Parameters:
-    """Return weights of which every eighth unit is saturated, and with a recurrent gain of 0.8."""
+) -> Pieces[Parameters]:
+    """Return weights of which every eighth unit is saturated, and with a recurrent gain of 0.8; in pieces."""
     m, K = hidden, characters
     generator = np.random.default_rng(np.random.SeedSequence((m, K)))
     parameters = Parameters(m, K, dtype)
     parameters.U[...] = 0.5 * generator.standard_normal((m, K))
-    parameters.W[...] = 0.8 * m**-0.5 * generator.standard_normal((m, m))
+    yield _NORMAL * m * K
+    for rows in blocks(m, _NORMAL * m):
+        drawn = generator.standard_normal((rows.stop - rows.start, m))
+        parameters.W[rows] = 0.8 * m**-0.5 * drawn
+        yield _NORMAL * drawn.size
     parameters.V[...] = m**-0.5 * generator.standard_normal((K, m))
     parameters.b[...] = 0.3 * generator.standard_normal(m)
     saturate(parameters.b)
     parameters.c[...] = 0.5 * generator.standard_normal(K)
+    yield _NORMAL * m * K
     return parameters
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charrnn_core.rnn.gradcheck.comparisons import Comparison
+from charrnn_core.rnn.gradcheck.pieces import Pieces, blocks
 from charrnn_core.rnn.parameters import Floats
+
+_DRAWN = 8  # cost of a random sign
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Line:
 
 
 class Lines:
-    """The lines of a comparison through one parameter, made one by one: a direction is as large as it."""
+    """The lines of a comparison through one parameter, drawn one by one: a direction is as large as it."""
 
     def __init__(
         self, comparison: Comparison, shape: tuple[int, ...], generator: np.random.Generator
@@ -52,12 +54,18 @@ class Lines:
         drawn = comparison.entries.startswith("random")
         self._flat = generator.choice(size, self.count, replace=False) if drawn else np.arange(self.count)
 
-    def __iter__(self) -> Iterator[Line]:
-        for number in range(self.count):
-            if self.by_direction:
-                yield Line((), self._generator.choice([-1.0, 1.0], size=self._shape))
-            else:
-                yield Line(self._place(number), np.ones(()))
+    def line(self, number: int) -> Pieces[Line]:
+        """Return a line, in pieces; directions are drawn in the order in which they are asked for."""
+        if not self.by_direction:
+            return Line(self._place(number), np.ones(()))
+        direction = np.empty(math.prod(self._shape))
+        for part in blocks(len(direction), _DRAWN):
+            drawn = direction[part]
+            drawn[:] = self._generator.integers(0, 2, len(drawn))
+            drawn *= 2
+            drawn -= 1
+            yield _DRAWN * len(drawn)
+        return Line((), direction.reshape(self._shape))
 
     def index(self, number: int) -> list[int] | int:
         """Return the index of the entry of a line, or the number of its direction."""

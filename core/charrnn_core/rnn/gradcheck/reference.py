@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn_core.rnn.gradcheck.pieces import Pieces, blocks, without_warnings
 from charrnn_core.rnn.gradcheck.windows import CheckedWindow
 from charrnn_core.rnn.parameters import PARAMETER_NAMES, Floats
 
@@ -38,7 +39,7 @@ class Reference:
     values : dict of str to float64 array
         Gradients of L by parameter, unclipped, and `h`, the state after the window, shape (B, m).
     largest : float
-        Largest absolute value on the way; NaN if one of them is.
+        Largest absolute value on the way; infinite if one of them is NaN.
     """
 
     loss: float
@@ -51,13 +52,13 @@ class Reference:
         return bool(np.isfinite([self.loss, self.largest]).all())
 
 
-@np.errstate(all="ignore")
+@without_warnings
 def reference(
     window: CheckedWindow,
     dtype: np.dtype[np.floating] = DOUBLE,
     blur: Blur | None = None,
-) -> Reference:
-    """Return loss, gradients and last state of a window.
+) -> Pieces[Reference]:
+    """Return loss, gradients and last state of a window, in pieces.
 
     Parameters
     ----------
@@ -70,55 +71,76 @@ def reference(
     """
     blur = blur or (lambda array, terms=1: array)
     T, B = window.seq_length, window.batch_size
-    theta = {name: blur(array.astype(dtype)) for name, array in window.parameters.arrays().items()}
+    theta = {}
+    for name, array in window.parameters.arrays().items():
+        theta[name] = blur(array.astype(dtype))
+        yield 4 * array.size
     U, W, V, b, c = (theta[name] for name in PARAMETER_NAMES)
     m, K = U.shape
     x, y = (codes.reshape(T, B) for codes in (window.inputs, window.targets))
-    rows = (np.arange(T)[:, None], np.arange(B))
 
     h = np.empty((T + 1, B, m), dtype)
     h[0] = window.h0
     for t in range(T):
         h[t + 1] = blur(np.tanh(blur(h[t] @ W.T + U.T[x[t]] + b)))  # (1), (2)
-    o = blur(h[1:] @ V.T + c, m)  # (3)
-    shifted = o - o.max(axis=2, keepdims=True)
-    total = np.exp(shifted).sum(axis=2, keepdims=True)
-    scale = float(1 / (B * (T if window.reduction == "mean" else 1)))
-    loss = float((np.log(total[..., 0]) - shifted[(*rows, y)]).sum() * scale)  # (4), (5)
+        yield B * m * m
 
-    do = blur(np.exp(shifted) / total)
-    do[(*rows, y)] -= 1
-    do *= scale  # (6)
-    dh = do @ V
+    scale = float(1 / (B * (T if window.reduction == "mean" else 1)))
+    loss, largest = 0.0, []
+    dh = np.empty((T, B, m), dtype)
+    dV, dc = np.zeros((K, m), dtype), np.zeros(K, dtype)
+    for part in blocks(T, 3 * B * m * K):
+        after = h[1:][part]
+        rows = (np.arange(len(after))[:, None], np.arange(B))
+        o = blur(after @ V.T + c, m)  # (3)
+        shifted = o - o.max(axis=2, keepdims=True)
+        total = np.exp(shifted).sum(axis=2, keepdims=True)
+        loss += float((np.log(total[..., 0]) - shifted[(*rows, y[part])]).sum() * scale)  # (4), (5)
+        do = blur(np.exp(shifted) / total)
+        do[(*rows, y[part])] -= 1
+        do *= scale  # (6)
+        dh[part] = do @ V
+        dV += do.reshape(-1, K).T @ after.reshape(-1, m)
+        dc += do.sum((0, 1))
+        largest.append(_largest(o))
+        yield 3 * len(after) * B * m * K
+
     da = np.empty((T, B, m), dtype)
     for t in range(T - 1, -1, -1):
         if t < T - 1:
             dh[t] += da[t + 1] @ W  # (7)
         da[t] = blur(dh[t] * (1 - h[t + 1] * h[t + 1]))  # (8)
+        yield B * m * m
 
-    dU = np.zeros((K, m), dtype)
-    np.add.at(dU, x.ravel(), da.reshape(-1, m))
-    values = {
-        "U": dU.T,
-        "W": da.reshape(-1, m).T @ h[:-1].reshape(-1, m),
-        "V": do.reshape(-1, K).T @ h[1:].reshape(-1, m),
-        "b": da.sum((0, 1)),
-        "c": do.sum((0, 1)),  # (9)
-        "h": h[-1],
-    }
-    seen = (o, dh, *theta.values(), *values.values())
-    doubles = {name: value.astype(np.float64) for name, value in values.items()}
-    return Reference(loss, doubles, max((float(np.abs(array).max()) for array in seen), key=_nan_last))
+    dU, dW, db = np.zeros((K, m), dtype), np.zeros((m, m), dtype), np.zeros(m, dtype)
+    for part in blocks(T, B * m * m):
+        rows_of_a = da[part].reshape(-1, m)
+        np.add.at(dU, x[part].ravel(), rows_of_a)
+        dW += rows_of_a.T @ h[:-1][part].reshape(-1, m)
+        db += da[part].sum((0, 1))
+        yield len(rows_of_a) * m * m + 2 * m * m
+    values = {"U": dU.T, "W": dW, "V": dV, "b": db, "c": dc, "h": h[-1]}  # (9)
+    doubles = {}
+    for array in (dh, *theta.values()):
+        largest.append(_largest(array))
+        yield 2 * array.size
+    for name, value in values.items():
+        largest.append(_largest(value))
+        doubles[name] = value.astype(np.float64)
+        yield 3 * value.size
+    return Reference(loss, doubles, max(largest))
 
 
-def _nan_last(value: float) -> float:
-    return np.inf if np.isnan(value) else value
+def _largest(array: Floats) -> float:
+    """Return the largest absolute value; infinity if a value is NaN."""
+    largest = float(np.abs(array).max())
+    return math.inf if math.isnan(largest) else largest
 
 
 def movement(
     window: CheckedWindow, exact: Reference, dtype: np.dtype[np.floating], generator: np.random.Generator
-) -> dict[str, float]:
-    """Return how far rounding to a type moves each value of the reference, relative to its norm.
+) -> Pieces[dict[str, float]]:
+    """Return how far rounding to a type moves each value of the reference, relative to its norm; in pieces.
 
     The same equations are computed in that type, and the parameters and every number that they store are
     changed by one unit in the last place of the type, up or down at random; and o, which can be a large sum
@@ -132,8 +154,12 @@ def movement(
         blurred: Floats = array + array * ((2 * signs - 1) * dtype.type(unit * math.sqrt(terms)))
         return blurred
 
-    blurred = reference(window, dtype, blur)
-    return {name: relative_difference(blurred.values[name], value) for name, value in exact.values.items()}
+    blurred = yield from reference(window, dtype, blur)
+    moved = {}
+    for name, value in exact.values.items():
+        moved[name] = relative_difference(blurred.values[name], value)
+        yield 4 * value.size
+    return moved
 
 
 @np.errstate(all="ignore")

@@ -23,7 +23,14 @@ import numpy as np
 from charrnn_core.memory import installed_memory
 from charrnn_core.rnn.engine import Engine
 from charrnn_core.rnn.gradcheck.fixed import fixed_codes, fixed_optimizer, fixed_parameters
-from charrnn_core.rnn.gradcheck.reference import Doubles, movement, reference, relative_difference
+from charrnn_core.rnn.gradcheck.pieces import Pieces, blocks
+from charrnn_core.rnn.gradcheck.reference import (
+    Doubles,
+    Reference,
+    movement,
+    reference,
+    relative_difference,
+)
 from charrnn_core.rnn.gradcheck.rows import (
     ILL_CONDITIONED_NOTE,
     NOT_FINITE_NOTE,
@@ -52,6 +59,7 @@ LOOP_TOLERANCE = 1e-7
 
 _KEPT_ENTRIES = 5  # of a row: the norm decides, the entries only show where it comes from
 _LARGE = 100_000_000  # multiplications of a forward pass from which on training does one update a call too
+_STEP_LIKE = 8  # a step of the optimizer costs like so many multiplications of each parameter
 _WINDOWS = 8  # of each stream in the fixed text
 
 
@@ -68,24 +76,24 @@ _CALLS = (_Call(5), _Call(6, compared=True, rewound=True), _Call(1, compared=Tru
 _CALLS_OF_LARGE = (*[_Call(1)] * 5, _Call(1, compared=True))
 
 
-def training_pieces(engine: Engine) -> int:
-    """Return how many pieces of work `training_rows` yields."""
-    return len(_calls(engine)) + 1
-
-
 def _calls(engine: Engine) -> tuple[_Call, ...]:
-    return _CALLS_OF_LARGE if _cost(engine) > _LARGE else _CALLS
+    return _CALLS_OF_LARGE if _is_large(engine) else _CALLS
 
 
-def _cost(engine: Engine) -> int:
+def _is_large(engine: Engine) -> bool:
+    return _forward_cost(engine) > _LARGE
+
+
+def _forward_cost(engine: Engine) -> int:
+    """Return the multiplications of a forward pass; at least those that a step of the optimizer is like."""
     windows = engine.windows
-    return multiplications(engine.parameters) * windows.seq_length * windows.batch_size
+    return multiplications(engine.parameters) * max(_STEP_LIKE, windows.seq_length * windows.batch_size)
 
 
 def training_rows(
     engine: Engine, update: int, generator: np.random.Generator, kind: TrainingWindowKind
-) -> Iterator[CheckRow | None]:
-    """Yield None after each piece of work, and then the rows: one for each parameter, and one for h.
+) -> Iterator[CheckRow | int]:
+    """Yield the cost of each piece of work, and then the rows: one for each parameter, and one for h.
 
     Parameters
     ----------
@@ -98,41 +106,54 @@ def training_rows(
     kind : "text" or "fixed"
         The run's own network and text; or a fixed well-conditioned network of its sizes, on a fixed text
         with repeated characters, and with some units saturated. That one is compared whatever its
-        conditioning.
+        conditioning, and a loss that is not finite there is a failure.
     """
-    pieces = training_pieces(engine)
     if _bytes_needed(engine) > installed_memory() / 4:
-        yield from [None] * pieces
         yield from _Compared(engine, kind).rows(TOO_LARGE_NOTE)
         return
-    trained = _fixed_engine(engine) if kind == "fixed" else _copied(engine)
-    update = 1 if kind == "fixed" else update
+    trained = yield from (_fixed_engine(engine) if kind == "fixed" else _copied(engine))
     compared = _Compared(trained, kind)
+    yield from _train(trained, 1 if kind == "fixed" else update, generator, compared)
+    yield from compared.rows()
+
+
+def _train(trained: Engine, first: int, generator: np.random.Generator, compared: _Compared) -> Pieces[None]:
+    """Do the calls, and compare the windows until one has shown all that can be shown."""
     begun = trained.state()
+    size, forward_cost = trained.parameters.buffer.size, _forward_cost(trained)
+    yield 4 * size
+    is_finite = trained.parameters.is_finite()
     trained.begin()
     trained.restore(begun)
-    yield None
-    first = update
-    before: CheckedWindow | None = None
-    for call in _calls(engine):
-        if call.rewound:
+    yield 3 * forward_cost + 4 * size
+    if not is_finite:
+        compared.stop(is_wrong=False)
+        return
+    update = first
+    for call in _calls(trained):
+        if call.compared:
             before = window_of(trained, update)
+            yield 2 * size
+        if call.rewound:
             trained.restore(begun)
             update = first
-        elif call.compared:
-            before = window_of(trained, update)
-        if not compared.is_finite:
-            yield None
-            continue
         losses = trained.advance(update, call.updates)
-        update += len(losses)
-        if len(losses) < call.updates or not math.isfinite(losses[-1]):
-            compared.is_finite = False
-        elif call.compared:
-            assert before is not None
-            compared.add(trained, before, generator)
-        yield None
-    yield from compared.rows(None if compared.is_finite else NOT_FINITE_NOTE)
+        yield call.updates * (3 * forward_cost + _STEP_LIKE * size)
+        done = len(losses)
+        finite = np.isfinite(losses)
+        if done == call.updates and finite.all():
+            update += done
+            if call.compared:
+                yield from compared.add(trained, before, generator)
+        elif not done or finite[-1] or not finite[:-1].all():
+            compared.stop(is_wrong=True)  # it did not do what it was asked, or not stop where it should
+        else:
+            if not call.compared or done < call.updates:
+                before = window_of(trained, update + done - 1)  # the last update was not applied
+                yield 2 * size
+            yield from compared.add_diverged(before)
+        if compared.is_over:
+            return
 
 
 def window_of(engine: Engine, update: int) -> CheckedWindow:
@@ -152,20 +173,23 @@ def window_of(engine: Engine, update: int) -> CheckedWindow:
     )  # fmt: skip
 
 
-def _copied(engine: Engine) -> Engine:
+def _copied(engine: Engine) -> Pieces[Engine]:
+    size = engine.parameters.buffer.size
     copied = engine.like(engine.parameters)
+    yield 6 * size
     copied.restore(engine.state())
     copied.learning_rate = engine.learning_rate
+    yield 4 * size
     return copied
 
 
 def _fixed_engine(
     engine: Engine, dtype: np.dtype[np.floating] | None = None, seq_length: int = 0, batch_size: int = 0
-) -> Engine:
+) -> Pieces[Engine]:
     """Return an engine like this one on the fixed network and text, of the same sizes by default."""
     m, K = engine.parameters.hidden, engine.parameters.characters
     T, B = seq_length or engine.windows.seq_length, batch_size or engine.windows.batch_size
-    parameters = fixed_parameters(m, K, dtype or engine.parameters.dtype)
+    parameters = yield from fixed_parameters(m, K, dtype or engine.parameters.dtype)
     codes, h0 = fixed_codes(K, T, B, _WINDOWS), np.random.default_rng(m).uniform(-0.5, 0.5, (B, m))
     fixed = engine.like(
         parameters,
@@ -175,6 +199,7 @@ def _fixed_engine(
     )
     fixed.h[...] = h0
     fixed.smooth_loss = 0.0
+    yield 6 * parameters.buffer.size
     return fixed
 
 
@@ -188,7 +213,13 @@ def _bytes_needed(engine: Engine) -> int:
 
 
 class _Compared:
-    """The comparisons of an engine's last windows with the reference, and the rows that come of them."""
+    """The comparisons of an engine's last windows with the reference, and the rows that come of them.
+
+    Attributes
+    ----------
+    is_over : bool
+        Whether no later window can be compared.
+    """
 
     def __init__(self, engine: Engine, kind: TrainingWindowKind) -> None:
         self._engine = engine
@@ -198,38 +229,67 @@ class _Compared:
         self._worst: dict[str, tuple[float, list[dict[str, Any]]]] = {}
         self._excluded: set[str] = set()
         self._characters = 0
-        self.is_finite = engine.parameters.is_finite()
+        self._is_wrong = False
+        self.is_over = False
 
-    def add(self, engine: Engine, window: CheckedWindow, generator: np.random.Generator) -> None:
+    def add(self, engine: Engine, window: CheckedWindow, generator: np.random.Generator) -> Pieces[None]:
         """Compare the gradient of the last window, and the h that was carried out of it."""
-        exact = reference(window)
-        if not exact.is_finite or exact.largest > float(np.finfo(self._dtype).max) / 1e6:
-            self.is_finite = False
+        exact = yield from reference(window)
+        if not self._is_moderate(exact):
+            self.stop(is_wrong=False)
             return
         self._characters = max(self._characters, len(np.unique(window.inputs)))
         draws = np.random.default_rng(generator.integers(1 << 32))  # as many draws whatever is compared
-        moved = {} if self._kind == "fixed" else movement(window, exact, self._dtype, draws)
+        moved: dict[str, float] = {}
+        if self._kind != "fixed":
+            moved = yield from movement(window, exact, self._dtype, draws)
         limit = ILL_CONDITIONED[self._dtype.name]
         for name, array in (*engine.gradients.arrays().items(), ("h", engine.h)):
             error = relative_difference(array, exact.values[name], TRAINING_FLOOR)
+            yield 6 * array.size
             if not error <= self._tolerance and not moved.get(name, 0.0) <= limit:
                 self._excluded.add(name)
                 continue
             self._errors.setdefault(name, []).append(error)
             if name not in self._worst or not error <= self._worst[name][0]:
-                self._worst[name] = error, largest_differences(array, exact.values[name], self._tolerance)
+                worst = yield from largest_differences(array, exact.values[name], self._tolerance)
+                self._worst[name] = error, worst
+
+    def add_diverged(self, window: CheckedWindow) -> Pieces[None]:
+        """Note that the engine's loss of a window is not finite, which is wrong where the reference's is."""
+        exact = yield from reference(window)
+        self.stop(is_wrong=self._is_moderate(exact, len(window.inputs)))
+
+    def stop(self, *, is_wrong: bool) -> None:
+        """Compare no further window; wrong is also whatever diverges on the fixed network."""
+        self.is_over = True
+        self._is_wrong = is_wrong or self._kind == "fixed"
+
+    def _is_moderate(self, exact: Reference, terms: int = 1) -> bool:
+        """Return whether sums of so many terms of these sizes cannot overflow in the run's type."""
+        return exact.is_finite and exact.largest * terms <= float(np.finfo(self._dtype).max) / 1e6
 
     @property
     def _tolerance(self) -> float:
         return TRAINING_TOLERANCES[self._dtype.name]
 
-    def rows(self, note: str | None) -> Iterator[CheckRow]:
-        """Yield the rows; with a note, none of them was compared."""
+    def rows(self, note: str | None = None) -> Iterator[CheckRow]:
+        """Yield the rows.
+
+        What was compared in any window decides. A row has a note where nothing was: the given one, or why
+        the windows were left out.
+        """
         windows = self._engine.windows
         for name, array in (*self._engine.gradients.arrays().items(), ("h", self._engine.h)):
-            why = note or (ILL_CONDITIONED_NOTE if name in self._excluded else None)
-            errors = np.array([math.nan] if why else self._errors[name])
-            compared = () if why else tuple(self._worst[name][1])
+            errors = list(self._errors.get(name, ()))
+            compared = list(self._worst[name][1]) if errors else []
+            if self._is_wrong:
+                errors.append(math.nan)
+                compared.insert(0, dict(_NO_LOSS))
+            why = None
+            if not errors:
+                why = note or (ILL_CONDITIONED_NOTE if name in self._excluded else NOT_FINITE_NOTE)
+                errors = [math.nan]
             yield CheckRow(
                 parameter=name,
                 shape=array.shape,
@@ -237,10 +297,10 @@ class _Compared:
                 method="training",
                 step=None,
                 h0="carried",
-                maximum_relative_error=float(errors.max()),
-                mean_relative_error=float(errors.mean()),
+                maximum_relative_error=float(np.max(errors)),
+                mean_relative_error=float(np.mean(errors)),
                 worst=compared[0] if compared else dict(NOTHING),
-                passed=why is not None or bool((errors <= self._tolerance).all()),
+                passed=why is not None or all(error <= self._tolerance for error in errors),
                 selection="norm",
                 window=self._kind,
                 seq_length=windows.seq_length,
@@ -248,58 +308,84 @@ class _Compared:
                 characters=self._characters,
                 tolerance=self._tolerance,
                 floor=TRAINING_FLOOR,
-                compared=compared,
+                compared=tuple(compared),
                 dtype=self._dtype.name,
                 note=why,
             )
 
 
+_NO_LOSS: dict[str, Any] = {"index": None, "analytic": math.nan, "numeric": math.nan, "passed": False}
+"""The worst comparison where the engine has no finite loss, and should have one."""
+
+
 def largest_differences(
     array: Floats, exact: Doubles, tolerance: float, count: int = _KEPT_ENTRIES
-) -> list[dict[str, Any]]:
-    """Return the entries in which an array and the exact values differ most, the worst first."""
-    values = array.astype(np.float64)
-    with np.errstate(all="ignore"):
-        differences = np.abs(values - exact).ravel()
-    differences[np.isnan(differences)] = np.inf
-    count = min(count, differences.size)
-    places = np.argpartition(-differences, count - 1)[:count]
+) -> Pieces[list[dict[str, Any]]]:
+    """Return the entries in which an array and the exact values differ most, the worst first; in pieces."""
+    found: list[tuple[float, int]] = []
+    row_size = math.prod(array.shape[1:])
+    for rows in blocks(len(array), 16 * row_size):
+        with np.errstate(all="ignore"):
+            differences = np.abs(array[rows].astype(np.float64) - exact[rows]).ravel()
+        differences[np.isnan(differences)] = np.inf
+        kept = min(count, differences.size)
+        places = np.argpartition(-differences, kept - 1)[:kept].tolist()
+        found += [(float(differences[place]), rows.start * row_size + place) for place in places]
+        yield 16 * differences.size
+    found.sort(key=lambda entry: -entry[0])
     limit = tolerance * max(TRAINING_FLOOR, float(np.linalg.norm(exact)))
-    return [
-        {
-            "index": [int(i) for i in np.unravel_index(place, array.shape)],
-            "analytic": float(values.ravel()[place]),
-            "numeric": float(exact.ravel()[place]),
-            "passed": bool(differences[place] <= limit),
-        }
-        for place in sorted(places.tolist(), key=lambda place: -differences[place])
-    ]
+    yield 2 * exact.size
+    entries = []
+    for difference, place in found[:count]:
+        index = tuple(int(i) for i in np.unravel_index(place, array.shape))
+        entries.append(
+            {
+                "index": list(index),
+                "analytic": float(array[index]),
+                "numeric": float(exact[index]),
+                "passed": difference <= limit,
+            }
+        )
+    return entries
 
 
 # -- the loop ----------------------------------------------------------------------------------------------
 
 
-def loop_rows(engine: Engine) -> Iterator[CheckRow]:
-    """Yield the rows of five updates in float64, in one call, against the same five of a plain loop.
+def loop_rows(engine: Engine) -> Iterator[CheckRow | int]:
+    """Yield costs and rows of five updates in float64 against the same five of a plain loop.
 
     The rows compare how far each parameter has moved, and the h that is carried into the sixth window, on the
-    fixed network and text, in windows small enough for `WORK`; h begins with zeros at the third.
+    fixed network and text, in windows small enough for `WORK`; h begins with zeros at the third. The engine
+    does its updates in one call, or, where training does one update a call too, in five.
     """
     work = multiplications(engine.parameters)
     T = min(engine.windows.seq_length, max(3, WORK // (work * min(2, engine.windows.batch_size))))
     B = min(engine.windows.batch_size, max(1, WORK // (work * T)))
-    looped = _fixed_engine(engine, np.dtype(np.float64), T, B)
+    looped = yield from _fixed_engine(engine, np.dtype(np.float64), T, B)
     per_epoch = looped.windows.per_epoch
     first = per_epoch - 2
+    size, update_cost = looped.parameters.buffer.size, 3 * _forward_cost(looped)
     before = looped.parameters.copy()
-    values = _plain_loop(looped, first)
-    updates = range(first, first + LOOP_UPDATES)
-    characters = len(np.unique([window_of(looped, update).inputs for update in updates]))
-    looped.advance(first, LOOP_UPDATES)
-    moved = {name: array - getattr(before, name) for name, array in looped.parameters.arrays().items()}
-    for name, array in (*moved.items(), ("h", looped.h)):
+    yield 2 * size
+    values = yield from _plain_loop(looped, first)
+    inputs = []
+    for update in range(first, first + LOOP_UPDATES):
+        inputs.append(window_of(looped, update).inputs)
+        yield 2 * size
+    characters = len(np.unique(inputs))
+    at_once = 1 if _is_large(engine) else LOOP_UPDATES
+    for update in range(first, first + LOOP_UPDATES, at_once):
+        looped.advance(update, at_once)
+        yield at_once * (update_cost + _STEP_LIKE * size)
+    for name in (*looped.parameters.arrays(), "h"):
+        if name == "h":
+            array = looped.h
+        else:
+            array = getattr(looped.parameters, name) - getattr(before, name)
         error = relative_difference(array, values[name], TRAINING_FLOOR)
-        compared = tuple(largest_differences(array, values[name], LOOP_TOLERANCE))
+        yield 8 * array.size
+        compared = yield from largest_differences(array, values[name], LOOP_TOLERANCE)
         yield CheckRow(
             parameter=name,
             shape=array.shape,
@@ -318,26 +404,34 @@ def loop_rows(engine: Engine) -> Iterator[CheckRow]:
             characters=characters,
             tolerance=LOOP_TOLERANCE,
             floor=TRAINING_FLOOR,
-            compared=compared,
+            compared=tuple(compared),
             dtype="float64",
             note=None,
         )
 
 
-def _plain_loop(engine: Engine, first: int) -> dict[str, Doubles]:
+def _plain_loop(engine: Engine, first: int) -> Pieces[dict[str, Doubles]]:
     """Return how far the updates move the parameters, each by a reference gradient and a step, and h."""
     before, parameters = engine.parameters.copy(), engine.parameters.copy()
     step = optimizer_of(replace(engine.optimizer, learning_rate=engine.learning_rate), parameters.buffer).step
     gradients = Parameters(parameters.hidden, parameters.characters, np.float64)
     h: Doubles = engine.h.astype(np.float64)
+    size = parameters.buffer.size
+    yield 8 * size
     for update in range(first, first + LOOP_UPDATES):
         window = window_of(engine, update)
         fresh = engine.windows.at(update, 1)[1][0]
         h0 = np.zeros_like(h) if fresh else h
-        exact = reference(replace(window, parameters=parameters, h0=h0))
+        yield 2 * size
+        exact = yield from reference(replace(window, parameters=parameters, h0=h0))
         for name, gradient in gradients.arrays().items():
             gradient[...] = exact.values[name]
+        yield 2 * size
         step(parameters.buffer, gradients.buffer, update + 1)
+        yield _STEP_LIKE * size
         h = exact.values["h"]
-    moved = {name: array - getattr(before, name) for name, array in parameters.arrays().items()}
+    moved: dict[str, Doubles] = {}
+    for name, array in parameters.arrays().items():
+        moved[name] = array - getattr(before, name)
+        yield 2 * array.size
     return {**moved, "h": h}

@@ -11,6 +11,7 @@ import numpy as np
 
 from charrnn_core.rnn.gradcheck.fixed import fixed_parameters, saturate
 from charrnn_core.rnn.gradcheck.lines import Line
+from charrnn_core.rnn.gradcheck.pieces import Pieces, without_warnings
 from charrnn_core.rnn.network import Indices, Network, Reduction
 from charrnn_core.rnn.parameters import Floats, Parameters
 
@@ -81,16 +82,20 @@ class CheckedWindow:
         )
         return replace(self, inputs=inputs, targets=targets, h0=self.h0[:batch_size], seq_length=seq_length)
 
-    def network(self, h0: Floats, maker: NetworkMaker = Network, dtype: Any = np.float64) -> CheckedNetwork:
-        """Return a network of a type on this window, with a copy of the parameters and this h_0."""
-        return CheckedNetwork(self, h0, maker, dtype)
+    def network(
+        self, h0: Floats, maker: NetworkMaker = Network, dtype: Any = np.float64
+    ) -> Pieces[CheckedNetwork]:
+        """Return a network of a type on this window, with a copy of the parameters, in pieces."""
+        network = CheckedNetwork(self, h0, maker, dtype)
+        yield 6 * self.parameters.buffer.size
+        return network
 
 
 class CheckedNetwork:
     """A network on a checked window: its gradients, and derivatives from its losses alone.
 
     The network has been used on another window before, as in training: what it keeps between two windows is
-    part of what is checked.
+    part of what is checked. Its forward and its backward pass are one piece of work each.
     """
 
     def __init__(self, window: CheckedWindow, h0: Floats, maker: NetworkMaker, dtype: Any) -> None:
@@ -98,31 +103,40 @@ class CheckedNetwork:
         self._parameters = window.parameters.astype(dtype)
         self._network = maker(self._parameters, window.seq_length, window.batch_size, window.reduction)
         self._h0 = h0
+        factor = 4 if np.issubdtype(self._parameters.dtype, np.complexfloating) else 1
+        self._forward_cost = factor * multiplications(window.parameters) * len(window.inputs)
 
-    @np.errstate(all="ignore")
-    def loss(self) -> Any:
+    @without_warnings
+    def loss(self) -> Pieces[Any]:
         """Return L; complex where the parameters are."""
         self._network.H[0] = self._h0
-        return self._network.forward(self._window.inputs, self._window.targets)
+        loss = self._network.forward(self._window.inputs, self._window.targets)
+        yield self._forward_cost
+        return loss
 
-    @np.errstate(all="ignore")
-    def gradients(self) -> Parameters:
+    @without_warnings
+    def gradients(self) -> Pieces[Parameters]:
         """Return the gradients as `backward` has them."""
         network, window = self._network, self._window
         network.H[0] = -self._h0
         network.forward(window.targets, window.inputs)
+        yield self._forward_cost
         network.backward()
-        self.loss()
+        yield 2 * self._forward_cost
+        yield from self.loss()
         network.backward()
-        return network.gradients.copy()
+        yield 2 * self._forward_cost
+        gradients = network.gradients.copy()
+        yield 2 * gradients.buffer.size
+        return gradients
 
-    def last_state(self) -> Floats:
+    def last_state(self) -> Pieces[Floats]:
         """Return h after the window, shape (B, m)."""
-        self.loss()
+        yield from self.loss()
         last: Floats = self._network.H[-1].copy()
         return last
 
-    def derivative(self, name: str, line: Line, step: float) -> float:
+    def derivative(self, name: str, line: Line, step: float) -> Pieces[float]:
         """Return the derivative of L along a line through a parameter, from losses alone.
 
         By the complex step where the parameters are complex, and else by the centred difference.
@@ -130,27 +144,31 @@ class CheckedNetwork:
         theta = getattr(self._parameters, name)
         before = np.array(theta[line.place])
 
-        def loss(move: Any) -> Any:
-            theta[line.place] = before + move
-            return self.loss()
+        def moved_loss(step: complex) -> Pieces[Any]:
+            theta[line.place] = before + step * line.direction
+            yield 8 * line.direction.size
+            return (yield from self.loss())
 
         if np.iscomplexobj(theta):
-            derivative = complex(loss(1j * step * line.direction)).imag / step
+            derivative = complex((yield from moved_loss(1j * step))).imag / step
         else:
-            derivative = (loss(step * line.direction) - loss(-step * line.direction)) / (2 * step)
+            above = yield from moved_loss(step)
+            below = yield from moved_loss(-step)
+            derivative = (above - below) / (2 * step)
         theta[line.place] = before
+        yield 2 * line.direction.size
         return float(derivative)
 
 
-@np.errstate(all="ignore")
+@without_warnings
 def stress_window(
     window: CheckedWindow,
     generator: np.random.Generator,
     network: NetworkMaker = Network,
     *,
     repeats: bool = False,
-) -> CheckedWindow:
-    """Return a window in which faults show that a window of text hides.
+) -> Pieces[CheckedWindow]:
+    """Return a window in which faults show that a window of text hides; in pieces.
 
     Three streams, so that mixing them shows; every character of the vocabulary as input and as target, as far
     as `WORK` allows, so that no column of U is left out; and weights with which each parameter has gradients
@@ -177,13 +195,16 @@ def stress_window(
     else:
         inputs, targets = (_permutations(K, T * B, generator) for _ in range(2))
     parameters = window.parameters.astype(np.float64)
-    if not parameters.is_finite():
-        parameters = fixed_parameters(m, K, np.float64)
+    is_finite = parameters.is_finite()
+    yield 4 * parameters.buffer.size
+    if not is_finite:
+        parameters = yield from fixed_parameters(m, K, np.float64)
     for weights, size in ((parameters.U, 0.5), (parameters.W, m**-0.5), (parameters.V, m**-0.5)):
         weights /= np.abs(weights).max() or 1.0  # squares of what is far from 1 overflow or vanish
         root_mean_square = math.sqrt(float(np.square(weights).mean()))
         if root_mean_square > 0:
             weights *= size / root_mean_square
+        yield 8 * weights.size
     parameters.b[:] = generator.standard_normal(m)
     if repeats:
         saturate(parameters.b)
@@ -195,9 +216,12 @@ def stress_window(
     # So that what a single step sends back is over it too, a column of U has to be as often as it is read.
     wanted *= -(-T * B // K)
     for _ in range(_ATTEMPTS):
-        gradients = stress.network(h0, network).gradients()
+        checked = yield from stress.network(h0, network)
+        gradients = yield from checked.gradients()
         # V's and c's are bounded, whatever the weights.
-        if min(np.abs(getattr(gradients, name)).max() for name in ("U", "W", "b")) > wanted:
+        reached = min(np.abs(getattr(gradients, name)).max() for name in ("U", "W", "b")) > wanted
+        yield 2 * gradients.buffer.size
+        if reached:
             break
         parameters.V *= 2
         parameters.c *= 2
@@ -222,20 +246,26 @@ def _repeating_codes(K: int, T: int, B: int, generator: np.random.Generator) -> 
     return inputs, targets
 
 
-def affordable_part(window: CheckedWindow, maker: NetworkMaker = Network) -> tuple[CheckedWindow, float]:
-    """Return the part of a window that the default check looks at, and the share of its comparisons to make.
+def affordable_part(window: CheckedWindow) -> tuple[CheckedWindow, float]:
+    """Return the part of a window that `WORK` allows, and the share of the default comparisons to make.
 
-    As many characters and streams as `WORK` allows, and no more characters than a difference can follow:
-    where a network is chaotic, rounding grows with each. Where even a short window costs more, fewer
+    As many characters and streams as the work allows; where even a short window costs more, fewer
     comparisons are made.
     """
     work = multiplications(window.parameters)
     T = min(window.seq_length, max(5, WORK // (work * window.batch_size)))
     B = min(window.batch_size, max(1, WORK // (work * T)))
-    part = window.part(T, B)
-    while part.seq_length > 1 and _amplification(part, maker) > _AMPLIFICATION:
-        part = part.part(part.seq_length // 2, B)
-    return part, min(1.0, WORK / (work * T * B))
+    return window.part(T, B), min(1.0, WORK / (work * T * B))
+
+
+def calm_part(part: CheckedWindow, maker: NetworkMaker = Network) -> Pieces[CheckedWindow]:
+    """Return the characters of a window that a difference can follow, in pieces.
+
+    Where a network is chaotic, rounding grows with each character.
+    """
+    while part.seq_length > 1 and (yield from _amplification(part, maker)) > _AMPLIFICATION:
+        part = part.part(part.seq_length // 2, part.batch_size)
+    return part
 
 
 def multiplications(parameters: Parameters) -> int:
@@ -243,13 +273,21 @@ def multiplications(parameters: Parameters) -> int:
     return parameters.hidden * (parameters.hidden + parameters.characters)
 
 
-@np.errstate(all="ignore")
-def _amplification(window: CheckedWindow, maker: NetworkMaker) -> float:
+@without_warnings
+def _amplification(window: CheckedWindow, maker: NetworkMaker) -> Pieces[float]:
     """Return how many times larger a relative change of the weights is in the gradients."""
     m, K = window.parameters.hidden, window.parameters.characters
     buffer = window.parameters.astype(np.float64).buffer
-    signs = np.where(np.arange(buffer.size) % 2, 1.0, -1.0)
-    changed = replace(window, parameters=Parameters(m, K, np.float64, buffer * (1 + _CHANGE * signs)))
-    before, after = (each.network(window.h0, maker).gradients().buffer for each in (window, changed))
+    buffer[::2] *= 1 - _CHANGE
+    buffer[1::2] *= 1 + _CHANGE
+    changed = replace(window, parameters=Parameters(m, K, np.float64, buffer))
+    yield 4 * buffer.size
+    gradients = []
+    for each in (window, changed):
+        network = yield from each.network(window.h0, maker)
+        gradients.append((yield from network.gradients()).buffer)
+    before, after = gradients
     size = float(np.linalg.norm(before))
-    return float(np.linalg.norm(after - before)) / size / _CHANGE if size else 0.0
+    change = float(np.linalg.norm(after - before))
+    yield 4 * buffer.size
+    return change / size / _CHANGE if size else 0.0
