@@ -149,28 +149,51 @@ class EventLog:
         os.close(self._descriptor)
 
 
-def lines_from(descriptor: int, offset: int) -> Iterator[tuple[int, bytes]]:
-    """Yield the whole lines of a file, each with its offset and without its end.
+class LineReader:
+    """Reads the whole lines of a log that may grow; a line that is too long to be an event is skipped.
 
-    Parameters
+    Memory is bounded by `LONGEST_LINE` and a block, and what was skipped is not read again.
+
+    Attributes
     ----------
-    descriptor : int
     offset : int
-        Where a line begins.
-
-    Notes
-    -----
-    This ends at the end of the file, before a line without its end, and before one that is longer than any
-    line of a log.
+        Bytes of the file that were read or skipped.
+    skipped : int
+        How many lines were skipped because they are longer than `LONGEST_LINE`.
     """
-    rest = b""
-    while len(rest) <= LONGEST_LINE and (block := os.pread(descriptor, _BLOCK, offset + len(rest))):
-        *lines, rest = (rest + block).split(b"\n")
-        for line in lines:
-            if len(line) > LONGEST_LINE:
-                return
-            yield offset, line
-            offset += len(line) + 1
+
+    def __init__(self) -> None:
+        self.offset = 0
+        self.skipped = 0
+        self._is_skipping = False  # `offset` is inside a line that is too long
+
+    def read(self, descriptor: int) -> Iterator[tuple[int, bytes]]:
+        """Yield the lines that are new, each with its offset and without its end.
+
+        This ends at the end of the file, or before a line that has no end yet.
+        """
+        rest = b""
+        while block := os.pread(descriptor, _BLOCK, self.offset + len(rest)):
+            if self._is_skipping:
+                end = block.find(b"\n") + 1
+                self.offset += end or len(block)
+                self._is_skipping = not end
+                if not end:
+                    continue
+                block = block[end:]
+            *lines, rest = (rest + block).split(b"\n")
+            for line in lines:
+                offset = self.offset
+                self.offset += len(line) + 1
+                if len(line) > LONGEST_LINE:
+                    self.skipped += 1
+                else:
+                    yield offset, line
+            if len(rest) > LONGEST_LINE:
+                self.skipped += 1
+                self._is_skipping = True
+                self.offset += len(rest)
+                rest = b""
 
 
 def whole_lines(descriptor: int, size: int) -> int:

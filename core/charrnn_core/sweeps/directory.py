@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -204,10 +204,9 @@ class SweepDirectory(OwnedDirectory):
     def record(self) -> Record:
         """Return what happened so far."""
         record = Record()
-        tail = EventTail(self.events_file)
-        for _, event in tail.read():
-            record.add(event)
-        tail.close()
+        with closing(EventTail(self.events_file)) as tail:
+            for _, event in tail.read():
+                record.add(event)
         return record
 
     def trials(self, plan: Plan | None = None, record: Record | None = None) -> list[Trial]:

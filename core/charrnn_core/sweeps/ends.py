@@ -9,7 +9,7 @@ from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.json_text import parse_json
 from charrnn_core.runs.listing import number_of
 from charrnn_core.runs.liveness import was_interrupted
-from charrnn_core.runs.log import lines_from
+from charrnn_core.runs.log import LineReader
 
 _ENDED = b'{"type":"ended",'
 
@@ -28,7 +28,7 @@ def end_of(run: RunDirectory, updates: int | None) -> dict[str, Any] | None:
     except OSError:
         return None
     try:
-        for _, line in lines_from(descriptor, 0):
+        for _, line in LineReader().read(descriptor):
             event = _parsed(line) if line.startswith(_ENDED) else None
             if event is not None and is_end(event, updates):
                 return event
