@@ -23,7 +23,6 @@ ALLOWED: dict[str, dict[str, str]] = {
     "charrnn_core.runs.directory": {"mkdir": "a new run, in the directory that the user keeps runs in"},
     "charrnn_core.runs.files": {"*": "this is the module through which all else goes"},
     "charrnn_core.sweeps.cluster": {
-        "read_bytes": "the text, a file that the user gave",
         "write_bytes": "the text, in a temporary directory of a worker",
         "unlink": "the text, in a temporary directory of a worker",
         "rmtree": "temporary directories of a worker",
@@ -32,14 +31,15 @@ ALLOWED: dict[str, dict[str, str]] = {
     "charrnn_tui.entry": {"open": "/dev/null, in place of a closed stream"},
     "charrnn_tui.browser.server": {"rglob": "the page's scripts and fonts, in an installed package"},
     "charrnn_tui.cli.completion": {"scandir": "the current directory"},
-    "charrnn_tui.cli.export": {"mkdir": "a directory that the user named"},
     "charrnn_tui.cli.training": {"open": "/dev/null, where a log cannot be opened"},
     "charrnn_tui.cli.tui": {"open": "the terminal"},
     "charrnn_tui.dashboard.preferences": {"mkdir": "the user's configuration"},
     "charrnn_tui.dashboard.screens.pick_file": {"open": "the beginning of a text that the user picks"},
-    "charrnn_tui.export.tensorboard": {"mkdir": "a directory that the user named"},
     "charrnn_tui.limits": {"open": "/dev/null, in place of a stream that nobody reads"},
-    "charrnn_tui.files": {"write_bytes": "a pipe or a device that the user named"},
+    "charrnn_tui.files": {
+        "mkdir": "a directory that the user named outside of runs",
+        "write_bytes": "a pipe or a device that the user named",
+    },
     "charrnn_tui.report.html": {"read_text": "the style sheet of the program"},
 }
 

@@ -405,6 +405,17 @@ def entry_of(place: Place) -> Entry:
     return place if isinstance(place, Entry) else Entry.at(place)
 
 
+def open_kept(path: Path) -> int:
+    """Open a file that is directly in the directory of a run or a sweep, and return its descriptor.
+
+    Raises
+    ------
+    OSError
+        It cannot be opened, is a link, or is not a regular file.
+    """
+    return Entry(Folder(path.parent), path.name).open()
+
+
 def write_all(descriptor: int, data: bytes) -> None:
     """Write all the bytes; the system may take fewer at a time."""
     view = memoryview(data)

@@ -32,11 +32,12 @@ from charrnn_core.runs.checkpoint import (
 )
 from charrnn_core.runs.directory import RunDirectory, create_run, remove_unstarted, utc_now
 from charrnn_core.runs.environment import describe_corpus, machine, versions
+from charrnn_core.runs.files import open_kept
 from charrnn_core.runs.history import History
 from charrnn_core.runs.log import EventLog
 from charrnn_core.runs.process import TrainingProcess
 from charrnn_core.text.corpus import Corpus, read_corpus, write_text
-from charrnn_core.text.source import Source, bundled_sources
+from charrnn_core.text.source import Source, bundled_sources, open_file
 from charrnn_core.training.events import Event, Resumed, Started, Warned
 from charrnn_core.training.settings import CHANGEABLE, NO_STOPS, STOPS, Settings, Value, option_name
 from charrnn_core.training.state import Best
@@ -431,7 +432,8 @@ def text_of(directory: RunDirectory, facts: Mapping[str, Any], given: str | Corp
             )
         source = bundled[facts["name"]]
     else:
-        source = _kept_text(directory) if facts["kind"] == "input" else _file_text(facts)
+        is_kept = facts["kind"] == "input" or facts.get("kept") is True
+        source = _kept_text(directory) if is_kept else _file_text(directory, facts)
     try:
         text = read_corpus(source)
     except CorpusError as error:
@@ -440,15 +442,20 @@ def text_of(directory: RunDirectory, facts: Mapping[str, Any], given: str | Corp
 
 
 def _kept_text(directory: RunDirectory) -> Source:
-    """Return the text that a run keeps in its own directory."""
+    """Return the text that a run or a sweep keeps in its own directory."""
     file = directory.corpus_file
     return Source("file", str(file), (file.path,), opener=lambda path: file.open())
 
 
-def _file_text(facts: Mapping[str, Any]) -> Source:
-    """Return the file that a run was trained on, whose size is part of what the run recorded."""
+def _file_text(directory: RunDirectory, facts: Mapping[str, Any]) -> Source:
+    """Return the file that a run was trained on, whose size is part of what the run recorded.
+
+    A trial records the path of the text that its sweep keeps, which is not read through a link.
+    """
     path, size = Path(str(facts.get("path"))), facts.get("source_bytes")
-    return Source("file", str(path), (path,), size=size if isinstance(size, int) else None)
+    is_in_sweep = directory.folder.parts and path == directory.path.parent / directory.corpus_file.name
+    opener = open_kept if is_in_sweep else open_file
+    return Source("file", str(path), (path,), size=size if isinstance(size, int) else None, opener=opener)
 
 
 def _as_recorded(text: Corpus, facts: Mapping[str, Any]) -> Corpus:

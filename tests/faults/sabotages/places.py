@@ -27,3 +27,49 @@ def a_line_ends_the_log(original):
 )
 def skips_silently(original):
     return lambda lines, update, time: {"type": "skipped", "update": update, "time": time}
+
+
+@careless(
+    "charrnn_tui.files:create_folder",
+    says="the directory of event files and tables is reached through links of a sweep",
+    tests="tests/faults/test_hostile_links.py",
+)
+def folders_through_links(original):
+    def create_folder(path):
+        from charrnn_core.runs.files import Folder
+
+        path.mkdir(parents=True, exist_ok=True)
+        return Folder(path.resolve())
+
+    return create_folder
+
+
+@careless(
+    "charrnn_tui.files:_runs_above",
+    says="only the directory that directly holds an output is looked at for a run",
+    tests="tests/faults/test_hostile_links.py",
+)
+def one_level_of_a_run(original):
+    return lambda path: iter(())
+
+
+@careless(
+    "charrnn_core.runs.files:open_kept",
+    "charrnn_core.runs.starting:_kept_text",
+    says="a text that a run or a sweep keeps is read through a link",
+    tests="tests/faults/test_hostile_links.py",
+)
+def kept_texts_through_links(original, target):
+    import os
+    from pathlib import Path
+
+    def kept_text(directory):
+        from charrnn_core.text.source import Source
+
+        path = Path(directory.path / "corpus.txt")
+        return Source("file", str(path), (path,))
+
+    def open_kept(path):
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    return kept_text if target.endswith("_text") else open_kept
