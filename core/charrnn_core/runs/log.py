@@ -50,20 +50,27 @@ class EventLog:
     def __init__(self, place: Place) -> None:
         self._file = entry_of(place)
         self._descriptor = self._file.open(os.O_RDWR | os.O_CREAT | os.O_APPEND)
-        size = os.fstat(self._descriptor).st_size
-        self.length = whole_lines(self._descriptor, size)
-        if size - self.length > LONGEST_LINE:
+        try:
+            self.length = self._cut_torn_line()
+        except BaseException:
             os.close(self._descriptor)
-            raise RunDirectoryError(
-                f"{self._file} is not a log of charrnn: its last {size - self.length:,} bytes have no end "
-                "of a line"
-            )
-        if self.length < size:
-            os.ftruncate(self._descriptor, self.length)
+            raise
         self._torn = False
         self._is_doubtful = False  # a sync has failed
         self.guard: Callable[[bool], None] = lambda now: None
         self._lines: deque[bytes] = deque(maxlen=_WAITING_LINES)
+
+    def _cut_torn_line(self) -> int:
+        """Cut off a last line without its end, and return the bytes that are left."""
+        size = os.fstat(self._descriptor).st_size
+        length = whole_lines(self._descriptor, size)
+        if size - length > LONGEST_LINE:
+            raise RunDirectoryError(
+                f"{self._file} is not a log of charrnn: its last {size - length:,} bytes are not a line"
+            )
+        if length < size:
+            os.ftruncate(self._descriptor, length)
+        return length
 
     @property
     def waiting(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from charrnn_core.errors import (
     RunDirectoryError,
     RunFailedError,
     RunFinishedError,
+    RunTakenError,
     SettingsError,
     reason_of,
 )
@@ -54,14 +55,14 @@ def start(
     threads: int | None = None,
     owned: bool = False,
 ) -> TrainingProcess:
-    """Make a new run directory and return the process that trains into it.
+    """Create a new run directory and return the process that trains into it.
 
     Parameters
     ----------
     settings : Settings
     corpus : Corpus
     runs : str or Path
-        Where the run directory is made.
+        Where the run directory is created.
     name : str, optional
         Of the run.
     engine : str, optional
@@ -73,7 +74,9 @@ def start(
     Raises
     ------
     UsageError
-        Settings and corpus do not go together (then no directory is made), or it cannot be made.
+        Settings and corpus do not go together (then no directory is created), or it cannot be created.
+    RunFailedError
+        The files of the run cannot be written.
     """
     try:
         runs = Path(runs).absolute()
@@ -83,37 +86,44 @@ def start(
     blas = limit_blas_threads(trainer.engine.threads)
     directory = create_run(runs, corpus.name, name)
     facts = run_facts(trainer, corpus, blas)
-    try:
-        lock = directory.lock()
-        if corpus.kind == "input":
-            write_text(corpus, directory.corpus_file.create())
-        log = EventLog(directory.events_file)
-        directory.write_config(
-            {
-                "created": utc_now(),
-                "settings": settings.to_json(),
-                "corpus": facts.corpus,
-                "versions": facts.environment["versions"],
-            }
-        )
-    except (OSError, RunDirectoryError) as error:
-        with suppress(OSError):
-            remove_unstarted(directory)
-        raise RunFailedError(f"cannot write {directory.path}: {reason_of(error)}") from None
-    opening: list[Event] = [
-        Started(
-            update=0,
-            time=0.0,
-            run=directory.name,
-            settings=settings.to_json(),
-            corpus=facts.corpus,
-            **facts.environment,
-        )
-    ]
-    if engine is None and is_fallback(settings.engine, trainer.engine.name):
-        problem = f"the engine numba is not used: {problem_with_numba()}"
-        opening.append(Warned(update=0, time=0.0, message=problem))
-    return TrainingProcess(directory, lock, log, trainer, facts, opening, owned=owned)
+    with ExitStack() as on_failure:
+        try:
+            lock = directory.lock()
+            on_failure.callback(os.close, lock)
+            if corpus.kind == "input":
+                write_text(corpus, directory.corpus_file.create())
+            log = EventLog(directory.events_file)
+            on_failure.callback(log.close)
+            directory.write_config(
+                {
+                    "created": utc_now(),
+                    "settings": settings.to_json(),
+                    "corpus": facts.corpus,
+                    "versions": facts.environment["versions"],
+                }
+            )
+        except RunTakenError:
+            raise  # another process has just begun a run of this name; its files are not ours to remove
+        except (OSError, RunDirectoryError) as error:
+            with suppress(OSError):
+                remove_unstarted(directory)
+            raise RunFailedError(f"cannot write {directory.path}: {reason_of(error)}") from None
+        opening: list[Event] = [
+            Started(
+                update=0,
+                time=0.0,
+                run=directory.name,
+                settings=settings.to_json(),
+                corpus=facts.corpus,
+                **facts.environment,
+            )
+        ]
+        if engine is None and is_fallback(settings.engine, trainer.engine.name):
+            problem = f"the engine numba is not used: {problem_with_numba()}"
+            opening.append(Warned(update=0, time=0.0, message=problem))
+        process = TrainingProcess(directory, lock, log, trainer, facts, opening, owned=owned)
+        on_failure.pop_all()
+    return process
 
 
 def resume(
@@ -156,8 +166,9 @@ def resume(
         The text cannot be read, or is another one.
     """
     directory.config()  # before anything is touched: a directory that is no run is left alone
-    lock = directory.lock()
-    try:
+    with ExitStack() as on_failure:
+        lock = directory.lock()
+        on_failure.callback(os.close, lock)
         problems: list[str] = []
         checkpoint: Checkpoint | None = None
         if from_best:
@@ -195,6 +206,7 @@ def resume(
         history = History.read(directory.events_file)
         facts = run_facts(trainer, text, blas)
         log = EventLog(directory.events_file)
+        on_failure.callback(log.close)
         before = settings_before.to_json()
         changed = {name: value for name, value in settings.to_json().items() if value != before[name]}
         place = Place() if checkpoint is None else checkpoint.place
@@ -213,22 +225,21 @@ def resume(
         ]
         warnings = [] if checkpoint is None else _warnings(checkpoint, facts, problems)
         opening += [Warned(update=trainer.update, time=trainer.seconds, message=text) for text in warnings]
-    except BaseException:
-        os.close(lock)
-        raise
-    return TrainingProcess(
-        directory,
-        lock,
-        log,
-        trainer,
-        facts,
-        opening,
-        place=place,
-        answered=history.answered,
-        refused_lines=history.refused_lines,
-        saved_best=_saved_best(directory),
-        owned=owned,
-    )
+        process = TrainingProcess(
+            directory,
+            lock,
+            log,
+            trainer,
+            facts,
+            opening,
+            place=place,
+            answered=history.answered,
+            refused_lines=history.refused_lines,
+            saved_best=_saved_best(directory),
+            owned=owned,
+        )
+        on_failure.pop_all()
+    return process
 
 
 def _is_unsaved(directory: RunDirectory) -> bool:

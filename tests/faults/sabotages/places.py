@@ -73,3 +73,49 @@ def kept_texts_through_links(original, target):
         return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
     return kept_text if target.endswith("_text") else open_kept
+
+
+@careless(
+    "charrnn_core.runs.directory:_empty_unbegun",
+    says="a name whose process was killed before it had begun is taken for ever",
+    tests="tests/core/test_unbegun.py",
+)
+def names_are_lost(original):
+    return lambda run: False
+
+
+@careless(
+    "charrnn_core.runs.directory:_is_unbegun",
+    says="any directory that nobody has locked may become a new run",
+    tests="tests/core/test_unbegun.py",
+)
+def any_directory_is_new(original):
+    return lambda run: True
+
+
+@careless(
+    "charrnn_core.runs.starting:RunTakenError",
+    "charrnn_core.sweeps.directory:RunTakenError",
+    says="of two that begin under one name the loser removes the files of the other",
+    tests="tests/core/test_unbegun.py",
+)
+def the_loser_cleans_up(original, target):
+    return type("Never", (Exception,), {})
+
+
+@careless(
+    "charrnn_core.runs.history:closing",
+    "charrnn_core.sweeps.directory:closing",
+    "charrnn_core.runs.starting:ExitStack",
+    "charrnn_tui.dashboard.trainer:ExitStack",
+    says="what was opened stays open where something fails",
+    tests="tests/core/test_descriptors.py tests/dashboard/test_trainer.py",
+)
+def left_open(original, target):
+    from contextlib import ExitStack, nullcontext
+
+    class Open(ExitStack):
+        def callback(self, *arguments, **named):
+            pass
+
+    return nullcontext if target.endswith("closing") else Open
