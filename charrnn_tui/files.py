@@ -102,7 +102,7 @@ def create_folder(path: Path) -> Folder:
         path.mkdir(parents=True, exist_ok=True)
         return Folder(path)
     for count in range(1, len(inside.parts) + 1):
-        Folder(inside.root, inside.parts[:count]).make()
+        Folder(inside.root, inside.parts[:count]).create()
     return inside
 
 

@@ -45,7 +45,7 @@ def begin(runs: Path, text: Corpus) -> RunDirectory:
 
 
 STEPS = {
-    "before checkpoints": "charrnn_core.runs.files.Folder.make",
+    "before checkpoints": "charrnn_core.runs.files.Folder.create",
     "before the lock": "charrnn_core.runs.directory.RunDirectory.lock",
     "before the text": "charrnn_core.runs.starting.write_text",
     "before the log": "charrnn_core.runs.starting.EventLog",

@@ -151,9 +151,9 @@ def test_lines_with_one_problem_are_one_refusal_with_their_number(tmp_path: Path
     path.write_bytes(b"x\n\n\ny\n" + line("pause") + b"\n" + b"z\n" * 3)
     reader = CommandReader(path)
     (first, end), (command, _), (last, last_end) = reader.read()
-    assert (first, end) == (BadCommand(None, "a command is a line of JSON", 2), 6)
+    assert (first, end) == (BadCommand(None, "a command is a JSON object in one line", 2), 6)
     assert isinstance(command, Command)
-    assert isinstance(last, BadCommand) and last.reason == "a command is a line of JSON (3 lines)"
+    assert isinstance(last, BadCommand) and last.reason == "a command is a JSON object in one line (3 lines)"
     assert last_end == path.stat().st_size
     reader.close()
 

@@ -25,6 +25,8 @@ _TEMPORARY = re.compile(
 )
 """The names that `Entry.temporary` gives to the files of a run or a sweep; other names are somebody's."""
 
+_KINDS = ("last", "previous", "best")
+
 PLAN_NAME = "sweep.json"
 """The file that makes a directory that of a sweep."""
 
@@ -153,8 +155,18 @@ class RunDirectory(OwnedDirectory):
 
     @property
     def has_checkpoint(self) -> bool:
-        """Whether any checkpoint was saved."""
-        return any(name.endswith(".safetensors") and name[0] != "." for name in self.checkpoints.names())
+        """Whether any checkpoint was saved.
+
+        Raises
+        ------
+        OSError
+            The directory of checkpoints cannot be read, or is reached through a link.
+        """
+        try:
+            with self.checkpoints.held() as folder:
+                return any(folder.entry(f"{kind}.safetensors").is_taken() for kind in _KINDS)
+        except FileNotFoundError:
+            return False
 
     def config(self) -> dict[str, Any]:
         """Return what `config.json` says.
@@ -200,7 +212,13 @@ class RunDirectory(OwnedDirectory):
         return self.study_file.exists()
 
     def remove_stale_files(self) -> None:
-        """Remove what a killed process left half-written; only for the process that holds the lock."""
+        """Remove what a killed process left half-written; only for the process that holds the lock.
+
+        Raises
+        ------
+        OSError
+            A directory cannot be read, is reached through a link, or a file cannot be removed.
+        """
         for folder in (self.folder, self.checkpoints):
             for name in folder.names():
                 if _TEMPORARY.fullmatch(name) and folder.entry(name).exists():
@@ -247,7 +265,7 @@ def create_run(runs: Path, corpus_name: str, name: str | None = None) -> RunDire
             runs.mkdir(parents=True, exist_ok=True)
             path.mkdir()
             directory = RunDirectory(path)
-            directory.checkpoints.make()
+            directory.checkpoints.create()
             return directory
         except FileExistsError:
             if not runs.is_dir():
@@ -258,7 +276,7 @@ def create_run(runs: Path, corpus_name: str, name: str | None = None) -> RunDire
                 raise RunDirectoryError(f"there is already a run {path}; choose another --name") from None
             else:
                 directory = RunDirectory(path)
-                directory.checkpoints.make()
+                directory.checkpoints.create()
                 return directory
         except (OSError, ValueError) as error:
             raise RunDirectoryError(f"cannot make the run directory {path}: {reason_of(error)}") from None

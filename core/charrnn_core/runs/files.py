@@ -14,6 +14,7 @@ power cut or full disk leaves half a file under its name.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import secrets
 import stat
@@ -28,6 +29,9 @@ _REGULAR = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _WRITES = os.O_WRONLY | os.O_RDWR
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
 _READ_AT_ONCE = 1 << 24
+
+MOST_NAMES = 10_000
+"""Names of a directory that are looked at; a run has a handful."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ class Folder:
         """Return whether anything has the folder's name, even a dangling link."""
         return os.path.lexists(self.path)
 
-    def make(self) -> None:
+    def create(self) -> None:
         """Create the folder, unless it is there.
 
         Raises
@@ -134,8 +138,8 @@ class Folder:
         with self._of_parent() as (parent, name):
             os.rmdir(name, dir_fd=parent)
 
-    def names(self) -> list[str]:
-        """Return the names in the folder, sorted; none if it is not there.
+    def names(self, most: int = MOST_NAMES) -> list[str]:
+        """Return names in the folder, sorted: all of them up to `most`, and none if it is not there.
 
         Raises
         ------
@@ -143,8 +147,8 @@ class Folder:
             It cannot be read, or it is reached through a link.
         """
         try:
-            with self.opened() as descriptor:
-                return sorted(os.listdir(descriptor))  # noqa: PTH208
+            with self.opened() as descriptor, os.scandir(descriptor) as found:
+                return sorted(each.name for each in itertools.islice(found, most))
         except FileNotFoundError:
             return []
 
@@ -158,7 +162,7 @@ class Folder:
         with self.opened() as descriptor:
             make_durable(descriptor)
 
-    def size(self, most_entries: int = 10_000, most_levels: int = 8) -> int:
+    def size(self, most_entries: int = MOST_NAMES, most_levels: int = 8) -> int:
         """Return the bytes of the files in the folder and below.
 
         Parameters
@@ -220,7 +224,7 @@ class Entry:
     def __str__(self) -> str:
         return str(self.path)
 
-    def open(self, flags: int = os.O_RDONLY) -> int:
+    def descriptor(self, flags: int = os.O_RDONLY) -> int:
         """Open the file and return its descriptor.
 
         Raises
@@ -248,7 +252,7 @@ class Entry:
         OSError
             It cannot be read, is not a regular file, or has more than `most` bytes.
         """
-        descriptor = self.open()
+        descriptor = self.descriptor()
         try:
             blocks, size = [], 0
             while block := os.read(descriptor, min(_READ_AT_ONCE, most + 1)):
@@ -413,7 +417,7 @@ def open_kept(path: Path) -> int:
     OSError
         It cannot be opened, is a link, or is not a regular file.
     """
-    return Entry(Folder(path.parent), path.name).open()
+    return Entry(Folder(path.parent), path.name).descriptor()
 
 
 def write_all(descriptor: int, data: bytes) -> None:

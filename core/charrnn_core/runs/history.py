@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from charrnn_core.errors import RunDirectoryError, reason_of
 from charrnn_core.runs.buckets import Buckets
 from charrnn_core.runs.files import Place, entry_of
-from charrnn_core.runs.json_text import parse_json
+from charrnn_core.runs.json_text import parse_object
 from charrnn_core.runs.log import LONGEST_LINE, LineReader
 
 EventFields = dict[str, Any]
@@ -53,7 +53,7 @@ class EventTail:
         """
         if self._descriptor is None:
             try:
-                self._descriptor = self._file.open()
+                self._descriptor = self._file.descriptor()
             except FileNotFoundError:
                 return
             except OSError as error:
@@ -74,7 +74,7 @@ class EventTail:
         assert self._descriptor is not None
         with suppress(OSError):  # while nothing readable has the name, the file from before is read
             if not os.path.samestat(self._file.stat(), os.fstat(self._descriptor)):
-                descriptor = self._file.open()
+                descriptor = self._file.descriptor()
                 os.close(self._descriptor)
                 self._descriptor = descriptor
 
@@ -93,11 +93,8 @@ def _skip_warning(lines: int, update: float, time: float) -> EventFields:
 
 
 def _parse(line: bytes) -> EventFields | None:
-    try:
-        event = parse_json(line)
-    except ValueError:
-        return None
-    if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+    event = parse_object(line)
+    if event is None or not isinstance(event.get("type"), str):
         return None
     if not all(_is_number(event.get(name)) for name in _NUMBERS):
         return None

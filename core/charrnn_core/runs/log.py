@@ -49,7 +49,7 @@ class EventLog:
 
     def __init__(self, place: Place) -> None:
         self._file = entry_of(place)
-        self._descriptor = self._file.open(os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        self._descriptor = self._file.descriptor(os.O_RDWR | os.O_CREAT | os.O_APPEND)
         try:
             self.length = self._cut_torn_line()
         except BaseException:
@@ -141,7 +141,7 @@ class EventLog:
         temporary = self._file.write_temporary(whole, durable=True)
         try:
             # Opened before it has the name, which may stand for something else a moment later.
-            descriptor = temporary.open(os.O_RDWR | os.O_APPEND)
+            descriptor = temporary.descriptor(os.O_RDWR | os.O_APPEND)
             temporary.move_to(self._file)
         except BaseException:
             temporary.remove()

@@ -455,7 +455,7 @@ def text_of(directory: RunDirectory, facts: Mapping[str, Any], given: str | Corp
 def _kept_text(directory: RunDirectory) -> Source:
     """Return the text that a run or a sweep keeps in its own directory."""
     file = directory.corpus_file
-    return Source("file", str(file), (file.path,), opener=lambda path: file.open())
+    return Source("file", str(file), (file.path,), opener=lambda path: file.descriptor())
 
 
 def _file_text(directory: RunDirectory, facts: Mapping[str, Any]) -> Source:

@@ -168,7 +168,7 @@ class Cluster:
             The cluster is gone.
         """
         run = RunDirectory(Path(task.path))
-        run.folder.make()
+        run.folder.create()
         lock = run.lock()  # as whoever trains it
         try:
             with suppress(OSError):  # a full disk; what is returned needs more

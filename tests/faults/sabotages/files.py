@@ -140,7 +140,7 @@ def another_call(original):
 
 
 @careless(
-    FILES + "Entry.open",
+    FILES + "Entry.descriptor",
     says="whatever stands under the name of a file is opened, and waited for",
     tests="tests/faults/test_hostile_checkpoint.py tests/faults/test_hostile_places.py "
     "tests/faults/test_hostile_links.py",
@@ -169,17 +169,17 @@ def directories_through_links(original):
 
 
 @careless(
-    FILES + "Entry.open",
+    FILES + "Entry.descriptor",
     says="files are opened through links for writing",
     tests="tests/faults/test_hostile_links.py",
 )
 def files_through_links(original):
-    def open(self, flags=os.O_RDONLY):
+    def descriptor(self, flags=os.O_RDONLY):
         if flags & (os.O_WRONLY | os.O_RDWR):
             return os.open(self.path, flags | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
         return original(self, flags)
 
-    return open
+    return descriptor
 
 
 @careless(
