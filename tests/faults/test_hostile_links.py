@@ -19,7 +19,7 @@ import pytest
 
 from charrnn_core.errors import CharRNNError, CorpusError
 from charrnn_core.runs.directory import RunDirectory, remove_unstarted
-from charrnn_core.runs.files import Folder
+from charrnn_core.runs.files import MOST_NAMES, Folder
 from charrnn_core.runs.starting import start
 from charrnn_core.sweeps.cluster import Cluster
 from charrnn_core.sweeps.directory import SweepDirectory
@@ -408,6 +408,19 @@ def test_the_size_of_a_folder_is_bounded_in_depth_and_number(tmp_path: Path) -> 
     assert Folder(tmp_path).size() == 17 + link
     assert Folder(tmp_path).size(most_levels=2) == 16 + link
     assert Folder(tmp_path).size(most_entries=2) <= 10 + link
+
+
+def test_the_names_of_a_folder_are_bounded_in_number(here: Path) -> None:
+    """A run with a flood of names is trained and removed from as any other."""
+    run = RunDirectory(here / "runs" / "mine")
+    for number in range(MOST_NAMES + 100):
+        (run.checkpoints.path / f".{number}").touch()
+    injected(1)
+    assert len(run.checkpoints.names()) == MOST_NAMES
+    assert run.has_checkpoint
+    remove_unstarted(run)
+    assert run.checkpoint_file("last").exists()
+    assert_ends_well(charrnn(here, "resume", "mine", "--updates", "60", "--quiet"), 0)
 
 
 def test_what_a_run_has_not_begun_to_be_is_removed_from_itself_alone(

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from charrnn_core.errors import RunDirectoryError
-from charrnn_core.runs.files import Place, entry_of, write_all
+from charrnn_core.runs.descriptors import write_all
+from charrnn_core.runs.files import Place, entry_of
 from charrnn_core.training.events import Event
 
 LONGEST_LINE = 1 << 22

@@ -56,6 +56,19 @@ def slow_and_in_place(original, target):
 
 
 @careless(
+    FILES + "write_all",
+    "charrnn_core.runs.log:write_all",
+    says="what a write did not take is not written",
+    tests="tests/faults/test_save_faults.py",
+)
+def one_write(original, target):
+    def write_all(descriptor, data):
+        os.write(descriptor, data)
+
+    return write_all
+
+
+@careless(
     FILES + "make_durable",
     says="nothing is made durable",
     tests="tests/faults/test_power_cut.py tests/faults/test_save_faults.py",
@@ -183,7 +196,7 @@ def files_through_links(original):
 
 
 @careless(
-    FILES + "_check_opened",
+    "charrnn_core.runs.descriptors:_check_opened",
     says="a file that has another name elsewhere is written in place",
     tests="tests/faults/test_hostile_links.py",
 )

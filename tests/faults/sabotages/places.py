@@ -119,3 +119,18 @@ def left_open(original, target):
             pass
 
     return nullcontext if target.endswith("closing") else Open
+
+
+@careless(
+    "charrnn_core.runs.files:Folder.names",
+    says="all names of a directory are listed, however many there are",
+    tests="tests/faults/test_hostile_links.py",
+)
+def lists_everything(original):
+    import os
+
+    def names(self, most=0):
+        with self.opened() as descriptor:
+            return sorted(os.listdir(descriptor))  # noqa: PTH208
+
+    return names
