@@ -1,7 +1,7 @@
 """Output files: whether one can be written, and writing it whole.
 
-A file in the directory of a run or a sweep, which may come from anywhere, is reached as everything there is:
-not through a link. Elsewhere the links of a path are followed, and pipes and devices are written to.
+Inside the directory of a run or a sweep, which may come from anywhere, the links of a path are not followed.
+Elsewhere they are, and pipes and devices are written to.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from charrnn_core.errors import OutputFileError, UsageError, reason_of
+from charrnn_core.errors import OutputFileError, RunDirectoryError, UsageError, reason_of, reason_with_path
 from charrnn_core.runs.directory import RunDirectory
-from charrnn_core.runs.files import Entry
+from charrnn_core.runs.files import Entry, Folder
 from charrnn_core.sweeps.directory import SweepDirectory, is_sweep
 
 
@@ -24,7 +24,7 @@ def check_place(path: Path) -> None:
     ------
     UsageError
         It is a directory, part of a run, or in a directory that is missing or cannot be written to; or it is
-        in the directory of a run and not a regular file.
+        in the directory of a run and not a regular file, or reached through a link there.
     """
     if is_stream(path):
         if not os.access(path, os.W_OK):
@@ -37,6 +37,11 @@ def check_place(path: Path) -> None:
         raise UsageError(f"cannot write {path}: {place.folder.path} is not a directory")
     if not os.access(place.folder.path, os.W_OK):
         raise UsageError(f"cannot write {path}: permission denied")
+    try:
+        with place.folder.opened():
+            pass
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {reason_with_path(error)}") from None
     _refuse_in_run(path, place)
 
 
@@ -78,19 +83,81 @@ def writing(path: Path) -> Iterator[None]:
 
 def is_stream(path: Path) -> bool:
     """Return whether a path is a pipe or a device, such as /dev/null, which no file must replace."""
-    return not _is_in_run(path) and path.exists() and not path.is_file() and not path.is_dir()
+    place = _absolute(path)
+    is_outside = _folder_in_run(place.parent) is None
+    return is_outside and place.exists() and not place.is_file() and not place.is_dir()
 
 
-def _is_in_run(path: Path) -> bool:
-    """Return whether a path is directly in the directory of a run or of a sweep."""
-    folder = path.absolute().parent
-    return RunDirectory(folder).config_file.is_taken() or is_sweep(folder)
+def create_folder(path: Path) -> Folder:
+    """Create a directory that the user named, with those above it, unless it is there.
+
+    Raises
+    ------
+    OSError
+        It cannot be created, or it is reached through a link in the directory of a run or a sweep.
+    """
+    path = _absolute(path)
+    inside = _folder_in_run(path)
+    if inside is None:
+        path.mkdir(parents=True, exist_ok=True)
+        return Folder(path)
+    for count in range(1, len(inside.parts) + 1):
+        Folder(inside.root, inside.parts[:count]).create()
+    return inside
 
 
 def _place_of(path: Path) -> Entry:
     """Return where a path leads to."""
-    absolute = path.absolute()
-    return RunDirectory(absolute.parent).folder.entry(path.name) if _is_in_run(path) else Entry.at(path)
+    path = _absolute(path)
+    inside = None if path.name in ("", "..") else _folder_in_run(path.parent)
+    return Entry.at(path) if inside is None else inside.entry(path.name)
+
+
+def _absolute(path: Path) -> Path:
+    """Return an absolute path; ".." inside a run or a sweep is resolved by name, not through a link."""
+    path = path.absolute()
+    for root, parts in _runs_above(path):
+        if ".." in parts:
+            return root / os.path.normpath(Path(*parts))
+    return path
+
+
+def _folder_in_run(path: Path) -> Folder | None:
+    """Return a directory that is in a run or a sweep, or is one; None where it is elsewhere."""
+    for root, parts in _runs_above(path):
+        return Folder(root, parts)
+    # A run whose config.json cannot be read is still no place to follow links in.
+    is_damaged = RunDirectory(path).config_file.is_taken() or is_sweep(path)
+    return Folder(path) if is_damaged else None
+
+
+def _runs_above(path: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
+    """Yield the runs and sweeps that a path leads into, each with the names that lead on from there.
+
+    The outermost comes first: what is below it may be a link to another run.
+    """
+    for root in reversed((path, *path.parents)):
+        parts = path.parts[len(root.parts) :]
+        if parts[:1] != ("..",) and (_is_run(root) or _is_sweep(root)):
+            yield root, parts
+
+
+def _is_run(path: Path) -> bool:
+    """Return whether a directory holds a run, and not just another program's config.json."""
+    try:
+        RunDirectory(path).config()
+    except RunDirectoryError:
+        return False
+    return True
+
+
+def _is_sweep(path: Path) -> bool:
+    """Return whether a directory holds a sweep, and not just a plan that is called sweep.json."""
+    try:
+        SweepDirectory(path).told()
+    except RunDirectoryError:
+        return False
+    return True
 
 
 def _refuse_in_run(path: Path, place: Entry) -> None:

@@ -18,8 +18,8 @@ _NEEDED = frozenset("\n\t\u00ad\u200c\u200d")
 _VISIBLE = frozenset("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
 """Format characters that are seen: signs that stand around or below the figures that follow them."""
 
-_BLANKS = frozenset("\u115f\u1160\u17b4\u17b5\u3164\uffa0\U0001d159")
-"""Letters, marks and a symbol that are not seen: fillers of Hangul, vowels of Khmer, a musical note."""
+_BLANKS = frozenset("\u115f\u1160\u17b4\u17b5\u3164\uffa0\U00016fe4\U0001d159")
+"""Letters, marks and a symbol that are not seen: fillers of Hangul and Khitan, vowels of Khmer, a note."""
 
 _REPLACED = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 """Controls, format characters, surrogates, private use, unassigned and noncharacters, separators of lines."""

@@ -29,6 +29,7 @@ HIDDEN: dict[str, Ranges] = {
     "interlinear annotation": [(0xFFF9, 0xFFFB)],
     "tag characters": [(0xE0001, 0xE0001), (0xE0020, 0xE007F)],
     "fillers of Hangul": [(0x115F, 0x1160), (0x3164, 0x3164), (0xFFA0, 0xFFA0)],
+    "filler of Khitan": [(0x16FE4, 0x16FE4)],
     "invisible vowels of Khmer": [(0x17B4, 0x17B5)],
     "vowel separator of Mongolian": [(0x180E, 0x180E)],
     "format controls of shorthand, music and hieroglyphs": [

@@ -95,6 +95,7 @@ def _write_csv(run: RecordedRun, table: str | None, output: str | None, *, formu
     from charrnn_tui.export.places import writing
     from charrnn_tui.export.tables import TABLES
     from charrnn_tui.export.texts import put_csv, to_csv
+    from charrnn_tui.files import create_folder
 
     if output in (None, "-"):
         put_csv(TABLES[table or "progress"](run), formulas=formulas)
@@ -103,7 +104,7 @@ def _write_csv(run: RecordedRun, table: str | None, output: str | None, *, formu
     else:
         folder = Path(output)
         with writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            create_folder(folder)
         for name in TABLES if table is None else (table,):
             _write(to_csv(TABLES[name](run), formulas=formulas), folder / f"{name}.csv")
 

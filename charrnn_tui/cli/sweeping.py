@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import sys
@@ -88,6 +89,8 @@ class Asked:
         plan = directory.plan()
         with reading(self.quiet):
             corpus = text_of(RunDirectory(directory.path), directory.corpus_facts(), moved)
+        if moved is not None:  # the trials read it there, too
+            corpus = dataclasses.replace(corpus, path=str(Path(moved).absolute()))
         with ExitStack() as opened:
             place = self._place(plan.first_trials() or trials_to_estimate(plan))
             opened.callback(place.close)
@@ -103,8 +106,9 @@ class Asked:
             if plan != directory.plan():
                 directory.write_plan(plan, told["corpus"], str(told.get("created", "")))
             facts = directory.corpus_facts()
-            if corpus.kind == "file":
+            if corpus.kind == "file" and corpus.path != facts.get("path"):
                 facts["path"] = corpus.path  # where it is now
+                facts.pop("kept", None)
             files = files_of(facts)
             follower = SweepFollower(directory)
             opened.callback(follower.close)

@@ -116,7 +116,7 @@ class LogView:
         self._view(item)
         if isinstance(item, Started) and self._file is not None:
             try:
-                descriptor = self._file.open(os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+                descriptor = self._file.descriptor(os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             except OSError:  # a full disk, or something else in its place: no reason to stop training
                 descriptor = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
             os.dup2(descriptor, 1)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from charrnn_core.errors import UsageError, reason_of
 from charrnn_core.runs.files import Entry
-from charrnn_core.runs.json_text import parse_json
+from charrnn_core.runs.json_text import parse_object
 
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 """Errors that say that there is no such file, and not that it cannot be read."""
@@ -33,10 +33,10 @@ class Preferences:
     def read(cls) -> Preferences:
         """Return what is kept; the defaults where there is nothing, or nothing that can be read."""
         try:
-            kept = parse_json(Entry.at(_folder() / "dashboard.json").read())
-        except (OSError, ValueError):
+            kept = parse_object(Entry.at(_folder() / "dashboard.json").read()) or {}
+        except OSError:
             return cls()
-        theme = kept.get("theme") if isinstance(kept, dict) else None
+        theme = kept.get("theme")
         return cls(theme) if isinstance(theme, str) else cls()
 
     def with_theme(self, theme: str) -> Preferences:

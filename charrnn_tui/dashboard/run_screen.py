@@ -218,7 +218,7 @@ class RunScreen(AskingScreen):
         session = self.session
         if session is None:  # who opened it has gone back already
             return
-        self.query_one(SamplesPane).open(session.history.samples)
+        self.query_one(SamplesPane).show_last(session.history.samples)
         self._show_all()
         if session.follower.state in ("interrupted", "crashed"):
             self.tell(f"{session.name} was {session.follower.state}: r goes on with it", "information")

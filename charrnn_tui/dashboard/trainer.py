@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from charrnn_core.children import environment, python
@@ -65,26 +66,34 @@ class OwnedTrainer:
     outlives : bool
         It trains on when this process is gone: it holds the other end of that pipe itself.
     text : int, optional
-        Descriptor that the trainer reads its text from; closed here, so that the writer of the text notices
-        when the trainer has ended.
+        Descriptor that the trainer reads its text from; closed here, even if the trainer cannot be started,
+        so that the writer of the text notices when nobody reads it.
+
+    Raises
+    ------
+    OSError
+        The process cannot be started.
     """
 
     def __init__(self, arguments: Sequence[str], *, outlives: bool = False, text: int | None = None) -> None:
-        ours, theirs = os.pipe() if outlives else (None, None)
         given = [] if text is None else ["--input-descriptor", str(text)]
-        self._process = subprocess.Popen(
-            python("-m", "charrnn_tui", *arguments, *given, "--owned"),
-            stdin=subprocess.PIPE if ours is None else ours,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=[descriptor for descriptor in (theirs, text) if descriptor is not None],
-            start_new_session=True,
-            # A terminal's settings are of no use to it, and a colour code none in its log.
-            env=environment(TERM="dumb"),
-        )
-        for descriptor in (ours, theirs, text):
-            if descriptor is not None:
-                os.close(descriptor)
+        with ExitStack() as opened:  # closed here whether the process starts or not
+            if text is not None:
+                opened.callback(os.close, text)
+            ours, theirs = os.pipe() if outlives else (None, None)
+            for descriptor in (ours, theirs):
+                if descriptor is not None:
+                    opened.callback(os.close, descriptor)
+            self._process = subprocess.Popen(
+                python("-m", "charrnn_tui", *arguments, *given, "--owned"),
+                stdin=subprocess.PIPE if ours is None else ours,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=[descriptor for descriptor in (theirs, text) if descriptor is not None],
+                start_new_session=True,
+                # A terminal's settings are of no use to it, and a colour code none in its log.
+                env=environment(TERM="dumb"),
+            )
         self._told = {"out": b"", "err": b""}
         self._at_end = {"out": False, "err": False}
         for stream in (self._process.stdout, self._process.stderr):

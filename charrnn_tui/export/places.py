@@ -13,8 +13,8 @@ from charrnn_tui import files
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[Path]:
-    """Give the place that a path leads to, and name the path in what goes wrong there.
+def writing(path: Path) -> Iterator[None]:
+    """Refuse a path in a run directory, and name the path in what goes wrong there.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def writing(path: Path) -> Iterator[Path]:
                 raise UsageError(
                     f"{path} is in the directory of a run, {folder}; choose another place with -o"
                 )
-        yield target
+        yield
 
 
 def _is_run(folder: Path) -> bool:

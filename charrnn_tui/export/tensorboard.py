@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from charrnn_core.errors import UsageError
-from charrnn_core.runs.files import Folder
 from charrnn_core.training.events import encodable
 from charrnn_tui.export.places import writing
 from charrnn_tui.export.recorded import RecordedRun
 from charrnn_tui.export.tables import TABLES, Table
+from charrnn_tui.files import create_folder
 from charrnn_tui.formatting import loss_of, number_of
 
 try:
@@ -53,7 +53,7 @@ _LARGEST_STEP = 2**63
 
 
 def write_events(run: RecordedRun, folder: Path) -> list[str]:
-    """Write a run's event file into a directory; one that was written there before gives way to it.
+    """Write a run's event file into a directory, in place of the one that was written there before.
 
     Curves and texts are by update, and their wall time is that of the run's clock, which pauses with it.
 
@@ -67,12 +67,10 @@ def write_events(run: RecordedRun, folder: Path) -> list[str]:
     UsageError
         The directory is that of a run.
     OutputFileError
-        It cannot be written.
+        It cannot be written, or it is reached through a link in the directory of a sweep.
     """
     data = b"".join(_record(event) for event in _events(run))
-    with writing(folder) as target:
-        target.mkdir(parents=True, exist_ok=True)
-        files = Folder(target)
+    with writing(folder), create_folder(folder).held() as files:
         # A TensorBoard that is open reads the files of a directory in the order of their names, and a
         # temporary file with the name of one.
         file = files.entry(f"{_PREFIX}{time.time_ns() // 1000}.{run.directory.name}.charrnn")

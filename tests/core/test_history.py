@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import os
 import tempfile
 import time
 import tracemalloc
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from charrnn_core.runs import starting
 from charrnn_core.runs.commands import Command, send
 from charrnn_core.runs.history import EventTail, History
-from charrnn_core.runs.log import EventLog
+from charrnn_core.runs.log import LONGEST_LINE, EventLog
 from charrnn_core.text.corpus import corpus_of
 from charrnn_core.training.events import Progress, Warned
 from charrnn_core.training.settings import Settings
@@ -378,6 +379,94 @@ def test_lines_longer_than_a_read_are_whole(tmp_path):
     history = History.read(path)
     assert len(history.samples[0]["text"]) == 1 << 21
     assert len(history.epochs) == 1
+
+
+def lines_of(*updates):
+    return "".join(json.dumps(event("epoch", update)) + "\n" for update in updates).encode()
+
+
+TOO_LONG = b"x" * (LONGEST_LINE + 1)
+
+
+@pytest.mark.parametrize(
+    ("log", "lines"),
+    [
+        (lines_of(1) + TOO_LONG + b"\n" + lines_of(2), 1),
+        (TOO_LONG + b"\n" + TOO_LONG * 3 + b"\n" + lines_of(1, 2) + TOO_LONG, 3),
+        (
+            lines_of(1)
+            + json.dumps(event("sample", 1, text="x" * LONGEST_LINE)).encode()
+            + b"\n"
+            + lines_of(2),
+            1,
+        ),
+    ],
+    ids=["in the middle", "several", "an event"],
+)
+def test_a_line_that_is_too_long_hides_no_other_line(tmp_path, log, lines):
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(log)
+    history = History.read(path)
+    assert [epoch["update"] for epoch in history.epochs] == [1, 2]
+    (warning,) = history.warnings
+    assert warning["skipped_lines"] == lines
+    assert f"skipped {lines} line{'s' if lines > 1 else ''} of the log" in warning["message"]
+
+
+def test_the_longest_line_is_read(tmp_path):
+    path = tmp_path / "events.jsonl"
+    bare = len(json.dumps(event("sample", 1, text="")))
+    line = json.dumps(event("sample", 1, text="x" * (LONGEST_LINE - bare)))
+    path.write_text(f"{line}\n")
+    assert len(line) == LONGEST_LINE
+    history = History.read(path)
+    assert len(history.samples) == 1 and not history.warnings
+
+
+def test_a_growing_line_that_is_too_long_is_read_once(tmp_path, monkeypatch):
+    """Polls while it grows, and after its end, read what is new and keep the count of lines right."""
+    read, pread = [], os.pread
+    monkeypatch.setattr(os, "pread", lambda *of: read.append(len(got := pread(*of))) or got)
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(lines_of(1))
+    history, tail = History(), EventTail(path)
+
+    def polled():
+        read.clear()
+        for found in tail.read():
+            history.add(*found)
+        return sum(read)
+
+    polled()
+    with path.open("ab", buffering=0) as log:
+        for _ in range(3):
+            log.write(TOO_LONG)
+            assert polled() == len(TOO_LONG)
+            assert polled() == 0
+        log.write(b"end\n" + lines_of(2))
+        assert polled() == 4 + len(lines_of(2))
+        log.write(TOO_LONG + b"\n" + lines_of(3))
+        polled()
+    tail.close()
+    assert [epoch["update"] for epoch in history.epochs] == [1, 2, 3]
+    (warning,) = history.warnings
+    assert (warning["update"], warning["skipped_lines"]) == (3, 2)
+
+
+def test_a_huge_line_takes_bounded_memory(tmp_path):
+    path = tmp_path / "events.jsonl"
+    with path.open("wb") as log:
+        log.truncate(20 * LONGEST_LINE)  # zeros
+        log.seek(0, os.SEEK_END)
+        log.write(b"\n" + lines_of(1))
+    tracemalloc.start()
+    try:
+        history = History.read(path)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(history.epochs) == 1
+    assert most < 4 * LONGEST_LINE
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from charrnn_core.runs.checkpoint import read_checkpoint
 from charrnn_core.runs.commands import Command, send
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.history import History
-from charrnn_core.runs.log import EventLog
+from charrnn_core.runs.log import LONGEST_LINE, EventLog
 from charrnn_core.runs.saving import Saver
 from charrnn_core.text.corpus import corpus_of, read_corpus
 from charrnn_core.training.events import Event, Progress, Sample, Validated
@@ -756,6 +756,23 @@ def test_the_torn_last_line_of_the_log_is_cut(tmp_path, torn):
     assert lines.endswith(b"\n")
     assert all(isinstance(json.loads(line), dict) for line in lines.splitlines())
     assert_same_end(whole.directory, whole_ended, directory, ended)
+
+
+def test_commands_are_answered_once_where_the_log_has_a_line_that_is_too_long(tmp_path):
+    """The answers behind such a line count, however often the run is resumed after it."""
+    process = start(tmp_path, settings_of())
+    directory = process.directory
+    live(process, kill_at=20)
+    with directory.events_file.path.open("ab") as log:
+        log.write(b"x" * (LONGEST_LINE + 1) + b"\n")
+    send(directory.commands_file, Command.make("sample"))
+    for _ in range(2):
+        live(starting.resume(directory, {}), kill_at=4)
+    history = History.read(directory.events_file)
+    assert len(history.answered) == 1
+    assert [event["type"] for event in history.interventions] == ["refused"]
+    assert [opening["type"] for opening in history.openings] == ["started", "resumed", "resumed"]
+    assert history.warnings[0]["skipped_lines"] == 1
 
 
 def test_a_log_that_was_lost_does_not_stop_the_run(tmp_path):

@@ -4,11 +4,13 @@ A sabotage is a function that gets an attribute of the program and returns what 
 environment variable CHARRNN_SABOTAGE names the one that is active: `hook/sitecustomize.py`, which a test run
 has on its path, then replaces the attribute right after its module is imported, in every Python process.
 
-    @careless("charrnn_core.runs.files:Entry.open", says="links are followed", tests="tests/faults/test_x.py")
+    @careless(
+        "charrnn_core.runs.files:Entry.descriptor", says="links are followed", tests="tests/faults/test_x.py"
+    )
     def follows_links(original):
-        def open(self, flags=os.O_RDONLY):
+        def descriptor(self, flags=os.O_RDONLY):
             return os.open(self.path, flags, 0o666)
-        return open
+        return descriptor
 """
 
 from __future__ import annotations

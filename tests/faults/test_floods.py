@@ -164,8 +164,8 @@ def test_lines_with_one_problem_are_one_refusal_with_their_number(tmp_path: Path
     path.write_bytes(b"x\n\n\ny\n" + line("pause") + b"\n" + b"z\n" * 3)
     reader = CommandReader(path)
     (bad, end), (command, _) = reader.read()
-    assert (bad, end) == (BadCommand("a command is a line of JSON", (), 5), path.stat().st_size)
-    assert isinstance(bad, BadCommand) and bad.reason == "a command is a line of JSON (5 lines)"
+    assert (bad, end) == (BadCommand("a command is a JSON object in one line", (), 5), path.stat().st_size)
+    assert isinstance(bad, BadCommand) and bad.reason == "a command is a JSON object in one line (5 lines)"
     assert isinstance(command, Command)
     reader.close()
 

@@ -17,8 +17,10 @@ from typing import Any
 
 import pytest
 
+from charrnn_core.runs.log import LONGEST_LINE
 from charrnn_tui import cli
 from charrnn_tui.dashboard.app import Dashboard
+from charrnn_tui.dashboard.run_screen import RunScreen
 from charrnn_tui.dashboard.session import RunSession
 from tests.faults.fuzz.mutations import mutated
 from tests.faults.ledger import injected, waited
@@ -324,6 +326,36 @@ def test_any_log_is_listed_drawn_and_reported(
             assert code in (0, 1, 2), told
             if code == 0 and "-o" in words:
                 assert_well_made(Path(words[-1]))
+
+
+def test_a_line_that_is_too_long_does_not_end_the_history(
+    mine: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    """Training, the list of runs, report, export and dashboard say the same of a run, and warn."""
+    with mine.open("ab") as log:
+        log.write(b"x" * (LONGEST_LINE + 1) + b"\n")
+    injected()
+    assert cli.run(["resume", "mine", "--updates", "90", "--quiet"]) == 0
+    capsysbinary.readouterr()
+    assert cli.run(["runs", "--json"]) == 0
+    assert json.loads(capsysbinary.readouterr().out)["update"] == 90
+    warning = "the history is incomplete: skipped 1 line of the log"
+    assert cli.run(["report", "mine", "--format", "md", "-o", "report.md"]) == 0
+    report = Path("report.md").read_text(encoding="utf-8")
+    assert "90 updates" in report and warning in report
+    capsysbinary.readouterr()
+    assert cli.run(["export", "mine", "-t", "warnings"]) == 0
+    assert warning in capsysbinary.readouterr().out.decode()
+
+    async def look() -> None:
+        app = Dashboard(RunSession.of(mine.parent, None), None, runs=mine.parent.parent)
+        async with app.run_test(size=(120, 40)) as pilot:
+            await pilot.pause()
+            assert isinstance(app.screen, RunScreen)
+            assert app.screen.session is not None and app.screen.session.update == 90
+            assert "incomplete" in app.export_screenshot()
+
+    asyncio.run(look())
 
 
 def assert_well_made(path: Path) -> None:

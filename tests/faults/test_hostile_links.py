@@ -12,13 +12,18 @@ import stat
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from charrnn_core.errors import CharRNNError
+from charrnn_core.errors import CharRNNError, CorpusError
 from charrnn_core.runs.directory import RunDirectory, remove_unstarted
-from charrnn_core.runs.files import Folder
+from charrnn_core.runs.files import MOST_NAMES, Folder
 from charrnn_core.runs.starting import start
+from charrnn_core.sweeps.cluster import Cluster
+from charrnn_core.sweeps.directory import SweepDirectory
+from charrnn_core.sweeps.task import Task, Trainee
 from charrnn_core.text.corpus import corpus_of
 from charrnn_core.training.settings import Settings
 from tests.faults.ledger import injected, waited
@@ -50,6 +55,10 @@ class Outside:
             for file in self.path.rglob("*")
             if file.is_file()
         }
+
+    def look_again(self) -> None:
+        """Take the files as they are for what must not change."""
+        self._before = self._seen()
 
     def assert_untouched(self) -> None:
         assert self._seen() == self._before
@@ -136,7 +145,7 @@ def test_checkpoints_are_not_reached_through_a_link(here: Path, outside: Outside
     shutil.copytree(checkpoints, outside.path / "checkpoints")
     for name in (".last.safetensors.0123456789ab", "mine.txt"):
         (outside.path / "checkpoints" / name).write_text(PRECIOUS, encoding="utf-8")
-    outside._before = outside._seen()
+    outside.look_again()
     shutil.rmtree(checkpoints)
     checkpoints.symlink_to(outside.path / "checkpoints")
     injected(1)
@@ -165,7 +174,7 @@ def test_a_trial_that_is_a_link_is_not_followed_by_its_name(
 ) -> None:
     """A run of somebody is elsewhere; the trial of a received sweep leads there."""
     shutil.copytree(here / "runs" / "mine", outside.path / "run")
-    outside._before = outside._seen()
+    outside.look_again()
     trial = here / "runs" / "sweep" / "hidden-4"
     shutil.rmtree(trial)
     trial.symlink_to(outside.path / "run")
@@ -203,6 +212,92 @@ def test_a_study_writes_its_report_into_the_run_alone(here: Path, outside: Outsi
     assert_ends_well(charrnn(here, "study", "mine", "--quiet"), 2)
 
 
+@pytest.mark.parametrize("name", ["checkpoints", "mine"])
+@pytest.mark.parametrize("command", ["report mine", "plot mine", "report sweep"])
+def test_an_output_is_not_written_through_a_link_in_a_run(
+    here: Path, outside: Outside, command: str, name: str
+) -> None:
+    run = here / "runs" / command.split()[1]
+    if name == "checkpoints" and (run / name).exists():
+        shutil.move(run / name, here / "moved")
+    (run / name).symlink_to(outside.path)
+    injected(1)
+    target = run / name / ("new.svg" if command.startswith("plot") else "new.html")
+    finished = charrnn(here, *command.split(), "-o", str(target))
+    assert_ends_well(finished, 2)
+    assert "links inside a run are not followed" in finished.err
+    assert not target.exists()
+
+
+def test_an_output_in_a_folder_of_a_run_is_written(here: Path) -> None:
+    folder = here / "runs" / "mine" / "pages"
+    folder.mkdir()
+    done = charrnn(here, "report", "mine", "-o", str(folder / "report.html"))
+    assert done.code == 0, done.err
+    assert (folder / "report.html").stat().st_size > 1000
+    done = charrnn(folder, "plot", str(folder.parent), "-o", "../../loss.svg")
+    assert done.code == 0, done.err
+    assert (here / "runs" / "loss.svg").exists()
+
+
+def test_an_output_does_not_leave_a_run_behind_a_link(here: Path, outside: Outside) -> None:
+    run = here / "runs" / "mine"
+    (run / "pages").symlink_to(outside.path / "folder")
+    injected(1)
+    for index, target in enumerate((run / "pages" / ".." / "new.html", run / "pages" / "new.html")):
+        finished = charrnn(here, "report", "mine", "-o", str(target))
+        assert_ends_well(finished, (0, 2)[index])
+    assert (run / "new.html").exists()
+    assert not (outside.path / "new.html").exists()
+
+
+def test_files_of_other_programs_make_no_run_of_a_directory(here: Path, tmp_path: Path) -> None:
+    """Many projects have a config.json, and a plan may be called sweep.json."""
+    project = tmp_path / "project"
+    (tmp_path / "disk").mkdir()
+    project.mkdir()
+    (project / "pages").symlink_to(tmp_path / "disk")
+    for name in ("config.json", "sweep.json"):
+        (project / name).write_text('{"vary": {"hidden": [4, 5]}}')
+    done = charrnn(here, "report", "mine", "-o", str(project / "pages" / "report.html"))
+    assert done.code == 0, done.err
+    assert (tmp_path / "disk" / "report.html").exists()
+
+
+@pytest.mark.parametrize("link", ["tensorboard", "tensorboard/hidden-4"])
+@pytest.mark.parametrize("options", [[], ["-o", "runs/sweep/tensorboard/hidden-4"]], ids=["default", "-o"])
+def test_event_files_of_a_trial_stay_in_its_sweep(
+    here: Path, outside: Outside, link: str, options: list[str]
+) -> None:
+    """Those that are elsewhere, and look as if they were written for this trial, are not removed."""
+    pytest.importorskip("tensorboardX")
+    name = "events.out.tfevents.1.hidden-4.charrnn"
+    (outside.path / "hidden-4").mkdir()
+    for folder in (outside.path, outside.path / "hidden-4"):
+        (folder / name).write_text(PRECIOUS, encoding="utf-8")
+    outside.look_again()
+    place = here / "runs" / "sweep" / link
+    place.parent.mkdir(exist_ok=True)
+    place.symlink_to(outside.path)
+    injected(1)
+    finished = charrnn(here, "export", "sweep/hidden-4", "-f", "tensorboard", *options)
+    assert_ends_well(finished, 1)
+    assert "links inside a run are not followed" in finished.err
+    place.unlink()
+    done = charrnn(here, "export", "sweep/hidden-4", "-f", "tensorboard", *options)
+    assert done.code == 0, done.err
+    assert len(list((here / "runs" / "sweep" / "tensorboard" / "hidden-4").iterdir())) == 1
+
+
+def test_tables_in_a_sweep_are_not_written_through_a_link(here: Path, outside: Outside) -> None:
+    (here / "runs" / "sweep" / "tables").symlink_to(outside.path)
+    injected(1)
+    for where in ("tables/", "tables/new/"):
+        finished = charrnn(here, "export", "sweep/hidden-4", "-o", f"runs/sweep/{where}")
+        assert_ends_well(finished, 1)
+    assert not (outside.path / "new").exists()
+
+
 def test_a_path_that_the_user_gives_is_followed_as_usual(here: Path, tmp_path: Path) -> None:
     """Outside of runs a link is what its owner made it for, and so is the link to a run."""
     (tmp_path / "pages").mkdir()
@@ -228,6 +323,46 @@ def test_a_text_that_a_run_keeps_is_not_read_through_a_link(here: Path, outside:
     finished = charrnn(here, "resume", "kept", "--updates", "60")
     assert_ends_well(finished, 2)
     assert "symbolic link" in finished.err
+
+
+@pytest.fixture
+def kept(here: Path, outside: Outside) -> Path:
+    """The text that a sweep keeps, a link to an equal text elsewhere; one trial is left to be trained."""
+    arguments = ("sweep", "-", *SWEEP[1:-1], "kept", "--quiet")
+    with started(here, *arguments, stdin=-1) as process:
+        process.communicate(TEXT.encode(), timeout=PATIENCE)
+        assert process.returncode == 0
+    (outside.path / "equal").write_text(TEXT, encoding="utf-8")
+    outside.look_again()
+    text = here / "runs" / "kept" / "corpus.txt"
+    text.unlink()
+    text.symlink_to(outside.path / "equal")
+    shutil.rmtree(text.parent / "hidden-5")
+    injected(1)
+    return text
+
+
+@pytest.mark.parametrize("command", ["sweep kept", "resume kept/hidden-4 --updates 60"])
+def test_a_text_that_a_sweep_keeps_is_not_read_through_a_link(here: Path, kept: Path, command: str) -> None:
+    finished = charrnn(here, *command.split(), "--quiet")
+    assert_ends_well(finished, 2)
+    assert "symbolic link" in finished.err
+    assert not (kept.parent / "hidden-5").exists()
+
+
+def test_a_process_that_trains_a_trial_reads_no_kept_text_through_a_link(kept: Path) -> None:
+    sweep = SweepDirectory(kept.parent)
+    facts = sweep.corpus_facts()
+    assert facts["kept"] and facts["path"] == str(kept)
+    task = Task(str(kept.parent / "hidden-5"), SETTINGS.to_json(), facts, [facts["path"]])
+    outcome, _ = Trainee().train(task)
+    assert outcome.end == "failed" and "symbolic link" in outcome.reason
+
+
+def test_a_kept_text_that_is_a_link_is_not_taken_to_a_cluster(kept: Path) -> None:
+    place: Any = SimpleNamespace(_sweep="test", _client=None)
+    with pytest.raises(CorpusError, match="symbolic link"):
+        Cluster.bring(place, [str(kept)], is_kept=True)
 
 
 def test_a_recorded_text_of_another_size_is_not_read(here: Path) -> None:
@@ -273,6 +408,19 @@ def test_the_size_of_a_folder_is_bounded_in_depth_and_number(tmp_path: Path) -> 
     assert Folder(tmp_path).size() == 17 + link
     assert Folder(tmp_path).size(most_levels=2) == 16 + link
     assert Folder(tmp_path).size(most_entries=2) <= 10 + link
+
+
+def test_the_names_of_a_folder_are_bounded_in_number(here: Path) -> None:
+    """A run with a flood of names is trained and removed from as any other."""
+    run = RunDirectory(here / "runs" / "mine")
+    for number in range(MOST_NAMES + 100):
+        (run.checkpoints.path / f".{number}").touch()
+    injected(1)
+    assert len(run.checkpoints.names()) == MOST_NAMES
+    assert run.has_checkpoint
+    remove_unstarted(run)
+    assert run.checkpoint_file("last").exists()
+    assert_ends_well(charrnn(here, "resume", "mine", "--updates", "60", "--quiet"), 0)
 
 
 def test_what_a_run_has_not_begun_to_be_is_removed_from_itself_alone(

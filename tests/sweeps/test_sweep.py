@@ -383,6 +383,18 @@ def test_a_file_says_what_is_to_be_done_and_options_go_before_it(here: Path) -> 
     }
 
 
+@pytest.mark.parametrize("source", ["book.txt", "-"])
+def test_trials_read_a_text_where_it_has_moved(here: Path, source: str) -> None:
+    asked = ("sweep", source, "--vary", "hidden=3,4", "--updates", "10", *TINY[2:], "--name", "mine")
+    assert charrnn(here, *asked, given=TEXT.encode()).code == 0
+    text = here / "runs" / "mine" / "corpus.txt" if source == "-" else here / "book.txt"
+    text.rename(here / "moved.txt")
+    shutil.rmtree(here / "runs" / "mine" / "hidden-4")
+    done = charrnn(here, "sweep", "mine", "--corpus", "moved.txt", "--quiet")
+    assert done.code == 0, done.err
+    assert len(rows_of(here / "runs" / "mine")) == 2
+
+
 def test_drawn_settings_and_a_text_from_standard_input(here: Path) -> None:
     asked = [
         "sweep",

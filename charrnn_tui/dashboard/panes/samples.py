@@ -88,7 +88,7 @@ class SamplesPane(Vertical):
         if event.value:
             self.post_message(self.Begun(event.value))
 
-    def open(self, samples: list[dict[str, Any]]) -> None:
+    def show_last(self, samples: list[dict[str, Any]]) -> None:
         """Show the last of the samples that are there already."""
         self._stream.resize(self.query_one(SampleText).text_width)
         for sample in samples[-3:]:

@@ -193,7 +193,7 @@ def read_checkpoint(place: FilePlace) -> Checkpoint:
         The file cannot be read, or is damaged, foreign, or of a newer format.
     """
     file = entry_of(place)
-    with _refusing(str(file)), os.fdopen(file.open(), "rb", buffering=0) as opened:
+    with _refusing(str(file)), os.fdopen(file.descriptor(), "rb", buffering=0) as opened:
         return _read(file.path.stem, opened, os.fstat(opened.fileno()).st_size)
 
 

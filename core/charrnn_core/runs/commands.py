@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from charrnn_core.errors import CommandError, UsageError
 from charrnn_core.rnn.gradcheck.comparisons import Comparison, comparisons
 from charrnn_core.runs.files import Place, entry_of
-from charrnn_core.runs.json_text import parse_json, to_json
+from charrnn_core.runs.json_text import parse_object, to_json
 from charrnn_core.training.settings import FIELDS
 
 CommandName = Literal[
@@ -152,7 +152,7 @@ def send(place: Place, command: Command) -> None:
         The file cannot be opened or written.
     """
     line, file = command.to_line(), entry_of(place)
-    descriptor = file.open(os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    descriptor = file.descriptor(os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:
         if os.write(descriptor, line) != len(line):
             # What was written has no end; with one it is a line that is refused, and the next one is whole.
@@ -201,7 +201,7 @@ class CommandReader:
                 self.offset = 0  # a file that comes later is another one than what was read before
                 return []
             try:
-                descriptor = self._file.open()
+                descriptor = self._file.descriptor()
             except FileNotFoundError:
                 return []
             self._descriptor = descriptor
@@ -303,15 +303,13 @@ class Found:
 def _parse(line: bytes) -> Command | BadCommand:
     identity = None
     try:
-        fields = parse_json(line, constants=True)  # a number that is refused by its id
-        if not isinstance(fields, dict):
-            raise CommandError("a command is a JSON object")
+        fields = parse_object(line, constants=True)  # a number that is refused by its id
+        if fields is None:
+            raise CommandError("a command is a JSON object in one line")
         identity = fields.pop("id", None)
         if not isinstance(identity, str) or not 0 < len(identity) <= 64:
             identity = None
             raise CommandError("a command has an id of at most 64 characters")
         return Command(identity, fields.pop("command", ""), fields)
-    except ValueError:
-        return BadCommand("a command is a line of JSON")
     except UsageError as error:
         return BadCommand(str(error), () if identity is None else (identity,))

@@ -20,9 +20,12 @@ from charrnn_core.text.source import Source, bundled_sources, find_source
 from charrnn_core.training.events import encodable
 
 _TEMPORARY = re.compile(
-    r"\.(config\.json|status\.json|events\.jsonl|\.study|(last|previous|best)\.safetensors)\.[0-9a-f]{12}"
+    r"\.(config\.json|sweep\.json|status\.json|events\.jsonl|\.study|(last|previous|best)\.safetensors)"
+    r"\.[0-9a-f]{12}"
 )
-"""The names that `Entry.temporary` gives to the files of a run; whatever else is there is somebody's."""
+"""The names that `Entry.temporary` gives to the files of a run or a sweep; other names are somebody's."""
+
+_KINDS = ("last", "previous", "best")
 
 PLAN_NAME = "sweep.json"
 """The file that makes a directory that of a sweep."""
@@ -152,8 +155,18 @@ class RunDirectory(OwnedDirectory):
 
     @property
     def has_checkpoint(self) -> bool:
-        """Whether any checkpoint was saved."""
-        return any(name.endswith(".safetensors") and name[0] != "." for name in self.checkpoints.names())
+        """Whether any checkpoint was saved.
+
+        Raises
+        ------
+        OSError
+            The directory of checkpoints cannot be read, or is reached through a link.
+        """
+        try:
+            with self.checkpoints.held() as folder:
+                return any(folder.entry(f"{kind}.safetensors").is_taken() for kind in _KINDS)
+        except FileNotFoundError:
+            return False
 
     def config(self) -> dict[str, Any]:
         """Return what `config.json` says.
@@ -199,7 +212,13 @@ class RunDirectory(OwnedDirectory):
         return self.study_file.exists()
 
     def remove_stale_files(self) -> None:
-        """Remove what a killed process left half-written; only for the process that holds the lock."""
+        """Remove what a killed process left half-written; only for the process that holds the lock.
+
+        Raises
+        ------
+        OSError
+            A directory cannot be read, is reached through a link, or a file cannot be removed.
+        """
         for folder in (self.folder, self.checkpoints):
             for name in folder.names():
                 if _TEMPORARY.fullmatch(name) and folder.entry(name).exists():
@@ -216,12 +235,16 @@ def check_name(name: str | None) -> None:
 
 
 def create_run(runs: Path, corpus_name: str, name: str | None = None) -> RunDirectory:
-    """Make a new run directory; one that exists is never touched.
+    """Create a new run directory.
+
+    A directory that exists is never touched, with one exception: where a process was killed before it wrote
+    `config.json`, a new run may have the same name. Such a directory is empty, or holds nothing but what is
+    written until then; it is emptied under its lock.
 
     Parameters
     ----------
     runs : Path
-        The directory that holds runs; made if it does not exist.
+        The directory that holds runs; created if it does not exist.
     corpus_name : str
         For the run's name: the local date and time and this, as in "20261122-2210-tales", made unique.
     name : str, optional
@@ -230,7 +253,7 @@ def create_run(runs: Path, corpus_name: str, name: str | None = None) -> RunDire
     Raises
     ------
     RunDirectoryError
-        The name cannot be one, is taken, or the directory cannot be made.
+        The name cannot be one, is taken, or the directory cannot be created.
     """
     check_name(name)
     wanted = name or f"{datetime.now().astimezone():%Y%m%d-%H%M}-{_cleaned(corpus_name) or 'text'}"
@@ -242,16 +265,56 @@ def create_run(runs: Path, corpus_name: str, name: str | None = None) -> RunDire
             runs.mkdir(parents=True, exist_ok=True)
             path.mkdir()
             directory = RunDirectory(path)
-            directory.checkpoints.make()
+            directory.checkpoints.create()
             return directory
         except FileExistsError:
             if not runs.is_dir():
                 raise RunDirectoryError(f"--runs {runs} is not a directory") from None
-            if name is not None:
+            if name is None:
+                attempt += 1
+            elif not _empty_unbegun(RunDirectory(path)):
                 raise RunDirectoryError(f"there is already a run {path}; choose another --name") from None
-            attempt += 1
+            else:
+                directory = RunDirectory(path)
+                directory.checkpoints.create()
+                return directory
         except (OSError, ValueError) as error:
             raise RunDirectoryError(f"cannot make the run directory {path}: {reason_of(error)}") from None
+
+
+def _empty_unbegun(run: RunDirectory) -> bool:
+    """Empty a directory whose process was killed before it was a run, and return whether it is one.
+
+    The lock and the directory of checkpoints stay: another process that is just beginning here finds them.
+    """
+    try:
+        if not _is_unbegun(run):
+            return False  # without so much as a lock in it
+        lock = run.lock()
+        try:
+            if not _is_unbegun(run):
+                return False
+            run.remove_stale_files()
+            run.events_file.remove()
+            run.corpus_file.remove()
+            return True
+        finally:
+            os.close(lock)
+    except (OSError, RunDirectoryError):
+        return False
+
+
+def _is_unbegun(run: RunDirectory) -> bool:
+    """Return whether a directory holds nothing but what is written before `config.json`, in that order."""
+    names = {name for name in run.folder.names() if not _TEMPORARY.fullmatch(name)}
+    allowed = {run.lock_file.name, run.checkpoints.path.name}
+    if run.lock_file.name in names:
+        allowed |= {run.events_file.name, run.corpus_file.name}
+    if run.path.is_symlink() or not names <= allowed:
+        return False
+    if run.events_file.name in names and run.events_file.stat().st_size:
+        return False  # a log whose config.json was lost
+    return all(_TEMPORARY.fullmatch(name) for name in run.checkpoints.names())
 
 
 def remove_unstarted(run: RunDirectory) -> None:

@@ -14,6 +14,7 @@ power cut or full disk leaves half a file under its name.
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import secrets
 import stat
@@ -22,12 +23,21 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-# Without O_NONBLOCK the opening of a named pipe waits for its other end.
-_REGULAR = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_WRITES = os.O_WRONLY | os.O_RDWR
+from charrnn_core.runs.descriptors import (
+    close_directory,
+    create_regular,
+    make_durable,
+    naming,
+    open_directory,
+    open_regular,
+    write_all,
+)
+
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
 _READ_AT_ONCE = 1 << 24
+
+MOST_NAMES = 10_000
+"""Names of a directory that are looked at; a run has a handful."""
 
 
 @dataclass(frozen=True)
@@ -72,19 +82,16 @@ class Folder:
             yield self._held
             return
         path = self.root
-        descriptor = os.open(path, _DIRECTORY)
+        descriptor = open_directory(path)
         try:
             for part in self.parts:
                 path = path / part
-                try:
-                    inner = os.open(part, _DIRECTORY | os.O_NOFOLLOW, dir_fd=descriptor)
-                except OSError as error:
-                    raise _explained(error, path, descriptor) from None
-                _close(descriptor)
+                inner = open_directory(path, descriptor)
+                close_directory(descriptor)
                 descriptor = inner
             yield descriptor
         finally:
-            _close(descriptor)
+            close_directory(descriptor)
 
     @contextmanager
     def held(self) -> Iterator[Folder]:
@@ -112,12 +119,14 @@ class Folder:
         """Return whether anything has the folder's name, even a dangling link."""
         return os.path.lexists(self.path)
 
-    def make(self) -> None:
+    def create(self) -> None:
         """Create the folder, unless it is there.
 
         Raises
         ------
         OSError
+            Something else has its name, the folder above it is missing or reached through a link, permission
+            is denied, or the disk is full.
         """
         with suppress(FileExistsError), self._of_parent() as (parent, name):
             os.mkdir(name, dir_fd=parent)
@@ -130,12 +139,13 @@ class Folder:
         Raises
         ------
         OSError
+            It is missing, is not empty, or permission is denied.
         """
         with self._of_parent() as (parent, name):
             os.rmdir(name, dir_fd=parent)
 
-    def names(self) -> list[str]:
-        """Return the names in the folder, sorted; none if it is not there.
+    def names(self, most: int = MOST_NAMES) -> list[str]:
+        """Return names in the folder, sorted: all of them up to `most`, and none if it is not there.
 
         Raises
         ------
@@ -143,8 +153,8 @@ class Folder:
             It cannot be read, or it is reached through a link.
         """
         try:
-            with self.opened() as descriptor:
-                return sorted(os.listdir(descriptor))  # noqa: PTH208
+            with self.opened() as descriptor, os.scandir(descriptor) as found:
+                return sorted(each.name for each in itertools.islice(found, most))
         except FileNotFoundError:
             return []
 
@@ -154,11 +164,12 @@ class Folder:
         Raises
         ------
         OSError
+            It cannot be opened; or it is unknown which of the names are on the disk.
         """
         with self.opened() as descriptor:
             make_durable(descriptor)
 
-    def size(self, most_entries: int = 10_000, most_levels: int = 8) -> int:
+    def size(self, most_entries: int = MOST_NAMES, most_levels: int = 8) -> int:
         """Return the bytes of the files in the folder and below.
 
         Parameters
@@ -186,10 +197,10 @@ class Folder:
     def _of_parent(self) -> Iterator[tuple[int, str]]:
         """Open the directory that holds the folder, and give its descriptor and the folder's name."""
         if self.parts:
-            with Folder(self.root, self.parts[:-1]).opened() as parent, _named(self.path):
+            with Folder(self.root, self.parts[:-1]).opened() as parent, naming(self.path):
                 yield parent, self.parts[-1]
         else:
-            with Folder(self.root.parent).opened() as parent, _named(self.path):
+            with Folder(self.root.parent).opened() as parent, naming(self.path):
                 yield parent, self.root.name
 
 
@@ -220,7 +231,7 @@ class Entry:
     def __str__(self) -> str:
         return str(self.path)
 
-    def open(self, flags: int = os.O_RDONLY) -> int:
+    def descriptor(self, flags: int = os.O_RDONLY) -> int:
         """Open the file and return its descriptor.
 
         Raises
@@ -229,16 +240,7 @@ class Entry:
             It cannot be opened, is not a regular file, or is to be written in place and has other names too.
         """
         with self.folder.opened() as folder:
-            try:
-                descriptor = os.open(self.name, flags | _REGULAR, 0o666, dir_fd=folder)
-            except OSError as error:
-                raise _explained(error, self.path, folder) from None
-        try:
-            _check_opened(descriptor, self.path, writes=bool(flags & _WRITES))
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return descriptor
+            return open_regular(self.path, folder, flags)
 
     def read(self, most: int = 10_000_000) -> bytes:
         """Return the bytes of the file.
@@ -248,7 +250,7 @@ class Entry:
         OSError
             It cannot be read, is not a regular file, or has more than `most` bytes.
         """
-        descriptor = self.open()
+        descriptor = self.descriptor()
         try:
             blocks, size = [], 0
             while block := os.read(descriptor, min(_READ_AT_ONCE, most + 1)):
@@ -266,8 +268,9 @@ class Entry:
         Raises
         ------
         OSError
+            Nothing has the name, or the folder cannot be opened.
         """
-        with self.folder.opened() as folder, _named(self.path):
+        with self.folder.opened() as folder, naming(self.path):
             return os.stat(self.name, dir_fd=folder, follow_symlinks=False)
 
     def exists(self) -> bool:
@@ -293,8 +296,9 @@ class Entry:
         Raises
         ------
         OSError
+            A directory has the name, or permission is denied.
         """
-        with suppress(FileNotFoundError), self.folder.opened() as folder, _named(self.path):
+        with suppress(FileNotFoundError), self.folder.opened() as folder, naming(self.path):
             os.unlink(self.name, dir_fd=folder)
 
     def move_to(self, other: Entry) -> None:
@@ -303,8 +307,9 @@ class Entry:
         Raises
         ------
         OSError
+            The file is missing, a directory has the other name, or permission is denied.
         """
-        with self.folder.opened() as folder, _named(self.path):
+        with self.folder.opened() as folder, naming(self.path):
             os.rename(self.name, other.name, src_dir_fd=folder, dst_dir_fd=folder)
 
     def copy_to(self, other: Entry) -> None:
@@ -315,10 +320,11 @@ class Entry:
         Raises
         ------
         OSError
+            The file is missing, a directory has the other name, permission is denied, or the disk is full.
         """
         temporary = other.temporary()
         try:
-            with self.folder.opened() as folder, _named(self.path):
+            with self.folder.opened() as folder, naming(self.path):
                 os.link(
                     self.name, temporary.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False
                 )
@@ -342,11 +348,10 @@ class Entry:
         Raises
         ------
         OSError
+            Something has the name, permission is denied, or the disk is full.
         """
-        with self.folder.opened() as folder, _named(self.path):
-            return os.open(
-                self.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode, dir_fd=folder
-            )
+        with self.folder.opened() as folder:
+            return create_regular(self.path, folder, mode)
 
     def write_temporary(self, data: bytes, *, durable: bool) -> Entry:
         """Write bytes to a new temporary file beside the entry and return it.
@@ -356,6 +361,7 @@ class Entry:
         Raises
         ------
         OSError
+            The disk is full, a limit of file size is reached, or permission is denied.
         """
         with self.folder.held() as folder:
             temporary = Entry(folder, self.name).temporary()
@@ -384,6 +390,8 @@ class Entry:
         Raises
         ------
         OSError
+            The file cannot be written, and the old one is there; or, if the new one has the name, it is
+            unknown whether it would survive a power cut.
         """
         with self.folder.held() as folder:
             temporary = Entry(folder, self.name).write_temporary(data, durable=durable)
@@ -405,68 +413,18 @@ def entry_of(place: Place) -> Entry:
     return place if isinstance(place, Entry) else Entry.at(place)
 
 
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write all the bytes; the system may take fewer at a time."""
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def make_durable(descriptor: int) -> None:
-    """Have what was written survive a power cut.
+def open_kept(path: Path) -> int:
+    """Open a file that is directly in the directory of a run or a sweep, and return its descriptor.
 
     Raises
     ------
     OSError
-        What of it is on the disk is unknown then: a second attempt may succeed without having written it.
+        It cannot be opened, is a link, or is not a regular file.
     """
-    os.fsync(descriptor)
-
-
-def _close(directory: int) -> None:
-    """Close a directory; nothing was written through its descriptor, so nothing is lost by an error."""
-    with suppress(OSError):
-        os.close(directory)
+    return Entry(Folder(path.parent), path.name).descriptor()
 
 
 def _single(name: str) -> str:
     if not name or "/" in name or "\0" in name or name in (".", ".."):
         raise ValueError(f"{name!r} is not the name of a single file")
     return name
-
-
-def _check_opened(descriptor: int, path: Path, *, writes: bool) -> None:
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        raise _not_regular(path)
-    if writes and status.st_nlink > 1:
-        # What is written here would stand in another directory, too.
-        reason = "it has another name (a hard link); replace it by a copy"
-        raise OSError(errno.EMLINK, reason, str(path))
-
-
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Name the whole path in an OSError of a call that got the last name of it only."""
-    try:
-        yield
-    except OSError as error:
-        error.filename, error.filename2 = str(path), None
-        raise
-
-
-def _explained(error: OSError, path: Path, folder: int) -> OSError:
-    """Return the error of an open that follows no links, in terms of what has the name."""
-    if error.errno in (errno.ELOOP, errno.ENOTDIR):
-        with suppress(OSError):
-            if stat.S_ISLNK(os.stat(path.name, dir_fd=folder, follow_symlinks=False).st_mode):
-                reason = "it is a symbolic link; links inside a run are not followed"
-                return OSError(errno.EINVAL, reason, str(path))
-    if error.errno in (errno.ENXIO, errno.EISDIR, errno.ELOOP):
-        return _not_regular(path)
-    error.filename = str(path)
-    return error
-
-
-def _not_regular(path: Path) -> OSError:
-    return OSError(errno.EINVAL, "it is not a regular file", str(path))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from charrnn_core.errors import RunDirectoryError, reason_of
 from charrnn_core.runs.buckets import Buckets
 from charrnn_core.runs.files import Place, entry_of
-from charrnn_core.runs.json_text import parse_json
-from charrnn_core.runs.log import lines_from
+from charrnn_core.runs.json_text import parse_object
+from charrnn_core.runs.log import LONGEST_LINE, LineReader
 
 EventFields = dict[str, Any]
 """An event as in its line: type, update, time, and what its class in `training.events` says."""
@@ -30,16 +30,21 @@ class EventTail:
     Parameters
     ----------
     place : path or Entry
-        Of the log, which may not exist yet.
+        Place of the log, which may not exist yet.
     """
 
     def __init__(self, place: Place) -> None:
         self._file = entry_of(place)
         self._descriptor: int | None = None
-        self._offset = 0
+        self._lines = LineReader()
+        self._last = (0, 0.0)  # update and time of the last event
+        self._reported = 0  # skipped lines that a warning has counted
 
     def read(self) -> Iterator[tuple[int, EventFields]]:
         """Yield the events that are new, each with the offset of its line; other lines are skipped.
+
+        Lines that are too long to be read are reported after the events by a `warning` event, which is not in
+        the log. Its `skipped_lines` counts all of them since the beginning of the log.
 
         Raises
         ------
@@ -48,25 +53,28 @@ class EventTail:
         """
         if self._descriptor is None:
             try:
-                self._descriptor = self._file.open()
+                self._descriptor = self._file.descriptor()
             except FileNotFoundError:
                 return
             except OSError as error:
                 raise RunDirectoryError(f"cannot read {self._file}: {reason_of(error)}") from None
         else:
             self._follow()
-        for offset, line in lines_from(self._descriptor, self._offset):
-            self._offset = offset + len(line) + 1
+        for offset, line in self._lines.read(self._descriptor):
             event = _parse(line)
             if event is not None:
+                self._last = event["update"], event["time"]
                 yield offset, event
+        if self._lines.skipped > self._reported:
+            self._reported = self._lines.skipped
+            yield self._lines.offset, _skip_warning(self._reported, *self._last)
 
     def _follow(self) -> None:
-        """Go on in the file that has the name now: the process that trains may have written the log anew."""
+        """Continue in the file that has the name now: the process that trains may have rewritten the log."""
         assert self._descriptor is not None
-        with suppress(OSError):  # while nothing has the name, or what is none, the file from before is read
+        with suppress(OSError):  # while nothing readable has the name, the file from before is read
             if not os.path.samestat(self._file.stat(), os.fstat(self._descriptor)):
-                descriptor = self._file.open()
+                descriptor = self._file.descriptor()
                 os.close(self._descriptor)
                 self._descriptor = descriptor
 
@@ -77,12 +85,16 @@ class EventTail:
             self._descriptor = None
 
 
+def _skip_warning(lines: int, update: float, time: float) -> EventFields:
+    """Return the warning that lines of a log were too long to be read."""
+    subject = "1 line" if lines == 1 else f"{lines:,} lines"
+    message = f"the history is incomplete: skipped {subject} of the log longer than {LONGEST_LINE:,} bytes"
+    return {"type": "warning", "update": update, "time": time, "message": message, "skipped_lines": lines}
+
+
 def _parse(line: bytes) -> EventFields | None:
-    try:
-        event = parse_json(line)
-    except ValueError:
-        return None
-    if not isinstance(event, dict) or not isinstance(event.get("type"), str):
+    event = parse_object(line)
+    if event is None or not isinstance(event.get("type"), str):
         return None
     if not all(_is_number(event.get(name)) for name in _NUMBERS):
         return None
@@ -219,10 +231,9 @@ class History:
     def read(cls, place: Place) -> History:
         """Return the history in a log; an empty one if there is no file."""
         history = cls()
-        tail = EventTail(place)
-        for offset, event in tail.read():
-            history.add(offset, event)
-        tail.close()
+        with closing(EventTail(place)) as tail:
+            for offset, event in tail.read():
+                history.add(offset, event)
         return history
 
     @property
@@ -279,6 +290,8 @@ class History:
             if isinstance(event.get("offset"), int):
                 self.refused_lines.add(event["offset"])
         elif kind == "warning":
+            if "skipped_lines" in event:  # it counts those of an earlier warning, too
+                self.warnings[:] = [each for each in self.warnings if "skipped_lines" not in each]
             self.warnings.append(event)
         elif kind == "ended":
             self.ended = event

@@ -58,6 +58,30 @@ def parse_json(
         raise ValueError("it is nested too deeply") from None
 
 
+def parse_object(data: bytes, *, constants: bool = False) -> dict[str, Any] | None:
+    """Return the value of a JSON text that is an object, and None for any other text.
+
+    Parameters
+    ----------
+    data : bytes
+        A line of a log, say, that somebody may have edited.
+    constants : bool
+        As of `parse_json`.
+
+    Examples
+    --------
+    >>> parse_object(b'{"update": 3}')
+    {'update': 3}
+    >>> parse_object(b"[3]"), parse_object(b"{")
+    (None, None)
+    """
+    try:
+        value = parse_json(data, constants=constants)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def _marks(data: bytes) -> int:
     """Return how many commas and opening brackets there are: at least as many as values but one."""
     return data.count(b",") + data.count(b"[") + data.count(b"{")

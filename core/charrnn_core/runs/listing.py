@@ -10,7 +10,7 @@ from typing import Any
 from charrnn_core.errors import CheckpointError
 from charrnn_core.runs.checkpoint import read_checkpoint
 from charrnn_core.runs.directory import RunDirectory
-from charrnn_core.runs.json_text import parse_json
+from charrnn_core.runs.json_text import parse_object
 from charrnn_core.runs.liveness import RunState, read_status, run_state
 
 _TAIL = 1 << 16
@@ -92,7 +92,7 @@ def summarize(directory: RunDirectory) -> RunSummary:
 def last_events(directory: RunDirectory, most: int = _TAIL) -> list[dict[str, Any]]:
     """Return the events in the last bytes of a run's log, as many bytes as `most` says."""
     try:
-        descriptor = directory.events_file.open()
+        descriptor = directory.events_file.descriptor()
     except OSError:
         return []  # a run that has no log yet has no last events
     try:
@@ -100,15 +100,8 @@ def last_events(directory: RunDirectory, most: int = _TAIL) -> list[dict[str, An
         lines = os.pread(descriptor, most, max(0, size - most)).split(b"\n")
     finally:
         os.close(descriptor)
-    events = []
-    for line in lines[0 if size <= most else 1 : -1]:
-        try:
-            event = parse_json(line)
-        except ValueError:
-            continue
-        if isinstance(event, dict):
-            events.append(event)
-    return events
+    events = map(parse_object, lines[0 if size <= most else 1 : -1])
+    return [event for event in events if event is not None]
 
 
 def _get(value: Any, *names: str, default: Any) -> Any:

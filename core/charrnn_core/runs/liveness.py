@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from charrnn_core.runs.directory import OwnedDirectory
-from charrnn_core.runs.json_text import parse_json
+from charrnn_core.runs.json_text import parse_object
 
 RunState = Literal["training", "paused", "ended", "interrupted", "crashed"]
 
@@ -42,7 +42,6 @@ def was_interrupted(reason: str) -> bool:
 def read_status(directory: OwnedDirectory) -> dict[str, Any]:
     """Return what `status.json` says, {} where there is none; believe it only while the lock is held."""
     try:
-        status = parse_json(directory.status_file.read())
-    except (OSError, ValueError):
+        return parse_object(directory.status_file.read()) or {}
+    except OSError:
         return {}  # not written yet
-    return status if isinstance(status, dict) else {}

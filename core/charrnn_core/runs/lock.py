@@ -50,7 +50,7 @@ def take_lock(file: Entry) -> int:
         There is no file that could be locked.
     """
     try:
-        descriptor = file.open(os.O_RDWR | os.O_CREAT)
+        descriptor = file.descriptor(os.O_RDWR | os.O_CREAT)
     except OSError as error:
         raise RunDirectoryError(f"cannot lock {file}: {reason_of(error)}") from None
     try:
@@ -113,7 +113,7 @@ def is_locked(file: Entry) -> bool:
         It cannot be seen.
     """
     try:
-        descriptor = file.open()
+        descriptor = file.descriptor()
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL):
             return False

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from charrnn_core.errors import RunDirectoryError
-from charrnn_core.runs.files import Place, entry_of, write_all
+from charrnn_core.runs.descriptors import write_all
+from charrnn_core.runs.files import Place, entry_of
 from charrnn_core.training.events import Event
 
 LONGEST_LINE = 1 << 22
@@ -49,21 +50,28 @@ class EventLog:
 
     def __init__(self, place: Place) -> None:
         self._file = entry_of(place)
-        self._descriptor = self._file.open(os.O_RDWR | os.O_CREAT | os.O_APPEND)
-        size = os.fstat(self._descriptor).st_size
-        self.length = whole_lines(self._descriptor, size)
-        if size - self.length > LONGEST_LINE:
+        self._descriptor = self._file.descriptor(os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        try:
+            self.length = self._cut_torn_line()
+        except BaseException:
             os.close(self._descriptor)
-            raise RunDirectoryError(
-                f"{self._file} is not a log of charrnn: its last {size - self.length:,} bytes have no end "
-                "of a line"
-            )
-        if self.length < size:
-            os.ftruncate(self._descriptor, self.length)
+            raise
         self._torn = False
         self._is_doubtful = False  # a sync has failed
         self.guard: Callable[[bool], None] = lambda now: None
         self._lines: deque[bytes] = deque(maxlen=_WAITING_LINES)
+
+    def _cut_torn_line(self) -> int:
+        """Cut off a last line without its end, and return the bytes that are left."""
+        size = os.fstat(self._descriptor).st_size
+        length = whole_lines(self._descriptor, size)
+        if size - length > LONGEST_LINE:
+            raise RunDirectoryError(
+                f"{self._file} is not a log of charrnn: its last {size - length:,} bytes are not a line"
+            )
+        if length < size:
+            os.ftruncate(self._descriptor, length)
+        return length
 
     @property
     def waiting(self) -> int:
@@ -134,7 +142,7 @@ class EventLog:
         temporary = self._file.write_temporary(whole, durable=True)
         try:
             # Opened before it has the name, which may stand for something else a moment later.
-            descriptor = temporary.open(os.O_RDWR | os.O_APPEND)
+            descriptor = temporary.descriptor(os.O_RDWR | os.O_APPEND)
             temporary.move_to(self._file)
         except BaseException:
             temporary.remove()
@@ -149,28 +157,51 @@ class EventLog:
         os.close(self._descriptor)
 
 
-def lines_from(descriptor: int, offset: int) -> Iterator[tuple[int, bytes]]:
-    """Yield the whole lines of a file, each with its offset and without its end.
+class LineReader:
+    """Reads the whole lines of a log that may grow; a line that is too long to be an event is skipped.
 
-    Parameters
+    Memory is bounded by `LONGEST_LINE` and a block, and what was skipped is not read again.
+
+    Attributes
     ----------
-    descriptor : int
     offset : int
-        Where a line begins.
-
-    Notes
-    -----
-    This ends at the end of the file, before a line without its end, and before one that is longer than any
-    line of a log.
+        Bytes of the file that were read or skipped.
+    skipped : int
+        How many lines were skipped because they are longer than `LONGEST_LINE`.
     """
-    rest = b""
-    while len(rest) <= LONGEST_LINE and (block := os.pread(descriptor, _BLOCK, offset + len(rest))):
-        *lines, rest = (rest + block).split(b"\n")
-        for line in lines:
-            if len(line) > LONGEST_LINE:
-                return
-            yield offset, line
-            offset += len(line) + 1
+
+    def __init__(self) -> None:
+        self.offset = 0
+        self.skipped = 0
+        self._is_skipping = False  # `offset` is inside a line that is too long
+
+    def read(self, descriptor: int) -> Iterator[tuple[int, bytes]]:
+        """Yield the lines that are new, each with its offset and without its end.
+
+        This ends at the end of the file, or before a line that has no end yet.
+        """
+        rest = b""
+        while block := os.pread(descriptor, _BLOCK, self.offset + len(rest)):
+            if self._is_skipping:
+                end = block.find(b"\n") + 1
+                self.offset += end or len(block)
+                self._is_skipping = not end
+                if not end:
+                    continue
+                block = block[end:]
+            *lines, rest = (rest + block).split(b"\n")
+            for line in lines:
+                offset = self.offset
+                self.offset += len(line) + 1
+                if len(line) > LONGEST_LINE:
+                    self.skipped += 1
+                else:
+                    yield offset, line
+            if len(rest) > LONGEST_LINE:
+                self.skipped += 1
+                self._is_skipping = True
+                self.offset += len(rest)
+                rest = b""
 
 
 def whole_lines(descriptor: int, size: int) -> int:

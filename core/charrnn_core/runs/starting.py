@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from charrnn_core.errors import (
     RunDirectoryError,
     RunFailedError,
     RunFinishedError,
+    RunTakenError,
     SettingsError,
     reason_of,
 )
@@ -32,11 +33,12 @@ from charrnn_core.runs.checkpoint import (
 )
 from charrnn_core.runs.directory import RunDirectory, create_run, remove_unstarted, utc_now
 from charrnn_core.runs.environment import describe_corpus, machine, versions
+from charrnn_core.runs.files import open_kept
 from charrnn_core.runs.history import History
 from charrnn_core.runs.log import EventLog
 from charrnn_core.runs.process import TrainingProcess
 from charrnn_core.text.corpus import Corpus, read_corpus, write_text
-from charrnn_core.text.source import Source, bundled_sources
+from charrnn_core.text.source import Source, bundled_sources, open_file
 from charrnn_core.training.events import Event, Resumed, Started, Warned
 from charrnn_core.training.settings import CHANGEABLE, NO_STOPS, STOPS, Settings, Value, option_name
 from charrnn_core.training.state import Best
@@ -53,14 +55,14 @@ def start(
     threads: int | None = None,
     owned: bool = False,
 ) -> TrainingProcess:
-    """Make a new run directory and return the process that trains into it.
+    """Create a new run directory and return the process that trains into it.
 
     Parameters
     ----------
     settings : Settings
     corpus : Corpus
     runs : str or Path
-        Where the run directory is made.
+        Where the run directory is created.
     name : str, optional
         Of the run.
     engine : str, optional
@@ -72,7 +74,9 @@ def start(
     Raises
     ------
     UsageError
-        Settings and corpus do not go together (then no directory is made), or it cannot be made.
+        Settings and corpus do not go together (then no directory is created), or it cannot be created.
+    RunFailedError
+        The files of the run cannot be written.
     """
     try:
         runs = Path(runs).absolute()
@@ -82,37 +86,44 @@ def start(
     blas = limit_blas_threads(trainer.engine.threads)
     directory = create_run(runs, corpus.name, name)
     facts = run_facts(trainer, corpus, blas)
-    try:
-        lock = directory.lock()
-        if corpus.kind == "input":
-            write_text(corpus, directory.corpus_file.create())
-        log = EventLog(directory.events_file)
-        directory.write_config(
-            {
-                "created": utc_now(),
-                "settings": settings.to_json(),
-                "corpus": facts.corpus,
-                "versions": facts.environment["versions"],
-            }
-        )
-    except (OSError, RunDirectoryError) as error:
-        with suppress(OSError):
-            remove_unstarted(directory)
-        raise RunFailedError(f"cannot write {directory.path}: {reason_of(error)}") from None
-    opening: list[Event] = [
-        Started(
-            update=0,
-            time=0.0,
-            run=directory.name,
-            settings=settings.to_json(),
-            corpus=facts.corpus,
-            **facts.environment,
-        )
-    ]
-    if engine is None and is_fallback(settings.engine, trainer.engine.name):
-        problem = f"the engine numba is not used: {problem_with_numba()}"
-        opening.append(Warned(update=0, time=0.0, message=problem))
-    return TrainingProcess(directory, lock, log, trainer, facts, opening, owned=owned)
+    with ExitStack() as on_failure:
+        try:
+            lock = directory.lock()
+            on_failure.callback(os.close, lock)
+            if corpus.kind == "input":
+                write_text(corpus, directory.corpus_file.create())
+            log = EventLog(directory.events_file)
+            on_failure.callback(log.close)
+            directory.write_config(
+                {
+                    "created": utc_now(),
+                    "settings": settings.to_json(),
+                    "corpus": facts.corpus,
+                    "versions": facts.environment["versions"],
+                }
+            )
+        except RunTakenError:
+            raise  # another process has just begun a run of this name; its files are not ours to remove
+        except (OSError, RunDirectoryError) as error:
+            with suppress(OSError):
+                remove_unstarted(directory)
+            raise RunFailedError(f"cannot write {directory.path}: {reason_of(error)}") from None
+        opening: list[Event] = [
+            Started(
+                update=0,
+                time=0.0,
+                run=directory.name,
+                settings=settings.to_json(),
+                corpus=facts.corpus,
+                **facts.environment,
+            )
+        ]
+        if engine is None and is_fallback(settings.engine, trainer.engine.name):
+            problem = f"the engine numba is not used: {problem_with_numba()}"
+            opening.append(Warned(update=0, time=0.0, message=problem))
+        process = TrainingProcess(directory, lock, log, trainer, facts, opening, owned=owned)
+        on_failure.pop_all()
+    return process
 
 
 def resume(
@@ -155,8 +166,9 @@ def resume(
         The text cannot be read, or is another one.
     """
     directory.config()  # before anything is touched: a directory that is no run is left alone
-    lock = directory.lock()
-    try:
+    with ExitStack() as on_failure:
+        lock = directory.lock()
+        on_failure.callback(os.close, lock)
         problems: list[str] = []
         checkpoint: Checkpoint | None = None
         if from_best:
@@ -194,6 +206,7 @@ def resume(
         history = History.read(directory.events_file)
         facts = run_facts(trainer, text, blas)
         log = EventLog(directory.events_file)
+        on_failure.callback(log.close)
         before = settings_before.to_json()
         changed = {name: value for name, value in settings.to_json().items() if value != before[name]}
         place = Place() if checkpoint is None else checkpoint.place
@@ -212,22 +225,21 @@ def resume(
         ]
         warnings = [] if checkpoint is None else _warnings(checkpoint, facts, problems)
         opening += [Warned(update=trainer.update, time=trainer.seconds, message=text) for text in warnings]
-    except BaseException:
-        os.close(lock)
-        raise
-    return TrainingProcess(
-        directory,
-        lock,
-        log,
-        trainer,
-        facts,
-        opening,
-        place=place,
-        answered=history.answered,
-        refused_lines=history.refused_lines,
-        saved_best=_saved_best(directory),
-        owned=owned,
-    )
+        process = TrainingProcess(
+            directory,
+            lock,
+            log,
+            trainer,
+            facts,
+            opening,
+            place=place,
+            answered=history.answered,
+            refused_lines=history.refused_lines,
+            saved_best=_saved_best(directory),
+            owned=owned,
+        )
+        on_failure.pop_all()
+    return process
 
 
 def _is_unsaved(directory: RunDirectory) -> bool:
@@ -437,7 +449,8 @@ def text_of(directory: RunDirectory, facts: Mapping[str, Any], given: str | Corp
             )
         source = bundled[facts["name"]]
     else:
-        source = _kept_text(directory) if facts["kind"] == "input" else _file_text(facts)
+        is_kept = facts["kind"] == "input" or facts.get("kept") is True
+        source = _kept_text(directory) if is_kept else _file_text(directory, facts)
     try:
         text = read_corpus(source)
     except CorpusError as error:
@@ -446,15 +459,20 @@ def text_of(directory: RunDirectory, facts: Mapping[str, Any], given: str | Corp
 
 
 def _kept_text(directory: RunDirectory) -> Source:
-    """Return the text that a run keeps in its own directory."""
+    """Return the text that a run or a sweep keeps in its own directory."""
     file = directory.corpus_file
-    return Source("file", str(file), (file.path,), opener=lambda path: file.open())
+    return Source("file", str(file), (file.path,), opener=lambda path: file.descriptor())
 
 
-def _file_text(facts: Mapping[str, Any]) -> Source:
-    """Return the file that a run was trained on, whose size is part of what the run recorded."""
+def _file_text(directory: RunDirectory, facts: Mapping[str, Any]) -> Source:
+    """Return the file that a run was trained on, whose size is part of what the run recorded.
+
+    A trial records the path of the text that its sweep keeps, which is not read through a link.
+    """
     path, size = Path(str(facts.get("path"))), facts.get("source_bytes")
-    return Source("file", str(path), (path,), size=size if isinstance(size, int) else None)
+    is_in_sweep = directory.folder.parts and path == directory.path.parent / directory.corpus_file.name
+    opener = open_kept if is_in_sweep else open_file
+    return Source("file", str(path), (path,), size=size if isinstance(size, int) else None, opener=opener)
 
 
 def _as_recorded(text: Corpus, facts: Mapping[str, Any]) -> Corpus:

@@ -26,6 +26,7 @@ from typing import Any
 import charrnn_core
 from charrnn_core.errors import CharRNNError, RunFailedError, UsageError
 from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.runs.files import open_kept
 from charrnn_core.runs.liveness import read_status
 from charrnn_core.sweeps.content import (
     Content,
@@ -37,6 +38,7 @@ from charrnn_core.sweeps.content import (
 )
 from charrnn_core.sweeps.places import MOST_LOSSES, Slots
 from charrnn_core.sweeps.task import HANDED_OVER, Outcome, Task, in_words
+from charrnn_core.text.source import Source, open_file
 
 HAND_OVER_SECONDS = 15.0
 """After how long a worker returns what it has, the first time."""
@@ -104,9 +106,17 @@ class Cluster:
             self._leave()
             raise
 
-    def bring(self, files: Sequence[str]) -> None:
-        """Take the text along; it travels to a worker once."""
-        text = [Path(name).read_bytes() for name in files]
+    def bring(self, files: Sequence[str], *, is_kept: bool = False) -> None:
+        """Take the text along; it travels to a worker once.
+
+        Raises
+        ------
+        CorpusError
+            It cannot be read.
+        """
+        opener = open_kept if is_kept else open_file
+        sources = [Source("file", name, (Path(name),), opener=opener) for name in files]
+        text = [b"".join(source.blocks()) for source in sources]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that a text is large is known
             # As a result of the cluster's own: made anew where the only worker that has it is lost.
@@ -158,7 +168,7 @@ class Cluster:
             The cluster is gone.
         """
         run = RunDirectory(Path(task.path))
-        run.folder.make()
+        run.folder.create()
         lock = run.lock()  # as whoever trains it
         try:
             with suppress(OSError):  # a full disk; what is returned needs more

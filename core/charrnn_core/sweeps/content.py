@@ -57,8 +57,8 @@ def write_content(content: Content, path: Path, *, durable: bool) -> None:
     OSError
     """
     run = RunDirectory(path)
-    run.folder.make()
-    run.checkpoints.make()
+    run.folder.create()
+    run.checkpoints.create()
     for name, file in _files_of(run).items():
         if name in content:
             if name == _LAST:

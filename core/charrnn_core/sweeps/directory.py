@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
+import os
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from charrnn_core.errors import CharRNNError, RunDirectoryError, RunFailedError, SettingsError, reason_of
+from charrnn_core.errors import (
+    CharRNNError,
+    RunDirectoryError,
+    RunFailedError,
+    RunTakenError,
+    SettingsError,
+    reason_of,
+)
 from charrnn_core.runs.directory import (
     PLAN_NAME,
     OwnedDirectory,
@@ -204,10 +212,9 @@ class SweepDirectory(OwnedDirectory):
     def record(self) -> Record:
         """Return what happened so far."""
         record = Record()
-        tail = EventTail(self.events_file)
-        for _, event in tail.read():
-            record.add(event)
-        tail.close()
+        with closing(EventTail(self.events_file)) as tail:
+            for _, event in tail.read():
+                record.add(event)
         return record
 
     def trials(self, plan: Plan | None = None, record: Record | None = None) -> list[Trial]:
@@ -241,31 +248,35 @@ def is_sweep(path: Path) -> bool:
 
 
 def create_sweep(runs: Path, plan: Plan, corpus: Corpus, name: str | None = None) -> SweepDirectory:
-    """Make the directory of a new sweep.
+    """Create the directory of a new sweep.
 
     Raises
     ------
     RunDirectoryError
-        The name cannot be one, is taken, or the directory cannot be made.
+        The name cannot be one, is taken, or the directory cannot be created.
     RunFailedError
         It cannot be written.
     """
     made = create_run(runs, f"{corpus.name}-sweep", name)
     directory = SweepDirectory(made.path)
-    try:
-        made.checkpoints.remove()
-        facts: dict[str, Any] = dict(describe_corpus(corpus))
-        if corpus.kind == "input":
-            write_text(corpus, directory.corpus_file.create())
-            # A file from now on, for all trials together, wherever this directory is.
-            facts = {**facts, "kind": "file", "path": str(directory.corpus_file), "kept": True}
-        EventLog(directory.events_file).close()
-        directory.write_plan(plan, facts, utc_now())
-    except OSError as error:
-        with suppress(OSError):
-            directory.plan_file.remove()
-            remove_unstarted(made)
-        raise RunFailedError(f"cannot write {directory.path}: {reason_of(error)}") from None
+    with ExitStack() as opened:
+        try:
+            opened.callback(os.close, directory.lock())
+            made.checkpoints.remove()
+            facts: dict[str, Any] = dict(describe_corpus(corpus))
+            if corpus.kind == "input":
+                write_text(corpus, directory.corpus_file.create())
+                # A file from now on, for all trials together, wherever this directory is.
+                facts = {**facts, "kind": "file", "path": str(directory.corpus_file), "kept": True}
+            EventLog(directory.events_file).close()
+            directory.write_plan(plan, facts, utc_now())
+        except RunTakenError:
+            raise  # another process has just begun here; its files are not ours to remove
+        except (OSError, RunDirectoryError) as error:
+            with suppress(OSError):
+                directory.plan_file.remove()
+                remove_unstarted(made)
+            raise RunFailedError(f"cannot write {directory.path}: {reason_of(error)}") from None
     return directory
 
 

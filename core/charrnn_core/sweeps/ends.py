@@ -6,10 +6,10 @@ import os
 from typing import Any
 
 from charrnn_core.runs.directory import RunDirectory
-from charrnn_core.runs.json_text import parse_json
+from charrnn_core.runs.json_text import parse_object
 from charrnn_core.runs.listing import number_of
 from charrnn_core.runs.liveness import was_interrupted
-from charrnn_core.runs.log import lines_from
+from charrnn_core.runs.log import LineReader
 
 _ENDED = b'{"type":"ended",'
 
@@ -24,25 +24,17 @@ def end_of(run: RunDirectory, updates: int | None) -> dict[str, Any] | None:
         Up to which update it was to be trained; None where something else ends it.
     """
     try:
-        descriptor = run.events_file.open()
+        descriptor = run.events_file.descriptor()
     except OSError:
         return None
     try:
-        for _, line in lines_from(descriptor, 0):
-            event = _parsed(line) if line.startswith(_ENDED) else None
+        for _, line in LineReader().read(descriptor):
+            event = parse_object(line) if line.startswith(_ENDED) else None
             if event is not None and is_end(event, updates):
                 return event
         return None
     finally:
         os.close(descriptor)
-
-
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    try:
-        event = parse_json(line)
-    except ValueError:  # a line that somebody has edited
-        return None
-    return event if isinstance(event, dict) else None
 
 
 def is_end(event: dict[str, Any], updates: int | None) -> bool:

@@ -30,8 +30,15 @@ class Place(Protocol):
     def at_a_time(self) -> int:
         """How many of them are really trained at a time."""
 
-    def bring(self, files: Sequence[str]) -> None:
-        """Take the text along: called once, with the files that it is read from here."""
+    def bring(self, files: Sequence[str], *, is_kept: bool = False) -> None:
+        """Take the text along: called once, with the files that it is read from here.
+
+        Parameters
+        ----------
+        files : sequence of str
+        is_kept : bool
+            The text is kept in the directory of the sweep, where no link is followed.
+        """
 
     def train(self, task: Task) -> Outcome:
         """Do a task, and return what has come of it once the run directory says so."""
@@ -138,8 +145,8 @@ class ThisMachine:
         """As many as are handed to it."""
         return self.size
 
-    def bring(self, files: Sequence[str]) -> None:
-        """Nothing: the slots read it where it is."""
+    def bring(self, files: Sequence[str], *, is_kept: bool = False) -> None:
+        """No-op: the slots read it where it is."""
 
     def train(self, task: Task) -> Outcome:
         """Do a task."""

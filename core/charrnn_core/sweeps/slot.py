@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from charrnn_core.children import environment, python
-from charrnn_core.runs.files import write_all
+from charrnn_core.runs.descriptors import write_all
 from charrnn_core.sweeps.task import Outcome, Task, Trainee
 
 _READ_AT_ONCE = 65536

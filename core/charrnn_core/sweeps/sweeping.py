@@ -64,7 +64,7 @@ class Sweeping:
         self._facts = dict(facts)
         self._files = list(files)
         self._failed_before = set(directory.record().failed)
-        place.bring(files)
+        place.bring(files, is_kept=bool(facts.get("kept")))
         self._log = log
         self._began = time.monotonic()
         self._next_status = 0.0

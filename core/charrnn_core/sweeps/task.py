@@ -13,13 +13,14 @@ from charrnn_core.errors import CharRNNError, CorpusError, RunFinishedError, Run
 from charrnn_core.rnn.engine import EngineName
 from charrnn_core.runs.concluding import conclude
 from charrnn_core.runs.directory import RunDirectory, remove_unstarted
+from charrnn_core.runs.files import open_kept
 from charrnn_core.runs.listing import number_of
 from charrnn_core.runs.liveness import was_interrupted
 from charrnn_core.runs.process import TrainingProcess
 from charrnn_core.runs.starting import resume, start
 from charrnn_core.sweeps.ends import end_of
 from charrnn_core.text.corpus import Corpus, read_corpus
-from charrnn_core.text.source import Kind, Source
+from charrnn_core.text.source import Kind, Source, open_file
 from charrnn_core.training.events import Event, Status
 from charrnn_core.training.settings import Settings, Value
 
@@ -40,7 +41,7 @@ class Task:
     settings : dict
         As JSON.
     corpus : dict
-        What is recorded of the text, as `describe_corpus` gives it.
+        What is recorded of the text, as `SweepDirectory.corpus_facts` gives it.
     files : list of str
         Where the text can be read here.
     engine : str or None
@@ -193,7 +194,8 @@ class Trainee:
             self._corpus = None  # let go of it before there is another one
             kind: Kind = facts["kind"]
             paths = tuple(map(Path, task.files))
-            self._corpus = read_corpus(Source(kind, str(facts["name"]), paths))
+            opener = open_kept if facts.get("kept") else open_file
+            self._corpus = read_corpus(Source(kind, str(facts["name"]), paths, opener=opener))
         if self._corpus.sha256 != facts["sha256"]:
             self._corpus = None
             raise CorpusError(f"{task.files[0]} is another text than the sweep began with")

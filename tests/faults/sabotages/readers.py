@@ -63,7 +63,7 @@ def uncaught(original):
 
         file = entry_of(place)
         try:
-            descriptor = file.open()
+            descriptor = file.descriptor()
         except OSError as error:
             raise CheckpointError(f"cannot read the checkpoint {file}: {error.strerror}") from None
         try:
