@@ -631,17 +631,17 @@ def test_a_text_from_standard_input_goes_on_from_the_runs_own_copy(tmp_path):
 
 
 def wounded_run(tmp_path):
-    """A killed run with three whole checkpoints, and one that was not killed."""
+    """A killed run with three whole checkpoints, the best of them the oldest; and one that was not killed."""
     whole = start(tmp_path, settings_of(), "whole")
     whole_ended = live(whole)
-    process = start(tmp_path, settings_of(), "wounded")
-    assert live(process, kill_at=430) is None
-    assert {path.stem for path in process.directory.checkpoints.path.iterdir()} == {
-        "last",
-        "previous",
-        "best",
-    }
-    return whole, whole_ended, process.directory
+    for kill_at in range(430, 450):
+        process = start(tmp_path, settings_of(), f"wounded-{kill_at}")
+        assert live(process, kill_at=kill_at) is None
+        states = valid_updates(process.directory)
+        assert states.keys() == {"last", "previous", "best"}
+        if states["last"] > states["previous"] >= states["best"]:
+            return whole, whole_ended, process.directory
+    pytest.fail("no kill leaves a best state that is the oldest")
 
 
 def valid_updates(directory):
