@@ -586,6 +586,23 @@ def test_a_duty_that_cannot_be_due_is_refused(path: Path, duty: str, update: int
     )
 
 
+def test_runs_are_listed_by_headers_alone(tmp_path: Path) -> None:
+    """A checkpoint of a terabyte of zeros can be packed into some kilobytes."""
+    directory = golden_run(tmp_path)
+    best = directory.checkpoint_file("best").path
+    best.write_bytes(WHOLE[:HEADER_END])
+    os.truncate(best, 1 << 40)
+    assert_refused(best)
+    injected()
+    assert summarize(directory).best_loss == 3.6808219190951843
+    for value in (True, "low", [], None, 1e400):
+        metadata, arrays = parts()
+        metadata["state"]["best"] = {"loss": value}
+        best.write_bytes(forged(metadata, arrays))
+        injected()
+        assert summarize(directory).best_loss in (None, 1.0)
+
+
 ODD_VALUES: list[Any] = [
     0, 1, 2, -1, 400, 401, 402, 450, 10**6, 2**53, 2**63 - 1, 10**30, 0.5, -0.5, 1e-300, 1e300, True, False,
     None, "", "adam", "float64", [], {}, ["log"], ["epoch"], ["validate"], ["best"], ["check"], ["sample"],

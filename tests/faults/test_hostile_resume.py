@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from charrnn_core.errors import CorpusError
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.starting import resume, start
-from charrnn_core.text.corpus import read_corpus
-from charrnn_core.text.source import find_source
+from charrnn_core.text.corpus import corpus_of, read_corpus
+from charrnn_core.text.source import Source, find_source
 from charrnn_core.training.settings import Settings
 from tests.faults.promises import assert_harmless, assert_one_line
 from tests.program import TEXT, charrnn, events
@@ -188,3 +191,36 @@ def test_a_directory_that_is_no_run_gets_not_even_a_lock(tmp_path: Path) -> None
         charrnn(tmp_path, *command)
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["notes"]
     assert not RunDirectory(tmp_path / "folder").is_locked()
+
+
+def test_a_pipe_in_place_of_the_text_is_not_opened(tmp_path: Path) -> None:
+    """Whoever waits to write into it keeps what it has to write."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "book.txt").write_text(TEXT, encoding="utf-8")
+    settings = Settings.of(hidden=4, seq_length=4, updates=5, sample_every=None)
+    corpus = read_corpus(find_source(str(tmp_path / "book.txt")))
+    start(settings, corpus, runs=tmp_path / "runs", name="run").run(lambda item: None)
+    (tmp_path / "book.txt").unlink()
+    (tmp_path / "book.txt").symlink_to(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(b"precious",), daemon=True)
+    writer.start()
+    assert_one_line(charrnn(tmp_path, "resume", "run", "--updates", "9"), 2, "not a regular file")
+    assert writer.is_alive()
+    assert pipe.read_bytes() == b"precious"
+    writer.join()
+
+
+def test_a_text_is_read_up_to_its_recorded_size(tmp_path: Path) -> None:
+    """A kept text may be a sparse file of a terabyte, and a recorded one a file of the system without end."""
+    text = corpus_of(TEXT, "input")
+    settings = Settings.of(hidden=4, seq_length=4, updates=5, sample_every=None)
+    process = start(settings, text, runs=tmp_path / "runs", name="kept")
+    process.run(lambda item: None)
+    os.truncate(process.directory.corpus_file.path, 1 << 40)
+    assert_one_line(
+        charrnn(tmp_path, "resume", "kept", "--updates", "9"), 2, "another text", f"{len(TEXT):,} bytes"
+    )
+    recorded = Source("file", "endless", (Path("/proc/self/pagemap"),), size=0)
+    with pytest.raises(CorpusError, match="another text: it has more than 0 bytes"):
+        read_corpus(recorded)

@@ -9,7 +9,8 @@ from hypothesis import given as given_by
 from hypothesis import strategies as st
 
 from charrnn_core.errors import SettingsError
-from charrnn_core.sweeps.plan import Plan, name_of, read_specification
+from charrnn_core.sweeps.directory import Record
+from charrnn_core.sweeps.plan import MOST_TRIALS, Plan, name_of, read_specification
 from charrnn_core.sweeps.varying import MOST_VALUES, parse_variation, variation_of
 from charrnn_core.training.settings import FIELDS, Settings
 
@@ -250,3 +251,19 @@ def test_a_file_that_is_none_is_refused(tmp_path) -> None:
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(SettingsError):
         read_specification(tmp_path / "bytes.toml")
+
+
+def test_a_log_of_a_sweep_takes_no_more_than_a_sweep_can_need():
+    """It may come from anybody."""
+    record = Record()
+    many = {f"setting-{number}": number for number in range(9000)}
+    for values in (many, {"hidden": []}, {"hidden": "x" * 300}, {"hidden": {"a": 1}}):
+        record.add({"type": "proposed", "values": values})
+    assert record.proposed == []
+    for number in range(MOST_TRIALS + 10):
+        record.add({"type": "proposed", "values": {"hidden": number}})
+        record.add({"type": "pruned", "trials": [f"trial-{number}", number, "x" * 300]})
+        record.add({"type": "failed", "trial": f"trial-{number}", "error": "x"})
+    record.add({"type": "failed", "trial": "trial-0", "error": "y" * 20_000})
+    assert len(record.proposed) == len(record.pruned) == len(record.failed) == MOST_TRIALS
+    assert record.failed["trial-0"] == "y" * 10_000

@@ -197,6 +197,24 @@ def read_checkpoint(place: FilePlace) -> Checkpoint:
         return _read(file.path.stem, opened, os.fstat(opened.fileno()).st_size)
 
 
+def read_best_loss(place: FilePlace) -> float | None:
+    """Return the best loss that a checkpoint names, from its header alone, however large it is.
+
+    To be shown: neither digest nor arrays are looked at.
+
+    Raises
+    ------
+    CheckpointError
+        The file cannot be read, or its header is not that of a checkpoint.
+    """
+    file = entry_of(place)
+    with _refusing(str(file)), os.fdopen(file.descriptor(), "rb", buffering=0) as opened:
+        _, header = _header(opened, os.fstat(opened.fileno()).st_size)
+        metadata = _metadata(_parsed(header, "header").get("__metadata__"))
+        best = metadata["state"]["best"]
+        return None if best is None else float(best["loss"])
+
+
 def parse_checkpoint(data: bytes, name: str) -> Checkpoint:
     """Return the checkpoint in bytes that have come from somewhere else, as `read_checkpoint` does.
 
@@ -239,10 +257,7 @@ class _DamageError(Exception):
 
 
 def _read(kind: str, file: BinaryIO, size_of_file: int) -> Checkpoint:
-    start = _read_exactly(file, 8)
-    (length,) = struct.unpack("<Q", start)
-    _check_length(length, size_of_file)
-    header_bytes = _read_exactly(file, length)
+    start, header_bytes = _header(file, size_of_file)
     header = _parsed(header_bytes, "header")
     metadata = _metadata(header.pop("__metadata__", None))
     _check(metadata)
@@ -252,7 +267,7 @@ def _read(kind: str, file: BinaryIO, size_of_file: int) -> Checkpoint:
     shapes = _expected_shapes(settings, len(vocabulary))
     dtype = np.dtype(settings.dtype)
     size = sum(math.prod(shape) for shape in shapes.values()) * dtype.itemsize
-    _check_size(size_of_file, 8 + length + size)
+    _check_size(size_of_file, len(start) + len(header_bytes) + size)
     data = _read_exactly(file, size)
     whole = hashlib.sha256(start)
     whole.update(header_bytes.replace(_digest_entry(metadata["sha256"]), _digest_entry(_NO_DIGEST), 1))
@@ -275,6 +290,14 @@ def _read(kind: str, file: BinaryIO, size_of_file: int) -> Checkpoint:
     _check_digest(identity, metadata["state_sha256"], "its state is not the one that it names")
     place = _place(metadata)
     return Checkpoint(kind, snapshot, vocabulary, place, identity, metadata)
+
+
+def _header(file: BinaryIO, size_of_file: int) -> tuple[bytes, bytes]:
+    """Return the length of the header as it stands in the file, and the header."""
+    start = _read_exactly(file, 8)
+    (length,) = struct.unpack("<Q", start)
+    _check_length(length, size_of_file)
+    return start, _read_exactly(file, length)
 
 
 def _check_length(length: int, size_of_file: int) -> None:

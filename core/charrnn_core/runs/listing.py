@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from charrnn_core.errors import CheckpointError
-from charrnn_core.runs.checkpoint import read_checkpoint
+from charrnn_core.runs.checkpoint import read_best_loss
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.json_text import parse_object
 from charrnn_core.runs.liveness import RunState, read_status, run_state
@@ -113,10 +113,9 @@ def _get(value: Any, *names: str, default: Any) -> Any:
 def _best_loss(directory: RunDirectory) -> float | None:
     """Return the loss of the best state that is saved."""
     try:
-        best = read_checkpoint(directory.checkpoint_file("best")).snapshot.best
+        return number_of(read_best_loss(directory.checkpoint_file("best")))
     except CheckpointError:
         return None  # none yet, or a damaged one: resume says so
-    return None if best is None else best.loss
 
 
 def number_of(value: object) -> float | None:

@@ -450,7 +450,7 @@ def text_of(directory: RunDirectory, facts: Mapping[str, Any], given: str | Corp
         source = bundled[facts["name"]]
     else:
         is_kept = facts["kind"] == "input" or facts.get("kept") is True
-        source = _kept_text(directory) if is_kept else _file_text(directory, facts)
+        source = _kept_text(directory, facts) if is_kept else _file_text(directory, facts)
     try:
         text = read_corpus(source)
     except CorpusError as error:
@@ -458,10 +458,18 @@ def text_of(directory: RunDirectory, facts: Mapping[str, Any], given: str | Corp
     return _as_recorded(text, facts)
 
 
-def _kept_text(directory: RunDirectory) -> Source:
+def _kept_text(directory: RunDirectory, facts: Mapping[str, Any]) -> Source:
     """Return the text that a run or a sweep keeps in its own directory."""
     file = directory.corpus_file
-    return Source("file", str(file), (file.path,), opener=lambda path: file.descriptor())
+    # At most as large as what it came from, which had a byte order mark perhaps, and other ends of lines.
+    most = _size_of(facts)
+    return Source("file", str(file), (file.path,), most=most, opener=lambda path: file.descriptor())
+
+
+def _size_of(facts: Mapping[str, Any]) -> int | None:
+    """Return how many bytes a text has by what is recorded of it."""
+    size = facts.get("source_bytes")
+    return size if isinstance(size, int) and not isinstance(size, bool) else None
 
 
 def _file_text(directory: RunDirectory, facts: Mapping[str, Any]) -> Source:
@@ -469,10 +477,10 @@ def _file_text(directory: RunDirectory, facts: Mapping[str, Any]) -> Source:
 
     A trial records the path of the text that its sweep keeps, which is not read through a link.
     """
-    path, size = Path(str(facts.get("path"))), facts.get("source_bytes")
+    path = Path(str(facts.get("path")))
     is_in_sweep = directory.folder.parts and path == directory.path.parent / directory.corpus_file.name
     opener = open_kept if is_in_sweep else open_file
-    return Source("file", str(path), (path,), size=size if isinstance(size, int) else None, opener=opener)
+    return Source("file", str(path), (path,), size=_size_of(facts), opener=opener)
 
 
 def _as_recorded(text: Corpus, facts: Mapping[str, Any]) -> Corpus:

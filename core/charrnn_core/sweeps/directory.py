@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,12 +32,13 @@ from charrnn_core.runs.history import EventFields, EventTail
 from charrnn_core.runs.json_text import parse_json
 from charrnn_core.runs.liveness import read_status
 from charrnn_core.runs.log import EventLog
-from charrnn_core.sweeps.plan import Plan, Trial
+from charrnn_core.sweeps.plan import MOST_TRIALS, Plan, Trial
 from charrnn_core.text.corpus import Corpus, write_text
 from charrnn_core.training.events import Event, encodable
-from charrnn_core.training.settings import Settings, option_name
+from charrnn_core.training.settings import FIELDS, Settings, option_name
 
 _MOST_BYTES, _MOST_VALUES = 50_000_000, 1_000_000  # of sweep.json
+_LONGEST_ERROR = 10_000  # characters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +100,8 @@ class Tried(Event):
 class Record:
     """What happened in a sweep, besides what its runs say themselves.
 
+    A log may come from anybody: only what a sweep of `MOST_TRIALS` can need is kept in memory.
+
     Attributes
     ----------
     proposed : list of dict
@@ -116,13 +120,29 @@ class Record:
         """Take in the next event of the sweep's log."""
         match event:
             case {"type": "proposed", "values": dict(values)}:
-                self.proposed.append(values)
+                if len(self.proposed) < MOST_TRIALS and _is_combination(values):
+                    self.proposed.append(values)
             case {"type": "pruned", "trials": list(trials)}:
-                self.pruned.update(map(str, trials))
+                room = MOST_TRIALS - len(self.pruned)
+                self.pruned.update([name for name in trials if _is_name(name)][:room])
             case {"type": "failed", "trial": str(trial), "error": str(error)}:
-                self.failed[trial] = error
+                if _is_name(trial) and (trial in self.failed or len(self.failed) < MOST_TRIALS):
+                    self.failed[trial] = error[:_LONGEST_ERROR]
             case {"type": "tried", "trial": str(trial)}:
                 self.failed.pop(trial, None)
+
+
+def _is_combination(values: Mapping[str, Any]) -> bool:
+    """Return whether values are settings, each with a number, a short text, a truth value or None."""
+    return all(
+        name in FIELDS and (value is None or isinstance(value, (int, float)) or _is_name(value))
+        for name, value in values.items()
+    )
+
+
+def _is_name(value: object) -> bool:
+    """Return whether a value is a text that can be the name of a file."""
+    return isinstance(value, str) and len(value) <= 255
 
 
 @dataclass(frozen=True)
@@ -222,7 +242,7 @@ class SweepDirectory(OwnedDirectory):
         plan = plan or self.plan()
         if plan.search != "tpe":
             return plan.first_trials()
-        found = plan.in_trials((record or self.record()).proposed)
+        found = plan.in_trials((record or self.record()).proposed[: plan.combinations])
         return list({trial.name: trial for trial in found}.values())
 
     def write_plan(self, plan: Plan, corpus: dict[str, Any], created: str) -> None:

@@ -69,6 +69,8 @@ class Source:
         Number of the open file that standard input was moved to; None where it is still itself.
     size : int, optional
         How many bytes a single file must have: one of another size is refused before it is read.
+    most : int, optional
+        How many bytes a single file may have.
     opener : callable
         Opens a file for reading and returns its descriptor.
     """
@@ -78,6 +80,7 @@ class Source:
     paths: tuple[Path, ...] = ()
     descriptor: int | None = None
     size: int | None = None
+    most: int | None = None
     opener: Callable[[Path], int] = open_file
 
     def blocks(self) -> Iterator[bytes]:
@@ -109,17 +112,18 @@ class Source:
             size = os.fstat(descriptor).st_size
             if self.size is not None and size != self.size:
                 raise CorpusError(f"{path} is another text: {size:,} bytes instead of {self.size:,}")
-            total, most = size, installed_memory()
+            memory = installed_memory()
+            most = min(each for each in (memory, self.size, self.most) if each is not None)
             # Somebody may write to its end for ever, and files of the system have no size.
-            while total <= most and (self.size is None or total <= self.size):
+            while size <= most:
                 block = os.read(descriptor, BLOCK_BYTES)
                 if not block:
                     return
                 yield block
-                total = max(total, os.lseek(descriptor, 0, os.SEEK_CUR))
-            if total <= most:
-                raise CorpusError(f"{path} is another text: more than {self.size:,} bytes")
-            raise CorpusError(f"{path} has {total:,} bytes, more than the memory of this machine")
+                size = max(size, os.lseek(descriptor, 0, os.SEEK_CUR))
+            if most < memory:
+                raise CorpusError(f"{path} is another text: it has more than {most:,} bytes")
+            raise CorpusError(f"{path} has {size:,} bytes, more than the memory of this machine")
         except OSError as error:
             raise CorpusError(f"cannot read {path}: {_reason(error)}") from None
         finally:

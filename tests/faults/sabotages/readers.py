@@ -213,3 +213,36 @@ def quadratic_strings(original):
 )
 def any_weights(original):
     return lambda self: False
+
+
+@careless(
+    "charrnn_core.text.source:_check_regular",
+    says="a text is opened whatever it is, and what a pipe has is taken from it",
+    tests="tests/faults/test_hostile_resume.py tests/faults/test_hostile_corpus.py",
+)
+def opens_pipes(original):
+    return lambda path, status: None
+
+
+@careless(
+    "charrnn_core.runs.starting:_size_of",
+    says="the text of a run is read to its end, whatever size is recorded of it",
+    tests="tests/faults/test_hostile_resume.py",
+)
+def any_size_of_a_text(original):
+    return lambda facts: None
+
+
+@careless(
+    "charrnn_core.runs.listing:read_best_loss",
+    says="a list of runs reads whole checkpoints",
+    tests="tests/faults/test_hostile_checkpoint.py",
+)
+def lists_whole_checkpoints(original):
+    def read_best_loss(file):
+        from charrnn_core.runs.checkpoint import read_checkpoint
+
+        best = read_checkpoint(file).snapshot.best
+        return None if best is None else best.loss
+
+    return read_best_loss
