@@ -95,7 +95,7 @@ ROWS: dict[str, Row] = {
         20_000,
     ),
     "corpus": Row(
-        "a text that is none, or is odd, or is hostile; and so its name",
+        "a file that is not a text, an odd or hostile text, an odd or hostile name",
         "files, pipes, devices",
         40,
         slow=1.0,
@@ -106,7 +106,7 @@ ROWS: dict[str, Row] = {
         40,
     ),
     "prime": Row("a prime or an option of `sample` that makes no sense", "command line", 30),
-    "resume": Row("a run that cannot be gone on with, or is not what it was", "command line", 40),
+    "resume": Row("a run that cannot be resumed, or was changed", "command line", 40),
     "directory": Row(
         "a run directory that somebody has edited, or made to do harm",
         "hostile `config.json`, `events.jsonl`, `status.json`, `commands.jsonl`, `.lock`, names",

@@ -92,28 +92,27 @@ class Tally:
 HEAD = """\
 # Reliability
 
-Every row below is a kind of fault that the tests inject for real: processes are killed, disks filled,
-system calls failed, power cut, files damaged, terminals closed. After each one, what the project promises
-must hold:
+Each row below is a kind of fault. The tests really inject it: they kill processes, fill disks, make system
+calls fail, cut the power, damage files and close terminals. After each injection these promises must hold:
 
-- some checkpoint of the run is whole, and is a state that the run really had; the best one is never worse
-  than before; nothing half-written stands under a final name; the log loses at most its torn last line;
-- whatever is refused is refused in one sentence, with an exit code and without a traceback;
-- nothing hangs: what the program owes an answer to is answered within 2 s, and a text that is none is refused
-  within 1 s;
-- nothing that a text, a model, a file or a name holds is obeyed by a terminal.
+- At least one checkpoint of the run is whole, and is a state that the run really had. The best one is never
+  worse than before. No half-written file has a final name. The log loses at most its torn last line.
+- Whatever is refused is refused in one sentence, with an exit code and without a traceback.
+- Nothing hangs: commands, signals and saves are answered within 2 s, and a file that is not a text is refused
+  within 1 s.
+- A terminal obeys nothing that a text, a model, a file or a name contains.
 """
 
 
 FOOT = """\
 What the columns mean:
 
-- **injections**: how often the fault was made to happen; of a test that makes no count of its own, one; of
-  a test that only shows that the others would find something, none.
-- **longest answer**: of what the program owes an answer to (a refusal from its start, an end from the signal
-  that asks for it, a save from its beginning, a file from its first byte), with three tests at a time on two
-  cores. One that is too long counts among the hangs. Commands on edited run directories and logs are run many
-  in one process, and theirs are without its start.
+- **injections**: how often the fault was injected. A test that does not count its injections counts as one; a
+  test that only shows that the others would find something counts as none.
+- **longest answer**: the longest time until the program answered: a refusal, from the start of the process; an
+  end, from the signal that asks for it; a save or the reading of a file, from its beginning. Three tests ran at
+  a time, on two cores. An answer that takes too long counts as a hang. Where many commands run in one process,
+  on edited run directories and logs, the time does not include the start of the process.
 - **violations**: tests that failed for any other reason than a traceback, a hang, or codes for a terminal.
 
 Each of these tests was seen to fail where the program was made to be careless; the list of those sabotages,
@@ -157,7 +156,7 @@ def write_table(path: Path, tally: Tally, *, thorough: bool) -> None:
     lines = [HEAD]
     lines += [
         f"This table is from {datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, "
-        f"{platform.system()}, commit {_commit()}. It is made again by",
+        f"{platform.system()}, commit {_commit()}. This command makes it again:",
         "",
         f"    pytest tests/faults{option} --table docs/reliability.md",
         "",
@@ -201,7 +200,7 @@ def _fuzzed() -> list[str]:
         "A coverage-guided fuzzer has tried any bytes on the readers of files that anybody can write:",
         "",
     ]
-    lines += ["| reader | minutes | inputs | findings not mended |", "|---|--:|--:|--:|"]
+    lines += ["| reader | minutes | inputs | findings not fixed |", "|---|--:|--:|--:|"]
     for reader, each in told.items():
         lines.append(f"| {reader} | {each['minutes']:g} | {each['inputs']:,} | {each['findings']} |")
     return [*lines, "", "    python -m tests.faults.fuzz checkpoint --minutes 20 --record", ""]

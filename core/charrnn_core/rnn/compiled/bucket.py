@@ -120,7 +120,7 @@ def _made(source: str) -> Callable[..., int]:
 def forget_kept_code() -> bool:
     """Remove compiled code that cannot be read from the disk, and return whether there was any.
 
-    What is called next is compiled anew.
+    What is called next is compiled again, and the marks that say that code is kept are removed with it.
 
     Raises
     ------
@@ -129,7 +129,8 @@ def forget_kept_code() -> bool:
     """
     folder = kept_code_folder()
     kept = [] if folder is None else list(folder.glob(f"{Path(__file__).stem}.*.nb[ci]"))
-    for path in kept:
+    marks = [] if folder is None else list(folder.glob("*.kept"))
+    for path in (*marks, *kept):
         path.unlink(missing_ok=True)
     return bool(kept)
 
