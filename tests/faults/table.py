@@ -107,12 +107,12 @@ calls fail, cut the power, damage files and close terminals. After each injectio
 FOOT = """\
 What the columns mean:
 
-- **injections**: how often the fault was injected. A test that does not count its injections counts as one; a
-  test that only shows that the others would find something counts as none.
-- **longest answer**: the longest time until the program answered: a refusal, from the start of the process; an
-  end, from the signal that asks for it; a save or the reading of a file, from its beginning. Three tests ran at
-  a time, on two cores. An answer that takes too long counts as a hang. Where many commands run in one process,
-  on edited run directories and logs, the time does not include the start of the process.
+- **injections**: how often the fault was injected. A test that does not count its injections counts as one;
+  a test that only shows that the others would find something counts as none.
+- **longest answer**: the longest time until the program answered: a refusal, from the start of the process;
+  an end, from the signal that asks for it; a save or the reading of a file, from its beginning. Three tests
+  ran at a time, on two cores. An answer that takes too long counts as a hang. Where many commands run in one
+  process, on edited run directories and logs, the time does not include the start of the process.
 - **violations**: tests that failed for any other reason than a traceback, a hang, or codes for a terminal.
 
 Each of these tests was seen to fail where the program was made to be careless; the list of those sabotages,
