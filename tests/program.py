@@ -124,10 +124,11 @@ def without_privileges() -> list[str]:
 
 @contextmanager
 def started(where: Path, *arguments: str, **options: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the program, and kill it at the end if it still runs."""
+    """Start the program, and kill it at the end if it still runs; `changes` are of its environment."""
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL, **options}
-    command = options.pop("command", PROGRAM)
-    with subprocess.Popen([*command, *arguments], cwd=where, env=environment(), **options) as process:
+    command, changes = options.pop("command", PROGRAM), options.pop("changes", {})
+    variables = environment(**changes)
+    with subprocess.Popen([*command, *arguments], cwd=where, env=variables, **options) as process:
         try:
             yield process
         finally:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.ledger import injected
-from tests.program import PATIENCE, PROGRAM, TracebackError, finish, searched_first, started
+from tests.program import PROGRAM, TracebackError, finish, searched_first, started, stopped
 
 pytestmark = pytest.mark.fault("signal")
 
@@ -39,11 +39,10 @@ def test_a_signal_at_any_instant_of_the_start(here: Path, thorough: bool, number
         command = PROGRAMS[turn % len(PROGRAMS)]
         with started(here, generator.choice(["--version", "corpora", "runs"]), command=command) as process:
             time.sleep(generator.uniform(0, 0.1 if thorough and turn % 2 else lasts))
-            process.send_signal(number)
-            _, err = process.communicate(timeout=PATIENCE)
+            code, err = stopped(process, number)
         injected()
-        assert process.returncode in (-number, 128 + number, 0) or "KeyboardInterrupt" in err.decode()
-        assert_before_our_code(err.decode())
+        assert code in (-number, 128 + number, 0) or "KeyboardInterrupt" in err
+        assert_before_our_code(err)
 
 
 def assert_before_our_code(err: str) -> None:

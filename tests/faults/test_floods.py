@@ -26,17 +26,17 @@ from charrnn_core.runs.starting import resume, start
 from charrnn_core.text.corpus import corpus_of
 from charrnn_core.training.events import Event, Sample, Status
 from charrnn_core.training.settings import Settings
-from tests.faults.ledger import injected, waited
+from tests.faults.ledger import injected
 from tests.faults.promises import assert_harmless
 from tests.program import (
     ENDLESS,
     PATIENCE,
-    PROGRAM,
     TEXT,
     charrnn,
     environment,
     of_type,
     started,
+    stopped,
     until,
 )  # fmt: skip
 
@@ -294,22 +294,13 @@ def test_a_signal_ends_a_trainer_that_compiles(tmp_path: Path, number: int) -> N
     (tmp_path / "book.txt").write_text(TEXT, encoding="utf-8")
     kept = tmp_path / "kept"
     arguments = ["train", "book.txt", *ENDLESS, "--engine", "numba", "--name", "run"]
-    with subprocess.Popen(
-        [*PROGRAM, *arguments], cwd=tmp_path, env=environment(NUMBA_CACHE_DIR=str(kept)), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    ) as process:  # fmt: skip
-        try:
-            run = tmp_path / "runs" / "run"
-            until(lambda: (run / "status.json").exists() and "compiling" in (run / "status.json").read_text())
-            until(lambda: compilers(kept))
-            injected()
-            began = time.monotonic()
-            process.send_signal(number)
-            _, err = process.communicate(timeout=PATIENCE)
-            waited(time.monotonic() - began)
-        finally:
-            process.kill()
-    assert process.returncode == 128 + number
+    with started(tmp_path, *arguments, changes={"NUMBA_CACHE_DIR": str(kept)}) as process:
+        run = tmp_path / "runs" / "run"
+        until(lambda: (run / "status.json").exists() and "compiling" in (run / "status.json").read_text())
+        until(lambda: compilers(kept))
+        injected()
+        code, err = stopped(process, number)
+    assert code == 128 + number
     assert_harmless(err)
     assert of_type(run, "ended")[-1]["update"] == 0
     until(lambda: not compilers(kept))
@@ -364,12 +355,9 @@ def test_a_flooded_run_is_ended_by_a_signal(here: Path) -> None:
             for _ in range(300):
                 file.write(b"z\n" * 200_000 + line("sample", length=10_000) * 20)
         injected()
-        began = time.monotonic()
-        process.terminate()
-        _, err = process.communicate(timeout=PATIENCE)
-        waited(time.monotonic() - began)
-    assert process.returncode == 128 + signal.SIGTERM
-    assert_harmless(err.decode())
+        code, err = stopped(process, signal.SIGTERM)
+    assert code == 128 + signal.SIGTERM
+    assert_harmless(err)
     assert len(of_type(run, "refused")) < 2000
 
 
@@ -403,15 +391,12 @@ def test_a_signal_ends_a_run_that_is_resumed_while_commands_keep_coming(here: Pa
         with started(here, "resume", "run", *ENDLESS[-4:], "--quiet") as process:
             until(lambda: of_type(run, "refused"))
             injected()
-            began = time.monotonic()
-            process.terminate()
-            _, err = process.communicate(timeout=PATIENCE)
-            waited(time.monotonic() - began)
+            code, err = stopped(process, signal.SIGTERM)
     finally:
         over.set()
         writer.join()
-    assert process.returncode == 128 + signal.SIGTERM
-    assert_harmless(err.decode())
+    assert code == 128 + signal.SIGTERM
+    assert_harmless(err)
     log = run / "events.jsonl"
     assert log.stat().st_size < (run / "commands.jsonl").stat().st_size + 1_000_000
 
