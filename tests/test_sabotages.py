@@ -18,7 +18,7 @@ def test_a_sabotage_can_be_applied(sabotage: Sabotage | Careless, tmp_path: Path
         for name in sabotage.modules:
             for owner, attribute, replacement in sabotage.replacements(importlib.import_module(name)):
                 assert replacement is not vars(owner)[attribute]
-        assert all((PROJECT / test).is_file() for test in sabotage.tests)
+        assert all((PROJECT / file).is_file() for file in sabotage.files)
         return
     for file in {file for file, _, _ in sabotage.changes}:
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)

@@ -41,7 +41,7 @@ class Careless:
     says : str
         What the program does then.
     tests : tuple of str
-        The files of tests that have to notice.
+        What has to notice: files of tests, or tests in them as "file::test".
     targets : tuple of str
         What is replaced, as "module:attribute" or "module:Class.attribute".
     replace : callable
@@ -83,6 +83,11 @@ class Careless:
         return found
 
     @property
+    def files(self) -> set[str]:
+        """The files of the tests."""
+        return {test.partition("::")[0] for test in self.tests}
+
+    @property
     def modules(self) -> set[str]:
         """The modules of the targets."""
         return {target.partition(":")[0] for target in self.targets}
@@ -99,7 +104,7 @@ def careless(*targets: str, says: str, tests: str) -> Callable[[Callable[..., An
     *targets, says
         As of `Careless`.
     tests : str
-        The files, separated by spaces.
+        Separated by spaces.
     """
 
     def register(replace: Callable[..., Any]) -> Callable[..., Any]:

@@ -91,7 +91,7 @@ def planted(place: str) -> list[str]:
     return [
         sabotage.name
         for sabotage in sabotages().values()
-        if "tests/faults/test_gradients.py" in sabotage.tests and place_of(sabotage) == place
+        if "tests/faults/test_gradients.py" in sabotage.files and place_of(sabotage) == place
     ]
 
 

@@ -14,7 +14,7 @@ from tests.faults.careless import careless
 NETWORK = "charrnn_core.rnn.network:Network"
 NUMPY = "charrnn_core.rnn.numpy_engine:NumpyEngine"
 COMPILED = "charrnn_core.rnn.compiled"
-CHECK = "tests/faults/test_gradients.py"
+CHECK = "tests/faults/test_gradients.py::test_the_default_check_passes_the_engines_as_they_are"
 ENGINES = "tests/core/test_engine.py tests/core/test_optimizers.py tests/core/test_compiled.py"
 
 
