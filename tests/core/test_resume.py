@@ -620,7 +620,7 @@ def test_a_text_from_standard_input_goes_on_from_the_runs_own_copy(tmp_path):
     assert live(process, kill_at=60) is None
     assert live(starting.resume(process.directory, {})).update == 100
     process.directory.corpus_file.path.write_text(TEXT + "!", encoding="utf-8")
-    with pytest.raises(CorpusError, match="not the one"):
+    with pytest.raises(CorpusError, match="is another text"):
         starting.resume(process.directory, {"updates": 200})
     process.directory.corpus_file.path.unlink()
     with pytest.raises(CorpusError, match="--corpus"):
