@@ -28,7 +28,7 @@ MOST_UNREAD = 1 << 18
 """Bytes of commands that may wait, thousands of them; where there are more, all but the last are skipped."""
 
 _MOST_LINES = 1000  # at one look
-_MOST_PROBLEMS = 20  # that are told apart at one look
+_MOST_PROBLEMS = 20  # different ones, reported at one look
 
 _LOOK_SECONDS = 0.5
 """How often a reader looks whether its file was replaced."""

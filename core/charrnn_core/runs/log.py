@@ -113,7 +113,7 @@ class EventLog:
         try:
             status = self._file.stat()
         except FileNotFoundError:
-            told = f"{self._file} had been removed, and is written anew"
+            told = f"{self._file} had been removed; it is written again"
         else:
             if not os.path.samestat(status, os.fstat(self._descriptor)):
                 aside = self._file.folder.entry(f"{self._file.name}.{secrets.token_hex(4)}.aside")

@@ -77,8 +77,8 @@ def with_status(content: Content, status: dict[str, Any]) -> Content:
 def checked(returned: object, task: Task, sent: Content) -> tuple[Outcome, Content]:
     """Return what a worker has returned, if it continues the trial that it was sent.
 
-    A worker can have a fault in its memory, a full disk or another program under the same name. What it
-    returns takes the place of the only copy of a trial, so none of it is believed.
+    A worker can have faulty memory, a full disk or a different program under the same name. What it returns
+    replaces the only copy of a trial, so all of it is checked.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def _check_state(outcome: Outcome, content: Content, task: Task, sent: Content) 
     if last is None:
         if outcome.state_sha256 is not None or (outcome.end == "ended" and outcome.reason != "diverged"):
             raise ReturnedError(f"it has no {_LAST}")
-    # An end that was reached earlier is told again where somebody has gone on with the trial by hand.
+    # A trial that was continued by hand reports the end that it had reached before.
     elif outcome.state_sha256 != last.state_sha256 and content[_LAST] != sent.get(_LAST):
         raise ReturnedError("its last checkpoint is not the state that it reached")
 

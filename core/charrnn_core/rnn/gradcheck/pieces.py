@@ -1,4 +1,4 @@
-"""Work in pieces, so that whoever waits for it can look for signals and commands in between.
+"""Work in pieces, so that the caller can look for signals and commands in between.
 
 A function that works in pieces is a generator: it yields what each piece has cost, and returns its result.
 Costs are in multiplications of a product, or entries of an array that are read or written; they need not be
