@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from charrnn_core.errors import CommandError, SettingsError
+from charrnn_core.errors import CommandError, DivergedError, SettingsError
 from charrnn_core.runs import process as process_module
 from charrnn_core.runs import starting
 from charrnn_core.runs.checkpoint import read_checkpoint
@@ -636,6 +636,25 @@ def test_what_is_asked_while_nobody_trains_is_refused_at_the_next_start(tmp_path
     starting.resume(process.directory, {"updates": 35}).run(lambda item: None)
     assert answer(process.directory, half)["reason"] == "nobody was training"
     assert last_of(process.directory).snapshot.settings.learning_rate == 0.1
+
+
+def test_a_network_too_large_to_write_with_trains_on_without_samples(tmp_path, monkeypatch):
+    """The weights of a network that is about to diverge may be so large that sums of them overflow."""
+    process = start(tmp_path, updates=20, sample_every=10)
+
+    class Refusing:
+        def __init__(self, *given, **how):
+            raise DivergedError("the network has diverged: its weights are too large to write with")
+
+    monkeypatch.setattr("charrnn_core.training.trainer.Sampler", Refusing)
+    command = Command.make("sample")
+    ended = process.run(asks(process, command, update=6))
+    assert (ended.reason, ended.update) == ("updates", 20)
+    told = answer(process.directory, command)
+    assert (told["type"], "has diverged" in told["reason"]) == ("refused", True)
+    warnings = [event["message"] for event in of_type(process.directory, "warning")]
+    assert len(warnings) == 3 and all(text.startswith("no sample: the network has") for text in warnings)
+    assert of_type(process.directory, "sample") == []
 
 
 # -- crashes -----------------------------------------------------------------------------------------------
