@@ -114,7 +114,12 @@ def _run(
     # Of an error only the line "ERROR at setup of" says that the test itself did not even begin.
     more = ["-n", str(workers), "--tb=line", "-W", "ignore"]
     search = os.pathsep.join([str(project), str(project / "core"), *([str(HERE / "hook")] if extra else [])])
-    environment = {**os.environ, "PYTHONPATH": search, "CHARRNN_PATIENCE": "8", **extra}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": search,
+        "CHARRNN_PATIENCE": os.environ.get("CHARRNN_PATIENCE", "8"),
+        **extra,
+    }
     with subprocess.Popen(
         [*command, *more, *tests], cwd=project, env=environment, stdout=subprocess.PIPE, text=True,
         stderr=subprocess.STDOUT, start_new_session=True,
