@@ -5,13 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import os
-import tomllib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from charrnn_core.errors import UsageError, reason_of
 from charrnn_core.runs.files import Entry
 from charrnn_core.runs.json_text import parse_object
+from charrnn_core.runs.toml_text import parse_toml
 
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 """Errors that say that there is no such file, and not that it cannot be read."""
@@ -61,12 +61,12 @@ def read_keymap() -> dict[str, str]:
     path = Path("keys.toml")
     try:
         path = _folder() / path
-        keys = tomllib.loads(Entry.at(path).read().decode())
+        keys = parse_toml(Entry.at(path).read())
     except OSError as error:
         if error.errno in _NOT_THERE:
             return {}
         raise UsageError(f"cannot read the key map {path}: {reason_of(error)}") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UsageError(f"cannot read the key map {path}: {reason_of(error)}") from None
     if not all(isinstance(key, str) for key in keys.values()):
         raise UsageError(f'the key map {path} has lines such as pause = "p", and nothing else')

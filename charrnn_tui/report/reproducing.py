@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import shlex
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -104,7 +103,16 @@ def quoted(word: str) -> str:
 
 
 def _escape(character: str) -> str:
-    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
+    # A surrogate that stands for no byte of a file name, which JSON can hold, is not the name of any file.
+    return "".join(
+        f"\\x{byte:02x}"
+        for byte in character.encode("utf-8", "surrogateescape" if _is_byte(character) else "replace")
+    )
+
+
+def _is_byte(character: str) -> bool:
+    """Return whether a character stands for a byte of a file name that is not UTF-8."""
+    return "\udc80" <= character <= "\udcff"
 
 
 def _options(settings: Settings, updates: Mapping[str, Value]) -> list[str]:

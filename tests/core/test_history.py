@@ -557,3 +557,17 @@ def test_a_progress_event_is_read_as_it_was_written():
     many = folded([bucket(one, one) for one in range(5)]).progress
     assert [one["update"] for one in many[1:4:2]] == [1, 3]
     assert many[-1]["update"] == 4
+
+
+def test_a_hole_of_terabytes_in_a_log_is_not_read(tmp_path):
+    """A sparse file takes no space on the disk, and its zeros would take an hour."""
+    path = tmp_path / "events.jsonl"
+    line = b'{"type":"warning","update":1,"time":0.5,"message":"x"}\n'
+    path.write_bytes(line)
+    os.truncate(path, 1 << 43)
+    assert History.read(path).warnings[0]["message"] == "x"
+    with path.open("ab") as file:
+        file.write(b"\n" + line)
+    first, second, skipped = [warning["message"] for warning in History.read(path).warnings]
+    assert first == second == "x"
+    assert "skipped 1 line" in skipped

@@ -354,3 +354,15 @@ def test_samples_begin_with_what_training_carries_and_do_not_touch_it():
     assert (trainer.engine.h[0] == h).all()
     asked = [*returned(trainer.draw(np.random.default_rng(stream), length=200, temperature=1.0))]
     assert asked[-1].text == drawn
+
+
+@pytest.mark.parametrize("pending", [("epoch",), ("best", "sample"), ()])
+def test_a_replay_whose_recorded_end_never_comes_ends_after_it(pending):
+    """A forged checkpoint can name duties that were never due at its update."""
+    trainer = Trainer(
+        Settings.of(hidden=4, seq_length=4, updates=None, sample_every=None), corpus_of("to be or not. " * 40)
+    )
+    trainer.end_at(30, pending)
+    for item in trainer.run():
+        assert trainer.update < 100
+    assert (item.reason, item.update) == ("replayed", 31 if pending else 30)

@@ -603,6 +603,17 @@ def test_runs_are_listed_by_headers_alone(tmp_path: Path) -> None:
         assert summarize(directory).best_loss in (None, 1.0)
 
 
+@pytest.mark.parametrize("update", [10**16 + 1, 2**63 - 300, 2**63 - 1])
+def test_counts_that_could_not_be_saved_again_are_refused(path: Path, update: int) -> None:
+    metadata, arrays = parts()
+    metadata["drawn"] = update
+    assert "drawn has an impossible value" in assert_refused(path, forged(metadata, arrays))
+    metadata, arrays = parts()
+    metadata["update"] = metadata["state"]["update"] = update
+    metadata["state"]["bucket"].update(first=update, last=update - 1 + bucket_width(update - 1))
+    assert "update has an impossible value" in assert_refused(path, forged(metadata, arrays))
+
+
 ODD_VALUES: list[Any] = [
     0, 1, 2, -1, 400, 401, 402, 450, 10**6, 2**53, 2**63 - 1, 10**30, 0.5, -0.5, 1e-300, 1e300, True, False,
     None, "", "adam", "float64", [], {}, ["log"], ["epoch"], ["validate"], ["best"], ["check"], ["sample"],

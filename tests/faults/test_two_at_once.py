@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -174,6 +175,23 @@ def test_a_run_that_another_process_trains_is_left_to_it(
     assert np.all(np.diff([event["update"] for event in History.read(run.events_file.path).progress]) > 0)
 
 
+def test_a_run_that_is_copied_to_the_name_of_another_one_is_left_alone(
+    here: Path, training: tuple[subprocess.Popen[bytes], RunDirectory]
+) -> None:
+    """The copy has no log and no lock yet when the process looks: its directory is another one."""
+    process, run = training
+    process.send_signal(signal.SIGSTOP)
+    run.path.rename(here / "moved")
+    shutil.copytree(here / "moved" / "checkpoints", run.path / "checkpoints")
+    after = {path: path.read_bytes() for path in run.checkpoints.path.iterdir()}
+    injected()
+    process.send_signal(signal.SIGCONT)
+    assert_left_to(process, "another directory is")
+    written = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    written.pop(run.status_file.path, None)  # which nobody believes while the lock is not held
+    assert written == after
+
+
 @pytest.mark.parametrize("how", ["removed", "replaced"])
 def test_a_log_that_loses_its_name_is_written_anew(here: Path, how: str) -> None:
     run = RunDirectory(here / "runs" / "mine")
@@ -201,7 +219,7 @@ def test_a_log_that_loses_its_name_is_written_anew(here: Path, how: str) -> None
     seen += [event for _, event in tail.read()]
     tail.close()
     assert_harmless(err)
-    assert err.count("anew" if how == "removed" else "stood in place") == 3
+    assert err.count("written again" if how == "removed" else "stood in place") == 3
     assert run.events_file.path.read_text(encoding="utf-8").splitlines() == told.lines
     assert [json.dumps(event) for event in seen] == [json.dumps(json.loads(line)) for line in told.lines]
     assert len(list(run.path.glob("*.aside"))) == (3 if how == "replaced" else 0)

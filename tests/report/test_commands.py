@@ -15,6 +15,7 @@ import pytest
 
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_tui.cli import run
+from charrnn_tui.report.reproducing import quoted
 
 from .conftest import GOLDEN
 
@@ -186,3 +187,16 @@ def test_runs_of_one_name_are_told_apart_by_their_paths(here: Path, capfd: Captu
     assert "runs/tiny" in legend
     assert "1 elsewhere/tiny" in legend
     assert axes == "loss in nats, sum over 10 characters, by update"
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("a b.txt", "'a b.txt'"),
+        ("\udcff.txt", "$'\\xff.txt'"),
+        ("\ud800.txt", "$'\\x3f.txt'"),
+        ("é\n", "$'é\\x0a'"),
+    ],
+)
+def test_any_name_can_be_quoted_for_a_shell(name: str, told: str) -> None:
+    assert quoted(name) == told

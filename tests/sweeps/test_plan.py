@@ -267,3 +267,10 @@ def test_a_log_of_a_sweep_takes_no_more_than_a_sweep_can_need():
     record.add({"type": "failed", "trial": "trial-0", "error": "y" * 20_000})
     assert len(record.proposed) == len(record.pruned) == len(record.failed) == MOST_TRIALS
     assert record.failed["trial-0"] == "y" * 10_000
+
+
+def test_a_specification_with_a_name_of_many_parts_is_refused(tmp_path):
+    path = tmp_path / "sweep.toml"
+    path.write_text(".".join(["a"] * 60_000) + " = 1\n", encoding="utf-8")
+    with pytest.raises(SettingsError, match="is not TOML: a line has more than 2,000 dots"):
+        read_specification(path)

@@ -49,6 +49,7 @@ KINDS = ("last", "previous", "best")
 _METADATA_KEY = "charrnn"
 _NO_DIGEST = "0" * 64
 _MOST_VALUES = 2_000  # a header has about two hundred
+_LARGEST_COUNT = 10**16  # ten times as many updates as `--updates` allows: what comes of it can be saved
 _LARGEST_H = 1.001  # 1, and what rounding adds to it
 _LARGEST_HEADER = 16_000_000  # a vocabulary of all of Unicode takes a third of it
 _MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
@@ -394,7 +395,7 @@ def _check(metadata: dict[str, Any]) -> None:
 
 
 def _is_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST_COUNT:
         raise _DamageError(f"{name} has an impossible value")
 
 

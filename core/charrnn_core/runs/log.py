@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections import deque
@@ -187,6 +188,7 @@ class LineReader:
                 self.offset += end or len(block)
                 self._is_skipping = not end
                 if not end:
+                    self._skip_hole(descriptor)
                     continue
                 block = block[end:]
             *lines, rest = (rest + block).split(b"\n")
@@ -202,6 +204,14 @@ class LineReader:
                 self._is_skipping = True
                 self.offset += len(rest)
                 rest = b""
+
+    def _skip_hole(self, descriptor: int) -> None:
+        """Continue where the disk holds the next bytes: a hole of terabytes takes no space on it."""
+        try:
+            self.offset = max(self.offset, os.lseek(descriptor, self.offset, os.SEEK_DATA))
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # there are no more
+                self.offset = max(self.offset, os.fstat(descriptor).st_size)
 
 
 def whole_lines(descriptor: int, size: int) -> int:

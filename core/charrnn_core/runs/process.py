@@ -128,6 +128,8 @@ class TrainingProcess:
         self._commands_due = 0.0
         self._lock_due = 0.0
         self._lock_path = directory.lock_file
+        with directory.folder.opened() as folder:
+            self._identity = os.fstat(folder)
         log.guard = self._look_after_lock
         self._is_deaf = False  # commands cannot be read, and that was said
         self._commands = CommandReader(directory.commands_file, place.command_offset)
@@ -287,6 +289,8 @@ class TrainingProcess:
         self._lock_due = time.monotonic() + STATUS_SECONDS
         if is_lock_file(self._lock, self._lock_path):
             return
+        if self._was_replaced():
+            raise self._taken_over(f"another directory is {self.directory.path} now")
         try:
             lock = self.directory.lock()
         except RunTakenError as error:
@@ -297,6 +301,14 @@ class TrainingProcess:
         self._lock = lock
         if not self._log.is_as_left():
             raise self._taken_over(f"another process has trained {self.directory.path} since then")
+
+    def _was_replaced(self) -> bool:
+        """Return whether the name of the run's directory is that of another directory now."""
+        try:
+            with self.directory.folder.opened() as folder:
+                return not os.path.samestat(os.fstat(folder), self._identity)
+        except OSError:
+            return False  # nothing can be written there either: the next save says so
 
     def _taken_over(self, what: str) -> RunFailedError:
         """Write nothing more, and return the error that says why."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 
 from charrnn_core.errors import SettingsError, reason_of
 from charrnn_core.runs.files import Entry
+from charrnn_core.runs.toml_text import parse_toml
 from charrnn_core.sweeps.varying import Variation, shown, variation_of
 from charrnn_core.training.settings import DEFAULT_PRESET, FIELDS, Settings, Value
 
@@ -303,10 +303,10 @@ def read_specification(path: Path) -> Specification:
         It cannot be read, is not TOML, or says what a sweep does not know.
     """
     try:
-        told = tomllib.loads(Entry.at(path).read().decode())
+        told = parse_toml(Entry.at(path).read())
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {reason_of(error)}") from None
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise SettingsError(f"{path} is not TOML: {error}") from None
     for name, value in told.items():
         if name not in _KINDS:

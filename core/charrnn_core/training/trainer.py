@@ -199,8 +199,10 @@ class Trainer:
         self._end = (update, pending)
 
     def _is_end(self) -> bool:
-        if self._end is None or self._end[0] != self.update:
+        if self._end is None or self.update < self._end[0]:
             return False
+        if self.update > self._end[0]:
+            return True  # what is recorded as left to do was not due at that update
         recorded = self._end[1]
         if any(duty in self._pending and duty not in recorded for duty in LOOKING_DUTIES):
             return False
