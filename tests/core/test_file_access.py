@@ -26,6 +26,7 @@ ALLOWED: dict[str, dict[str, str]] = {
         "path.read_bytes()": "the source of the compiled functions",
         "folder.glob(f'{Path(__file__).stem}.*.nb[ci]')": "compiled code in the user's cache",
         "path.unlink()": "compiled code in the user's cache",
+        "folder.glob('*.kept')": "marks beside compiled code in the user's cache",
     },
     "charrnn_core.rnn.compiled.compiling": {
         "mark.touch()": "a mark beside compiled code in the user's cache"

@@ -363,6 +363,5 @@ def test_a_replay_whose_recorded_end_never_comes_ends_after_it(pending):
         Settings.of(hidden=4, seq_length=4, updates=None, sample_every=None), corpus_of("to be or not. " * 40)
     )
     trainer.end_at(30, pending)
-    for item in trainer.run():
-        assert trainer.update < 100
-    assert (item.reason, item.update) == ("replayed", 31 if pending else 30)
+    *_, ended = itertools.takewhile(lambda item: trainer.update < 100, trainer.run())
+    assert (ended.type, ended.reason, ended.update) == ("ended", "replayed", 31 if pending else 30)

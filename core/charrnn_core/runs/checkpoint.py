@@ -340,7 +340,8 @@ def _arrays(
         count = math.prod(shape)
         match header[name]:
             case {"dtype": str(kind), "shape": list(sizes), "data_offsets": [int(begin), int(end)], **rest}:
-                known = not rest and kind == _TYPES[dtype.name] and sizes == list(shape)
+                is_whole = all(type(size) is int for size in sizes)  # 3.0 is another text than 3
+                known = not rest and kind == _TYPES[dtype.name] and sizes == list(shape) and is_whole
             case _:
                 raise _DamageError(f"{name} is not described as an array")
         if not known or not 0 <= begin <= end <= len(data) or end - begin != count * dtype.itemsize:
