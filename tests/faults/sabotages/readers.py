@@ -255,3 +255,12 @@ def lists_whole_checkpoints(original):
 )
 def any_count(original):
     return 2**63 - 1
+
+
+@careless(
+    CHECKPOINT + "_arrays",
+    says="the rows of the arrays in a checkpoint are read in another order",
+    tests="tests/faults/test_hostile_checkpoint.py",
+)
+def rows_backwards(original):
+    return lambda *given: {name: array[::-1] for name, array in original(*given).items()}
