@@ -264,3 +264,24 @@ def any_count(original):
 )
 def rows_backwards(original):
     return lambda *given: {name: array[::-1] for name, array in original(*given).items()}
+
+
+@careless(
+    CHECKPOINT + "read_checkpoint",
+    says="what is no checkpoint is left to NumPy, which unpickles objects",
+    tests="tests/faults/test_hostile_checkpoint.py",
+)
+def reads_files_of_numpy(original):
+    def read_checkpoint(place):
+        import numpy as np
+        from charrnn_core.errors import CheckpointError
+
+        try:
+            return original(place)
+        except CheckpointError:
+            try:
+                return np.load(place, allow_pickle=True)
+            except (OSError, ValueError, TypeError, EOFError):
+                raise CheckpointError(f"{place} is not a checkpoint") from None
+
+    return read_checkpoint
