@@ -274,6 +274,7 @@ def rows_backwards(original):
 def reads_files_of_numpy(original):
     def read_checkpoint(place):
         import numpy as np
+
         from charrnn_core.errors import CheckpointError
 
         try:
