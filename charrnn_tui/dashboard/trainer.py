@@ -67,7 +67,7 @@ class OwnedTrainer:
         It trains on when this process is gone: it holds the other end of that pipe itself.
     text : int, optional
         Descriptor that the trainer reads its text from; closed here, even if the trainer cannot be started,
-        so that the writer of the text notices when nobody reads it.
+        so that the writer of the text gets an error once the trainer has ended.
 
     Raises
     ------

@@ -62,7 +62,7 @@ import json, os, sys
 import llvmlite.binding
 if "LONG_VECTORS" in os.environ:  # with instructions of this processor, several for a vector
     import numba
-    numba.njit(lambda: 0)()  # Numba asks for the processor before it is told of another
+    numba.njit(lambda: 0)()  # makes Numba detect the processor before another one is set
     features = llvmlite.binding.get_host_cpu_features()
     features["avx512f"] = True
     llvmlite.binding.get_host_cpu_features = lambda: features

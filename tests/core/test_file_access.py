@@ -72,7 +72,7 @@ ALLOWED: dict[str, dict[str, str]] = {
         "path.mkdir()": "a directory that the user named outside of runs",
         "path.write_bytes(data)": "a pipe or a device that the user named",
     },
-    "charrnn_tui.limits": {"os.open(os.devnull)": "in place of a stream that nobody reads"},
+    "charrnn_tui.limits": {"os.open(os.devnull)": "in place of a stream without a reader"},
     "charrnn_tui.report.html": {"_STYLE.read_text()": "the style sheet of the program"},
 }
 """The calls of each module, up to their first argument, and what they reach."""

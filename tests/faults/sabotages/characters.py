@@ -36,7 +36,7 @@ def controls_alone(original: Any) -> Any:
 
 @careless(
     "charrnn_tui.terminal:_BLANKS",
-    says="fillers, which are letters that nobody sees, reach a terminal",
+    says="fillers, which are invisible letters, reach a terminal",
     tests="tests/cli/test_terminal.py tests/report/test_html.py",
 )
 def fillers_are_letters(original: Any) -> Any:

@@ -86,7 +86,7 @@ def names_are_lost(original):
 
 @careless(
     "charrnn_core.runs.directory:_is_unbegun",
-    says="any directory that nobody has locked may become a new run",
+    says="any directory that is not locked may become a new run",
     tests="tests/core/test_unbegun.py",
 )
 def any_directory_is_new(original):
