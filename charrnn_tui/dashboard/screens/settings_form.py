@@ -34,9 +34,18 @@ class Choice(Select[str]):
     def on_mount(self, event: Mount) -> None:
         """Show the default that was told while this was being made, when it is not heard."""
         if self.children:
-            self.call_later(self.mutate_reactive, Choice.prompt)
+            self.call_later(self._show_prompt)
         else:  # the application has ended meanwhile: there is nothing to set up
             event.prevent_default()
+
+    def show_default(self, told: str) -> None:
+        """Show what holds where nothing is chosen."""
+        self.set_reactive(Choice.prompt, told)
+        self._show_prompt()
+
+    def _show_prompt(self) -> None:
+        if self.query("#label"):  # not made yet, or not any more when the application ends
+            self.mutate_reactive(Choice.prompt)
 
     @property
     def chosen(self) -> str | None:
@@ -96,7 +105,7 @@ class SettingRow(Container):
         """Show what holds where nothing is typed."""
         told = "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
         if self._field.choices:
-            self.query_one(Choice).prompt = told
+            self.query_one(Choice).show_default(told)
         else:
             self.query_one(Input).placeholder = told
 
