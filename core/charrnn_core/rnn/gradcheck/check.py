@@ -184,17 +184,45 @@ def _default(share: float) -> tuple[Comparison, ...]:
 
 def _not_compared(window: CheckedWindow, comparison: Comparison, name: str) -> CheckRow:
     """Return the row of a window on which nothing can be compared, since its loss or gradient overflows."""
-    return CheckRow(
-        parameter=name,
-        shape=getattr(window.parameters, name).shape,
+    return _row(
+        window,
+        comparison,
+        name,
         entries=0,
-        method=comparison.method,
-        step=comparison.step,
-        h0=comparison.h0,
         maximum_relative_error=math.nan,
         mean_relative_error=math.nan,
         worst=dict(NOTHING),
         passed=True,
+        compared=(),
+        note=NOT_FINITE_NOTE,
+    )
+
+
+def _row(
+    window: CheckedWindow,
+    comparison: Comparison,
+    name: str,
+    *,
+    entries: int,
+    maximum_relative_error: float,
+    mean_relative_error: float,
+    worst: dict[str, object],
+    passed: bool,
+    compared: tuple[dict[str, object], ...],
+    note: str | None = None,
+) -> CheckRow:
+    """Return the row of a parameter, with the conditions under which it was compared."""
+    return CheckRow(
+        parameter=name,
+        shape=getattr(window.parameters, name).shape,
+        entries=entries,
+        method=comparison.method,
+        step=comparison.step,
+        h0=comparison.h0,
+        maximum_relative_error=maximum_relative_error,
+        mean_relative_error=mean_relative_error,
+        worst=worst,
+        passed=passed,
         selection=comparison.entries,
         window=comparison.window,
         seq_length=window.seq_length,
@@ -202,8 +230,8 @@ def _not_compared(window: CheckedWindow, comparison: Comparison, name: str) -> C
         characters=len(np.unique(window.inputs)),
         tolerance=comparison.tolerance,
         floor=comparison.floor,
-        compared=(),
-        note=NOT_FINITE_NOTE,
+        compared=compared,
+        note=note,
     )
 
 
@@ -303,24 +331,15 @@ class _Trial:
             for number in order
         )
         gradient = getattr(self._gradients, name)
-        return CheckRow(
-            parameter=name,
-            shape=gradient.shape,
+        return _row(
+            window,
+            comparison,
+            name,
             entries=gradient.size if lines.by_direction else lines.count,
-            method=comparison.method,
-            step=comparison.step,
-            h0=comparison.h0,
             maximum_relative_error=float(errors.max()),
             mean_relative_error=float(errors.mean()),
             worst=compared[0],
             passed=not failed.any(),
-            selection=comparison.entries,
-            window=comparison.window,
-            seq_length=window.seq_length,
-            batch_size=window.batch_size,
-            characters=len(np.unique(window.inputs)),
-            tolerance=comparison.tolerance,
-            floor=comparison.floor,
             compared=compared,
         )
 
