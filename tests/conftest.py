@@ -19,6 +19,9 @@ os.environ.pop("CHARRNN_RUNS", None)
 # Hundreds of tests start a program: each would spend half a second on Numba. Tests of it say so.
 os.environ["CHARRNN_ENGINE"] = "numpy"
 
+# Else each of these programs would compile every module of the project again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # Whoever runs the suite in the background ignores these, and so would every program that the tests start.
 for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGTSTP):
     if signal.getsignal(number) == signal.SIG_IGN:
@@ -26,6 +29,7 @@ for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGTSTP):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="Run also what is marked as slow.")
     parser.addoption("--thorough", action="store_true", help="Run the fault tests in their long forms.")
     parser.addoption("--table", metavar="FILE", help="Write the table of the fault tests to this file.")
     parser.addoption("--record", action="store_true", help="Record the reports of recorded runs anew.")
@@ -35,6 +39,16 @@ def pytest_xdist_auto_num_workers() -> int:
     """Run one test more at a time than there are cores: many wait for a program that they started."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return cores + 1
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the slow tests where nobody asked for them."""
+    if config.getoption("--slow") or config.getoption("--thorough"):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    if slow:
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
 
 
 @pytest.fixture
