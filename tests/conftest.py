@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -29,7 +30,12 @@ for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGTSTP):
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--slow", action="store_true", help="Run also what is marked as slow.")
+    parser.addoption(
+        "--tier",
+        choices=["default", "slow", "all"],
+        default="default",
+        help="default: what a change is tried with, in five minutes; slow: the other tests.",
+    )
     parser.addoption("--thorough", action="store_true", help="Run the fault tests in their long forms.")
     parser.addoption("--table", metavar="FILE", help="Write the table of the fault tests to this file.")
     parser.addoption("--record", action="store_true", help="Record the reports of recorded runs anew.")
@@ -42,13 +48,31 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the slow tests where nobody asked for them."""
-    if config.getoption("--slow") or config.getoption("--thorough"):
+    """Keep the tests of the tier that was asked for; one that is named is run in any case."""
+    tier = config.getoption("--tier")
+    if tier == "all" or config.getoption("--thorough") or any("::" in each for each in config.args):
         return
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    if slow:
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+    slow = _slow(items)
+    left_out = [item for item in items if (item in slow) == (tier == "default")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _slow(items: list[pytest.Item]) -> set[pytest.Item]:
+    """Return the tests that are marked as slow, without the cases that the mark spares.
+
+    Cases of one kind are often next to each other, so those that are spared are spread evenly.
+    """
+    cases: dict[tuple[Path, str], list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("slow"):
+            cases.setdefault((item.path, item.name.partition("[")[0]), []).append(item)
+    slow = set()
+    for each in cases.values():
+        sparing = each[0].get_closest_marker("slow").kwargs.get("sparing", 0)
+        spared = {number * len(each) // sparing for number in range(sparing)}
+        slow.update(item for number, item in enumerate(each) if number not in spared)
+    return slow
 
 
 @pytest.fixture

@@ -98,6 +98,7 @@ async def look(address: str, run: Run) -> None:
         assert at.screen.strangers == []
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_a_run_that_is_started_in_the_page_trains_on_without_it(here: Path) -> None:
     async def begin(address: str) -> None:
@@ -126,6 +127,7 @@ def test_a_run_that_is_started_in_the_page_trains_on_without_it(here: Path) -> N
         assert run.ended["reason"] == "signal SIGTERM"
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_each_page_has_a_dashboard_of_its_own_and_says_when_it_is_closed(here: Path) -> None:
     async def leave(address: str) -> None:
@@ -162,6 +164,7 @@ def test_each_page_has_a_dashboard_of_its_own_and_says_when_it_is_closed(here: P
     assert run.name.encode() in err
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_a_sweep_is_shown_and_a_trial_of_it_opened(here: Path) -> None:
     async def open_trial(address: str) -> None:
@@ -181,6 +184,7 @@ def test_a_sweep_is_shown_and_a_trial_of_it_opened(here: Path) -> None:
         assert_ends(server, signal.SIGINT)
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_a_dashboard_that_does_not_end_is_ended(here: Path) -> None:
     async def hold(address: str) -> int:

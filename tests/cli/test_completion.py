@@ -41,6 +41,7 @@ def completed(where, line, **changes):
     return done.out.split()
 
 
+@pytest.mark.slow(sparing=7)
 @pytest.mark.parametrize(
     ("line", "offered"),
     [

@@ -47,6 +47,7 @@ def test_auto_does_without_it_and_says_so(charrnn, broken_numba):
     assert started["engine"] == "numpy"
 
 
+@pytest.mark.slow
 def test_a_run_of_the_compiled_engine_goes_on_without_it_only_when_told_to(charrnn, broken_numba):
     run = train(charrnn, "numba")
     [started] = events(run, "started")
@@ -61,6 +62,7 @@ def test_a_run_of_the_compiled_engine_goes_on_without_it_only_when_told_to(charr
     assert resumed["engine"] == "numpy"
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_its_engine_whatever_auto_is_now(charrnn):
     run = train(charrnn, "numba")
     finished = charrnn("resume", str(run), "--updates", "40", CHARRNN_ENGINE="numpy")
@@ -69,6 +71,7 @@ def test_a_run_goes_on_with_its_engine_whatever_auto_is_now(charrnn):
     assert resumed["engine"] == "numba"
 
 
+@pytest.mark.slow
 def test_a_replay_is_by_the_engine_of_the_run_whatever_auto_is_now(charrnn):
     run = train(charrnn, "auto", CHARRNN_ENGINE="numba")
     finished = charrnn("train", "--replay", str(run), "--runs", "runs", CHARRNN_ENGINE="numpy")
@@ -90,6 +93,7 @@ def test_numba_that_is_told_not_to_compile_is_not_used(charrnn):
     assert finished.code == 0 and "warning: the engine numba is not used" in finished.err
 
 
+@pytest.mark.slow
 def test_the_engine_of_a_run_is_that_of_its_check(charrnn):
     run = train(charrnn, "numba")
     for choice, engine in ((), "numba"), (("--engine", "auto"), "numba"), (("--engine", "numpy"), "numpy"):
@@ -102,6 +106,7 @@ def test_an_engine_that_there_is_not_is_refused(charrnn):
     charrnn.refuses(2, ("CHARRNN_ENGINE is 'cuda'",), "train", *SMALL, CHARRNN_ENGINE="cuda")
 
 
+@pytest.mark.slow
 def test_kept_code_that_is_damaged_is_compiled_anew(charrnn, tmp_path):
     kept = {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
     first = train(charrnn, "numba", **kept)
@@ -114,6 +119,7 @@ def test_kept_code_that_is_damaged_is_compiled_anew(charrnn, tmp_path):
     assert events(first, "ended")[0]["state_sha256"] == events(second, "ended")[0]["state_sha256"]
 
 
+@pytest.mark.slow
 def test_code_that_no_disk_can_keep_is_used_all_the_same(charrnn, tmp_path):
     environment = charrnn.environment(NUMBA_CACHE_DIR=str(tmp_path / "kept"))
     program = (
@@ -126,6 +132,7 @@ def test_code_that_no_disk_can_keep_is_used_all_the_same(charrnn, tmp_path):
     assert not list((tmp_path / "kept").rglob("*.nbc"))
 
 
+@pytest.mark.slow
 def test_bench_has_a_row_for_each_engine_and_type_and_makes_no_run(charrnn, tmp_path):
     sizes = ("--hidden", "8", "--batch-size", "2", "--seq-length", "5", "--rounds", "2")
     before = set(tmp_path.iterdir())

@@ -538,6 +538,7 @@ def test_a_configuration_that_is_a_named_pipe_hangs_nobody(tmp_path: Path) -> No
     assert "other" in told.out
 
 
+@pytest.mark.slow(sparing=2)
 @pytest.mark.parametrize("name", ["\x1b]0;evil\x07", "a\nb", "[red]", "caf\udce9", "\u202eevil", "-rf", " x"])
 def test_hostile_names_are_harmless(tmp_path: Path, name: str) -> None:
     run = made(tmp_path / "runs", "mine")

@@ -197,6 +197,7 @@ def test_a_study_without_an_end_is_refused() -> None:
 # -- interruptions -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize(
     ("number", "update", "saved"),
     [(signal.SIGKILL, 50, 0), (signal.SIGKILL, 150, 100), (signal.SIGINT, 150, 151)],
@@ -468,6 +469,7 @@ def cursor_is_shown(text: str) -> bool:
     return text.rfind("\x1b[?25h") >= text.rfind("\x1b[?25l")
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize(
     ("changes", "wanted"),
     [

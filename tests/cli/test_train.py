@@ -236,6 +236,7 @@ UNFIT_NAMES = [
 ]
 
 
+@pytest.mark.slow(sparing=3)
 @pytest.mark.parametrize("name", UNFIT_NAMES)
 def test_a_name_that_could_lead_elsewhere_is_refused(here: Path, name: str) -> None:
     inner = here / "a" / "b"
@@ -335,6 +336,7 @@ def test_version(here: Path) -> None:
     assert finished.err == ""
 
 
+@pytest.mark.slow(sparing=6)
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=" ".join)
 def test_help_begins_with_an_example(here: Path, command: list[str]) -> None:
     finished = charrnn(here, *command, "--help")

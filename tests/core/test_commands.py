@@ -719,6 +719,7 @@ def check_answers(directory, asked):
     assert last_of(directory).snapshot.settings.learning_rate == expected
 
 
+@pytest.mark.slow(sparing=10)
 @pytest.mark.parametrize("how", ["before", "after"])
 @pytest.mark.parametrize("save_every", [2, 10**9])
 @pytest.mark.parametrize("what", LINES)

@@ -253,6 +253,7 @@ def sizes(thorough):
     return {"m": 100, "K": 80, "T": 25} if thorough else {}
 
 
+@pytest.mark.slow(sparing=6)
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_every_broken_backward_pass_is_caught_for_each_of_20_seeds(mutant, sizes):
     for seed in range(20):
@@ -261,6 +262,7 @@ def test_every_broken_backward_pass_is_caught_for_each_of_20_seeds(mutant, sizes
         assert is_caught(window(seed, carried=seed % 2 == 0, **sizes), seed, broken), f"seed {seed}"
 
 
+@pytest.mark.slow
 def test_the_right_backward_pass_passes_for_each_of_200_seeds(sizes):
     for seed in range(200):
         wrong = [row for row in rows_of(window(seed, carried=seed % 2 == 0, **sizes), seed) if not row.passed]
@@ -272,6 +274,7 @@ def test_the_pass_that_the_mutants_are_made_from_is_right(sizes):
         assert all(row.passed for row in rows_of(window(seed, **sizes), seed, network=Plain))
 
 
+@pytest.mark.slow
 @given(
     st.integers(1, 12),
     st.integers(2, 12),
@@ -330,6 +333,7 @@ def test_all_entries_agree_after_training(preset, floor, thorough):
             assert item.maximum_relative_error <= 1e-10
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize(("m", "K", "T", "std"), [(200, 3, 5, 3.0), (100, 2, 25, 2.0), (100, 63, 25, 3.0)])
 def test_saturated_and_chaotic_networks_pass(m, K, T, std):
     for seed in range(12):

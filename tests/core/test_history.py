@@ -221,6 +221,7 @@ def killed_runs(draw):
     return log, uninterrupted(total), asked
 
 
+@pytest.mark.slow
 @given(killed_runs())
 @hypothesis_settings(max_examples=250)
 def test_the_history_of_a_killed_run_is_that_of_an_uninterrupted_one(run):

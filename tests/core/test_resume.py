@@ -175,6 +175,7 @@ OPTIMIZERS = {"adagrad": 0.1, "adam": 0.004, "rmsprop": 0.002}
 GRID = [*itertools.product(OPTIMIZERS, ("float32", "float64"), (1, 4), ("sequential", "shuffled", "random"))]
 
 
+@pytest.mark.slow(sparing=9)
 @pytest.mark.parametrize(("number", "combination"), list(enumerate(GRID)), ids=str)
 def test_killed_and_resumed_equals_uninterrupted_and_its_replay(tmp_path, number, combination):
     optimizer, dtype, batch_size, chunks = combination
@@ -208,6 +209,7 @@ def reference():
         yield process.directory, live(process)
 
 
+@pytest.mark.slow(sparing=1)
 @given(
     kills=st.lists(st.integers(3, 700), min_size=1, max_size=4),
     save_every=st.sampled_from([3, 7, 40, ENDLESS_SAVING]),
@@ -224,6 +226,7 @@ def test_wherever_it_is_killed_it_goes_on_the_same(reference, kills, save_every)
         assert_same_end(expected, expected_ended, process.directory, ended)
 
 
+@pytest.mark.slow(sparing=4)
 @pytest.mark.parametrize("kind", ["validating", "validated", "sample", "best", "inside a bucket", "obeyed"])
 @pytest.mark.parametrize("save_every", [5, ENDLESS_SAVING])
 def test_killed_at_a_special_moment(tmp_path, reference, kind, save_every):
@@ -470,6 +473,7 @@ def test_from_best_a_run_goes_on_as_if_what_came_after_had_never_been(tmp_path):
     replays(spoiled, tmp_path, "replay")
 
 
+@pytest.mark.slow(sparing=2)
 @pytest.mark.parametrize("kill_at", [1, 2, 3, 9, 40])
 def test_killed_after_it_went_back_to_best_it_never_comes_to_what_was_given_up(tmp_path, kill_at):
     spoiled = spoilt(tmp_path)
@@ -533,6 +537,7 @@ def last_update(directory):
     return json.loads(lines[-1])["update"] if lines else -1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -744,6 +749,7 @@ def test_a_run_killed_before_its_trial_save_begins_again(tmp_path, kill_at):
     assert [event["update"] for event in history.progress][:1] == [0]
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("torn", [b"{", b'{"type":"progress","update":9', b"\xff\x00\xff", b"x" * 200_000])
 def test_the_torn_last_line_of_the_log_is_cut(tmp_path, torn):
     whole, whole_ended, directory = wounded_run(tmp_path)

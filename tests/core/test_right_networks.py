@@ -51,6 +51,7 @@ def test_no_check_of_a_right_network_fails(number, thorough):
             assert row.entries > 0
 
 
+@pytest.mark.slow
 def test_networks_of_all_kinds_are_among_the_small_ones():
     assert {right_network(number, most=200_000).kind for number in range(SMALL)} == set(KINDS)
 

@@ -100,6 +100,7 @@ def test_a_score_is_the_textbook_loss_of_the_whole_text(length, step):
     assert scorer.loss == pytest.approx(expected, rel=1e-11)
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize(
     "cut",
     [{"temperature": 0.6}, {"temperature": 1.7}, {"top_k": 3}, {"top_p": 0.6}, {"top_k": 4, "top_p": 0.8}],

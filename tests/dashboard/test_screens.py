@@ -159,6 +159,7 @@ def said(app: Dashboard, label: str) -> str:
 # -- the start screen --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("size", SIZES)
 def test_start_screen_opens_by_key_and_closes(runs: Path, size: tuple[int, int]) -> None:
     async def steps(app: Dashboard, pilot: Pilot[int]) -> None:
@@ -237,6 +238,7 @@ def test_a_value_is_checked_as_it_is_typed_and_start_refused(runs: Path, trainer
     play(runs, steps)
 
 
+@pytest.mark.slow(sparing=2)
 @pytest.mark.parametrize(
     ("box", "typed", "problem"),
     [
@@ -275,6 +277,7 @@ def test_settings_that_do_not_go_together(runs: Path, trainer: type[FakeTrainer]
     assert not trainer.made
 
 
+@pytest.mark.slow
 def test_placeholders_follow_preset_and_optimizer(runs: Path) -> None:
     async def steps(app: Dashboard, pilot: Pilot[int]) -> None:
         await pilot.press("n")

@@ -190,6 +190,7 @@ KEYS = {
 }
 
 
+@pytest.mark.slow(sparing=6)
 @pytest.mark.parametrize("keys", KEYS)
 @pytest.mark.parametrize("size", ["80x24", "120x40"])
 def test_key(dashboard, snap_compare, size, keys):
@@ -368,6 +369,7 @@ STATES = {
 }
 
 
+@pytest.mark.slow(sparing=16)
 @pytest.mark.parametrize("size", ["60x20", "80x24", "120x40"])
 @pytest.mark.parametrize("state", STATES)
 def test_state(folder, snap_compare, size, state):

@@ -33,6 +33,7 @@ def test_every_screen_is_steady() -> None:
     assert [screen.__name__ for screen in ours if not issubclass(screen, Steady)] == []
 
 
+@pytest.mark.slow
 def test_a_size_that_the_terminal_had_before_is_not_acted_upon() -> None:
     async def play() -> None:
         app = Dashboard(None, None)
@@ -66,6 +67,7 @@ def test_what_is_true_is_not_swallowed_by_what_is_out_of_date() -> None:
     asyncio.run(play())
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("kind", ["left", "read"])
 def test_a_form_of_which_parts_are_still_being_made(kind: str) -> None:
     async def play() -> None:
@@ -83,6 +85,7 @@ def test_a_form_of_which_parts_are_still_being_made(kind: str) -> None:
     asyncio.run(play())
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("steps", [0, 28, 55])
 def test_the_dashboard_is_left_while_it_is_being_made(steps: int) -> None:
     async def play() -> int | None:
@@ -100,6 +103,7 @@ def test_the_dashboard_is_left_while_it_is_being_made(steps: int) -> None:
     assert asyncio.run(play()) == 0
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("steps", [0, 5, 20])
 def test_no_screen_is_shown_once_the_dashboard_exits(steps: int) -> None:
     async def play() -> int | None:

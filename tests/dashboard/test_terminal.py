@@ -224,6 +224,7 @@ def test_the_same_settings_end_in_the_same_state_as_headless(dashboard: Any) -> 
     assert (watched["reason"], watched["update"]) == ("updates", 300)
 
 
+@pytest.mark.slow(sparing=2)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

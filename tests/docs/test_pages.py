@@ -102,6 +102,7 @@ def shell(here: Path, tmp_path: Path) -> Iterator[Shell]:
 EXAMPLES = examples(ROOT / "docs" / "reference" / "commands.md")
 
 
+@pytest.mark.slow(sparing=6)
 @pytest.mark.parametrize("section", [each for each in [*SECTIONS, *EXAMPLES] if typed(each)], ids=str)
 def test_commands_do_what_the_page_says(section: Section, shell: Shell, here: Path) -> None:
     skipped = []

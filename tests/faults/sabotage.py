@@ -112,7 +112,7 @@ def _run(
         "prlimit", "--as=8000000000", sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider",
     ]  # fmt: skip
     # Of an error only the line "ERROR at setup of" says that the test itself did not even begin.
-    more = ["--slow", "-n", str(workers), "--tb=line", "-W", "ignore"]
+    more = ["--tier", "all", "-n", str(workers), "--tb=line", "-W", "ignore"]
     search = os.pathsep.join([str(project), str(project / "core"), *([str(HERE / "hook")] if extra else [])])
     environment = {
         **os.environ,

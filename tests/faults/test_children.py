@@ -70,6 +70,7 @@ def stop(here: Path, terminal: Terminal) -> None:
     until(lambda: all(map(is_stopped, found | {terminal.process.pid})))
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_sweep_does_not_wait_for_a_process_that_is_stopped(here: Path, number: signal.Signals) -> None:
     with started(here, *SWEEP) as sweep:

@@ -241,6 +241,7 @@ def clear(where: Path) -> None:
     shutil.rmtree(where / "many", ignore_errors=True)
 
 
+@pytest.mark.slow(sparing=2)
 @pytest.mark.parametrize("use_up", [fill, use_up_inodes])
 @pytest.mark.parametrize("freed", [True, False])
 def test_training_goes_on_while_the_disk_is_full(

@@ -29,6 +29,7 @@ SIZES = [
 NAMES = ["COLUMNS", "LINES", "TERMINAL_WIDTH"]
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("name", NAMES)
 def test_a_size_that_is_none_does_not_count(name: str, at_once: AtOnce) -> None:
     asked = at_once(SIZES, lambda size, where: charrnn(where, "train", "--help", **{name: size}))
@@ -63,6 +64,7 @@ ODD: dict[str, dict[str, str]] = {
 }
 
 
+@pytest.mark.slow(sparing=2)
 @pytest.mark.parametrize("kind", ODD)
 def test_training_and_drawing_work_in_an_odd_environment(kind: str, here: Path, thorough: bool) -> None:
     run = assert_trained(charrnn(here, "train", "book.txt", *SMALL, **ODD[kind]), here)
@@ -97,6 +99,7 @@ def assert_ended_well(finished: Finished) -> None:
 DASHBOARD = ["home is a device", "home is empty", "home is nowhere", "a long name", "an unknown terminal"]
 
 
+@pytest.mark.slow(sparing=2)
 @pytest.mark.parametrize("kind", DASHBOARD)
 def test_the_dashboard_works_in_an_odd_environment(kind: str, dashboard: Any) -> None:
     terminal = dashboard("book.txt", *SMALL_RUN, "--updates", "50", **ODD[kind])

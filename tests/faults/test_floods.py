@@ -92,6 +92,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("seeds", parts, ids=lambda part: str(part[0]))
 
 
+@pytest.mark.slow(sparing=2)
 @pytest.mark.parametrize("when", ["before", "meanwhile"])
 def test_a_flood_of_commands_is_answered_briefly_and_the_last_one_is_obeyed(
     tmp_path: Path, seeds: range, when: str
@@ -320,6 +321,7 @@ def compilers(kept: Path) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 def test_code_is_compiled_once_and_then_read(tmp_path: Path) -> None:
     pytest.importorskip("numba")
     program = (

@@ -130,6 +130,7 @@ def flip(path: Path, bits: list[int]) -> None:
     read_checkpoint(path)
 
 
+@pytest.mark.slow
 def test_every_flipped_bit_of_the_header_is_noticed(path: Path) -> None:
     flip(path, list(range(8 * HEADER_END)))
 
@@ -293,6 +294,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 }
 
 
+@pytest.mark.slow(sparing=7)
 @pytest.mark.parametrize("kind", BOMBS)
 def test_headers_that_are_bombs_are_refused(path: Path, kind: str) -> None:
     path.write_bytes(BOMBS[kind]())

@@ -102,6 +102,7 @@ def test_a_text_in_a_directory_that_may_not_be_entered_is_refused(here: Path) ->
     assert_refused(finished, here, "closed/book.txt", "permission denied")
 
 
+@pytest.mark.slow(sparing=2)
 @pytest.mark.parametrize("given", [b"", b"aaaa", b"\xff\xfe", b"abcab", b"a\xff" * 99], ids=repr)
 def test_standard_input_that_is_no_text_is_refused(tmp_path: Path, given: bytes) -> None:
     assert_refused(charrnn(tmp_path, "train", "-", *SMALL, given=given), tmp_path)
@@ -163,6 +164,7 @@ def odd_texts(at_once: AtOnce) -> dict[str, Outcome]:
     return at_once(ODD, train)
 
 
+@pytest.mark.slow(sparing=3)
 @pytest.mark.parametrize("kind", ODD)
 def test_an_odd_text_trains_and_is_shown_harmlessly(odd_texts: dict[str, Outcome], kind: str) -> None:
     where, future = odd_texts[kind]
@@ -218,6 +220,7 @@ def odd_names(at_once: AtOnce) -> dict[str, Outcome]:
     return at_once(ODD_NAMES, train)
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("kind", ODD_NAMES)
 def test_a_text_with_an_odd_name_trains(odd_names: dict[str, Outcome], kind: str) -> None:
     where, future = odd_names[kind]

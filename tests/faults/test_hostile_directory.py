@@ -165,6 +165,7 @@ LINES: dict[str, list[Any]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow(sparing=2)
 @pytest.mark.parametrize("first", range(4))
 def test_a_log_that_was_edited_by_hand_is_shown(
     dashboard: Any, changed: Callable[..., Path], first: int
@@ -369,6 +370,7 @@ def assert_well_made(path: Path) -> None:
         assert_harmless(text)
 
 
+@pytest.mark.slow
 def test_any_log_is_shown_in_the_dashboard(mine: Path, thorough: bool) -> None:
     async def look() -> None:
         app = Dashboard(RunSession.of(mine.parent, None), None, runs=mine.parent.parent)

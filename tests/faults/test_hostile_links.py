@@ -118,6 +118,7 @@ def assert_ends_well(finished: Finished, *codes: int) -> None:
         assert finished.err.splitlines()[-1].startswith("charrnn: "), finished.err
 
 
+@pytest.mark.slow(sparing=3)
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_trainer_writes_for_people_stays_in_the_run(here: Path, outside: Outside, kind: str) -> None:
     """As the dashboard resumes it: nobody reads the trainer's output, which goes into a file of the run."""
@@ -130,6 +131,7 @@ def test_what_a_trainer_writes_for_people_stays_in_the_run(here: Path, outside: 
     assert not (outside.path / "new").exists()
 
 
+@pytest.mark.slow(sparing=6)
 @pytest.mark.parametrize("name", [".lock", "events.jsonl", "commands.jsonl", "status.json", "config.json"])
 @pytest.mark.parametrize("kind", ["link", "hard link", "link to nothing", "pipe"])
 def test_a_resumed_run_writes_into_itself_alone(here: Path, outside: Outside, name: str, kind: str) -> None:
@@ -168,6 +170,7 @@ def test_a_trial_that_is_a_link_is_neither_trained_nor_removed(here: Path, outsi
     assert "symbolic link" in (sweep / "events.jsonl").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow(sparing=3)
 @pytest.mark.parametrize("command", ["resume", "sample", "report", "export", "gradcheck", "plot", "study"])
 def test_a_trial_that_is_a_link_is_not_followed_by_its_name(
     here: Path, outside: Outside, command: str
@@ -194,6 +197,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 WHICH, FORMS = ("mine", "sweep", "sweep/hidden-4"), ("html", "md")
 
 
+@pytest.mark.slow(sparing=3)
 def test_a_report_is_not_written_through_what_stands_in_its_place(
     here: Path, outside: Outside, which: str, kind: str, form: str
 ) -> None:

@@ -65,6 +65,7 @@ def problem_with(where: Path, name: str, value: str, *, possible: bool = False) 
     return None
 
 
+@pytest.mark.slow(sparing=9)
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_number_is_within_its_range_or_refused(tmp_path: Path, thorough: bool, name: str) -> None:
     # In the short form another third of the values for each setting.

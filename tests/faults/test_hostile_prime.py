@@ -132,6 +132,7 @@ def peak(process: subprocess.Popen[bytes]) -> int:
     return int(found[1]) << 10
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks /proc how much memory a process has")
 @pytest.mark.parametrize("length", ["1000000000000", "inf"])
 def test_a_sample_without_end_takes_no_more_memory(trained: Path, thorough: bool, length: str) -> None:

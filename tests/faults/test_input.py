@@ -45,6 +45,7 @@ def trainers(where: Path) -> list[int]:
 needs_proc = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc")
 
 
+@pytest.mark.slow(sparing=2)
 @needs_proc
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL, "q"])
 def test_a_dashboard_that_is_left_while_its_text_is_read_leaves_nothing(

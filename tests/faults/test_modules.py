@@ -55,6 +55,7 @@ def plant(run: Path, names: set[str]) -> Path:
     return told
 
 
+@pytest.mark.slow(sparing=2)
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: arguments[0])
 def test_a_command_imports_nothing_from_the_run_in_which_it_is_called(
     run: Path, arguments: list[str]

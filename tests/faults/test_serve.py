@@ -110,6 +110,7 @@ def test_a_stopped_dashboard_ends_with_its_page(server: Server) -> None:
     server.ends(signal.SIGTERM)
 
 
+@pytest.mark.slow(sparing=6)
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("state", ["starting", "painting", "stopped", "asleep"])
 def test_the_server_ends_whatever_its_dashboards_do(

@@ -103,6 +103,7 @@ PAIRS = [
 ]
 
 
+@pytest.mark.slow(sparing=2)
 @needs_proc
 @pytest.mark.parametrize(("first", "second"), PAIRS)
 def test_a_second_signal_ends_it_at_once(here: Path, first: signal.Signals, second: signal.Signals) -> None:
@@ -509,6 +510,7 @@ def test_a_terminal_that_hangs_holds_up_nothing_and_is_painted_when_it_goes_on(b
     assert not terminal.screen.strangers
 
 
+@pytest.mark.slow(sparing=2)
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_while_the_terminal_hangs(book: Any, number: signal.Signals) -> None:
     terminal, run = book

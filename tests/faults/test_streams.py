@@ -260,6 +260,7 @@ ENVIRONMENTS = {
 }
 
 
+@pytest.mark.slow(sparing=2)
 @pytest.mark.parametrize("what", ENVIRONMENTS)
 def test_it_works_on_other_terminals(dashboard: Any, what: str) -> None:
     terminal = dashboard("book.txt", *SMALL_RUN, "--updates", "100", size=(24, 80), **ENVIRONMENTS[what])

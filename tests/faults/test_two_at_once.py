@@ -156,6 +156,7 @@ def test_a_run_that_another_process_trained_meanwhile_is_left_alone(
     assert contents(run) == after
 
 
+@pytest.mark.slow(sparing=1)
 def test_a_run_that_another_process_trains_is_left_to_it(
     here: Path, training: tuple[subprocess.Popen[bytes], RunDirectory]
 ) -> None:
@@ -192,6 +193,7 @@ def test_a_run_that_is_copied_to_the_name_of_another_one_is_left_alone(
     assert written == after
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("how", ["removed", "replaced"])
 def test_a_log_that_loses_its_name_is_written_anew(here: Path, how: str) -> None:
     run = RunDirectory(here / "runs" / "mine")
@@ -225,6 +227,7 @@ def test_a_log_that_loses_its_name_is_written_anew(here: Path, how: str) -> None
     assert len(list(run.path.glob("*.aside"))) == (3 if how == "replaced" else 0)
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("how", ["removed", "cut to nothing", "replaced"])
 def test_commands_are_obeyed_whatever_happened_to_their_file(
     here: Path, training: tuple[subprocess.Popen[bytes], RunDirectory], how: str
@@ -271,6 +274,7 @@ def test_who_reads_a_checkpoint_of_a_run_that_saves_reads_a_whole_one(
     assert newest["last"] > newest["best"] or newest["last"] > 100
 
 
+@pytest.mark.slow(sparing=1)
 def test_a_sample_of_a_run_that_trains_is_of_a_whole_state(
     here: Path, training: tuple[subprocess.Popen[bytes], RunDirectory], thorough: bool
 ) -> None:

@@ -268,6 +268,7 @@ def test_a_network_that_has_learnt_escape_sequences_writes_them_as_pictures(tmp_
     assert "<b>" not in report_html(found)
 
 
+@pytest.mark.slow(sparing=4)
 @pytest.mark.parametrize(
     "line",
     [

@@ -111,6 +111,7 @@ def here(tmp_path: Path) -> Path:
     return where
 
 
+@pytest.mark.slow
 def test_with_a_worker_killed_all_trials_end_as_on_this_machine(cluster: Cluster, here: Path) -> None:
     asked = ["--dask", cluster.address, "--return-every", "0.3", "--name", "far"]
     with started(here, "sweep", "book.txt", *GRID, *asked) as process:
@@ -134,6 +135,7 @@ def test_with_a_worker_killed_all_trials_end_as_on_this_machine(cluster: Cluster
     until(lambda: all(map(is_gone, slots)), lambda: "a process of the killed worker trains on")
 
 
+@pytest.mark.slow(sparing=1)
 def test_a_signal_returns_what_was_trained_and_leaves_nothing_on_the_workers(
     cluster: Cluster, here: Path
 ) -> None:
@@ -197,6 +199,7 @@ cluster.train_here = faulty
 """
 
 
+@pytest.mark.slow
 def test_what_a_faulty_worker_returns_is_asked_for_again(tmp_path: Path, here: Path) -> None:
     place = tmp_path / "cluster"
     preload = tmp_path / "faulty.py"
@@ -215,6 +218,7 @@ def test_what_a_faulty_worker_returns_is_asked_for_again(tmp_path: Path, here: P
     assert_once(here / "runs" / "far")
 
 
+@pytest.mark.slow
 def test_a_worker_that_does_not_answer_is_left_behind_and_a_scheduler_that_is_gone_is_named(
     cluster: Cluster, here: Path
 ) -> None:

@@ -73,6 +73,7 @@ def plan(*vary: str, **more: object) -> Plan:
     return Plan(**{"given": SAME, "vary": tuple(map(parse_variation, vary)), **more})
 
 
+@pytest.mark.slow
 def test_it_finds_a_better_setting_than_the_grids_middle_in_fewer_updates(tmp_path: Path) -> None:
     near, far = tmp_path / "grid", tmp_path / "search"
     near.mkdir()
@@ -105,6 +106,7 @@ def search_of(asked: Plan, tell: Callable[[Event], None] = lambda event: None) -
     )
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("most", [1, 4, 7, 9])
 def test_it_goes_on_where_it_was_stopped(tmp_path: Path, most: int) -> None:
     asked = plan(*BETWEEN, search="tpe", combinations=5, seeds=2)

@@ -117,6 +117,7 @@ def test_started_again_it_repeats_nothing_and_adds_what_is_new(here: Path) -> No
     assert {file: file.read_bytes() for file in before} == before
 
 
+@pytest.mark.slow
 def test_other_options_make_another_sweep_and_under_its_name_are_refused(here: Path) -> None:
     asked = ["sweep", "book.txt", "--vary", "hidden=4,6", *TINY[2:], "--name", "mine"]
     assert charrnn(here, *asked, "--updates", "30").code == 0
@@ -134,6 +135,7 @@ def test_other_options_make_another_sweep_and_under_its_name_are_refused(here: P
     assert {path.name for path in (here / "runs").iterdir()} == {"mine"}
 
 
+@pytest.mark.slow
 def test_more_seeds_are_added_to_a_sweep_that_began_with_one(here: Path) -> None:
     asked = [
         "sweep",
@@ -157,6 +159,7 @@ def test_more_seeds_are_added_to_a_sweep_that_began_with_one(here: Path) -> None
     assert {row.state for row in rows.values()} == {"ended"}
 
 
+@pytest.mark.slow
 def test_a_text_that_has_moved_is_found_again(here: Path) -> None:
     asked = ["--vary", "hidden=4,6", *TINY[2:], "--updates", "20", "--name", "mine", "--quiet"]
     assert charrnn(here, "sweep", "book.txt", *asked).code == 0
@@ -215,6 +218,7 @@ def state_of(process: int) -> str:
     return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_all_trials_and_the_same_command_goes_on(
     here: Path, whole: dict[str, str], number: signal.Signals
@@ -253,6 +257,7 @@ def test_after_sigkill_its_processes_end_and_the_sweep_goes_on(here: Path, whole
     assert_once(path)
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_trial_whose_process_is_killed_goes_on(
     here: Path, whole: dict[str, str], number: signal.Signals
@@ -383,6 +388,7 @@ def test_a_file_says_what_is_to_be_done_and_options_go_before_it(here: Path) -> 
     }
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("source", ["book.txt", "-"])
 def test_trials_read_a_text_where_it_has_moved(here: Path, source: str) -> None:
     asked = ("sweep", source, "--vary", "hidden=3,4", "--updates", "10", *TINY[2:], "--name", "mine")
@@ -422,6 +428,7 @@ def test_drawn_settings_and_a_text_from_standard_input(here: Path) -> None:
     assert on.code == 0, on.err
 
 
+@pytest.mark.slow
 def test_a_trial_is_a_run_like_any_other_and_no_newest_one(here: Path) -> None:
     assert charrnn(here, "train", "book.txt", *TINY, "--updates", "10", "--name", "alone").code == 0
     done = charrnn(
@@ -452,6 +459,7 @@ def test_two_sweeps_at_once_keep_out_of_each_others_way(here: Path) -> None:
         stopped(process, signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_a_trial_that_somebody_stops_is_left_to_be_gone_on_with(here: Path) -> None:
     with started(here, "sweep", "book.txt", *LONG, "--updates", "16000", "--jobs", "1") as process:
         path = run_path(process)
