@@ -18,7 +18,8 @@ def reads_a_whole_flood(original, target):
 @careless(
     "charrnn_core.runs.commands:Found.add",
     says="each line that is not a command is refused by an event of its own",
-    tests=FLOODS,
+    tests=f"{FLOODS}::test_lines_with_one_problem_are_one_refusal_with_their_number "
+    f"{FLOODS}::test_problems_are_told_apart_up_to_a_number",
 )
 def a_refusal_for_each_line(original):
     return lambda self, command, offset: self.all.append((command, offset))
@@ -27,7 +28,7 @@ def a_refusal_for_each_line(original):
 @careless(
     "charrnn_core.runs.process:TrainingProcess._drawn",
     says="a sample that was asked for is drawn to its end, whatever signal comes",
-    tests=FLOODS,
+    tests=f"{FLOODS}::test_a_long_sample_is_given_up_where_a_signal_comes",
 )
 def draws_to_the_end(original):
     def drawn(self, drawing):
@@ -45,7 +46,7 @@ def draws_to_the_end(original):
 @careless(
     "charrnn_core.training.trainer:Trainer.stopping",
     says="what was asked before a signal came is still done",
-    tests=FLOODS,
+    tests=f"{FLOODS}::test_a_signal_does_not_wait_for_all_that_was_asked",
 )
 def obeys_all(original):
     return property(lambda self: False)
@@ -54,7 +55,7 @@ def obeys_all(original):
 @careless(
     "charrnn_core.rnn.compiled.compiling:compile_elsewhere",
     says="code is compiled in the process that trains, which hears no signal then",
-    tests=FLOODS,
+    tests=f"{FLOODS}::test_a_signal_ends_a_trainer_that_compiles",
 )
 def compiles_here(original):
     return lambda dtype: iter(())
@@ -63,7 +64,7 @@ def compiles_here(original):
 @careless(
     "charrnn_core.rnn.compiled.compiling:_mark",
     says="nothing says that code was compiled",
-    tests=FLOODS,
+    tests=f"{FLOODS}::test_code_is_compiled_once_and_then_read",
 )
 def compiles_again(original):
     return lambda dtype: original(dtype).with_name("none")
@@ -72,7 +73,7 @@ def compiles_again(original):
 @careless(
     "charrnn_core.runs.starting:_is_unsaved",
     says="a run that was ended before its first save cannot be resumed",
-    tests=FLOODS,
+    tests=f"{FLOODS}::test_a_run_that_is_ended_while_it_compiles_is_resumed_as_if_it_had_not_begun",
 )
 def nothing_to_resume(original):
     return lambda directory: False
@@ -81,7 +82,7 @@ def nothing_to_resume(original):
 @careless(
     "charrnn_core.runs.starting:_is_unsaved",
     says="a run that has lost its checkpoints begins again",
-    tests=FLOODS,
+    tests=f"{FLOODS}::test_a_run_that_has_lost_its_checkpoints_does_not_begin_again",
 )
 def forgets_what_was_lost(original):
     return lambda directory: not directory.has_checkpoint
@@ -90,7 +91,7 @@ def forgets_what_was_lost(original):
 @careless(
     "charrnn_core.training.trainer:Trainer.draw",
     says="a sample that is drawn in smaller pieces is another one",
-    tests=FLOODS,
+    tests=f"{FLOODS}::test_a_sample_in_pieces_is_the_sample",
 )
 def pieces_matter(original):
     def draw(self, generator, **how):
@@ -106,7 +107,7 @@ def pieces_matter(original):
 @careless(
     "charrnn_core.runs.process:TrainingProcess._refuse_old_commands",
     says="commands that keep coming are refused for as long as they come, whatever signal comes",
-    tests=FLOODS,
+    tests=f"{FLOODS}::test_a_signal_ends_a_run_that_is_resumed_while_commands_keep_coming",
 )
 def refuses_as_long_as_they_come(original):
     from charrnn_core.runs.commands import BadCommand, Command
@@ -126,7 +127,7 @@ def refuses_as_long_as_they_come(original):
 @careless(
     "charrnn_core.runs.history:answered_by",
     says="of commands that are refused together none counts as answered",
-    tests=FLOODS,
+    tests=f"{FLOODS}::test_commands_of_many_askers_are_refused_together_and_each_is_answered",
 )
 def answers_only_one(original):
     return lambda event: [event["command"]] if isinstance(event.get("command"), str) else []
