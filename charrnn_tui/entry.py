@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 
 from charrnn_tui.environment import drop_wrong_variables
 from charrnn_tui.limits import explain
@@ -20,6 +21,8 @@ def main() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)
     drop_wrong_variables(os.environ)
+    if not sys.warnoptions:  # what libraries warn of is for programmers, who ask for it by -W
+        warnings.simplefilter("ignore")
     try:
         code = _run(sys.argv[1:])
     finally:

@@ -9,6 +9,7 @@ import pty
 import sys
 import unicodedata
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, TextIO
 
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from charrnn_tui.terminal import harmless, harmless_line, is_rich, put, say
 from tests.characters import CONTROLS, HIDDEN, NEEDED, each
+from tests.program import finish
 
 FORBIDDEN = each(CONTROLS) | each(HIDDEN)
 texts = st.text(st.characters(exclude_categories=()))
@@ -247,3 +249,25 @@ def test_data_is_written_whole_where_a_write_takes_a_part_of_it(monkeypatch: pyt
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, "utf-8", write_through=True))
     put("the tide rises, the tide falls\n")
     assert raw.taken == b"the tide rises, the tide falls\n"
+
+
+# -- warnings ----------------------------------------------------------------------------------------------
+
+WARN = """\
+import sys, warnings
+from charrnn_tui import cli
+from charrnn_tui.entry import main
+cli.run = lambda arguments: warnings.warn("of a library", RuntimeWarning) or 0
+sys.argv = ["charrnn"]
+main()
+"""
+
+
+@pytest.mark.parametrize(("options", "shown"), [([], False), (["-W", "default"], True)])
+def test_warnings_of_libraries_are_shown_to_those_who_ask(
+    tmp_path: Path, options: list[str], shown: bool
+) -> None:
+    done = finish([sys.executable, *options, "-c", WARN], tmp_path)
+    assert done.code == 0
+    assert ("RuntimeWarning: of a library" in done.err) == shown
+    assert shown or not done.err
