@@ -176,7 +176,7 @@ def test_lines_with_one_problem_are_one_refusal_with_their_number(tmp_path: Path
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_does_not_wait_for_all_that_was_asked(tmp_path: Path, number: int) -> None:
-    process = begun(tmp_path, Settings.of(hidden=6, seq_length=4, updates=None))
+    process = begun(tmp_path, Settings.of(hidden=6, seq_length=4, updates=20_000))
     for _ in range(400):
         send(process.directory.commands_file.path, Command.make("sample", length=200))
 
@@ -200,10 +200,10 @@ def begin_with_commands(process: TrainingProcess) -> None:
 @pytest.mark.parametrize(
     "asked",
     [{"length": 10_000}, {"length": 1, "prime": TEXT[:3000]}, {"length": 10_000, "top_p": 0.9}],
-    ids=str,
+    ids=["long", "prime", "top-p"],
 )
 def test_a_long_sample_is_given_up_where_a_signal_comes(tmp_path: Path, asked: dict[str, Any]) -> None:
-    settings = Settings.of(hidden=6, seq_length=4, updates=None, sample_every=None)
+    settings = Settings.of(hidden=6, seq_length=4, updates=20_000, sample_every=None)
     process = begun(tmp_path, settings)
     command = Command.make("sample", **asked)
     send(process.directory.commands_file.path, command)

@@ -32,13 +32,14 @@ def a_refusal_for_each_line(original):
 )
 def draws_to_the_end(original):
     def drawn(self, drawing):
-        reason, self.trainer._stop_reason = self.trainer._stop_reason, None
+        reason = None
         while True:
             try:
-                next(drawing)
+                self._record(next(drawing))
             except StopIteration as end:
                 self.trainer._stop_reason = reason
                 return end.value
+            reason, self.trainer._stop_reason = reason or self.trainer._stop_reason, None
 
     return drawn
 
