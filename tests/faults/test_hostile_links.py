@@ -385,7 +385,9 @@ def test_a_recorded_text_of_another_size_is_not_read(here: Path) -> None:
     assert config.exists()
 
 
-def test_a_deep_or_wide_directory_inside_a_run_does_not_hide_runs(here: Path) -> None:
+@pytest.fixture
+def deep(here: Path) -> Iterator[Path]:
+    """A run with a directory in it that is deeper than a path can be long."""
     folder = os.open(here / "runs" / "mine", os.O_RDONLY)
     for _ in range(1200):
         os.mkdir("d", dir_fd=folder)
@@ -393,12 +395,17 @@ def test_a_deep_or_wide_directory_inside_a_run_does_not_hide_runs(here: Path) ->
         os.close(folder)
         folder = inner
     os.close(folder)
+    yield here
+    # Too deep for those who clean up after tests.
+    subprocess.run(["rm", "-rf", here / "runs" / "mine" / "d"], check=True)
+
+
+def test_a_deep_directory_inside_a_run_does_not_hide_runs(deep: Path) -> None:
     injected(1)
-    finished = charrnn(here, "runs")
+    finished = charrnn(deep, "runs")
     assert_ends_well(finished, 0)
     assert "mine" in finished.out and "hidden" not in finished.out
-    assert_ends_well(charrnn(here, "resume", "mine", "--updates", "60", "--quiet"), 0)
-    subprocess.run(["rm", "-rf", here], check=True)  # too deep for those who clean up after tests
+    assert_ends_well(charrnn(deep, "resume", "mine", "--updates", "60", "--quiet"), 0)
 
 
 def test_the_size_of_a_folder_is_bounded_in_depth_and_number(tmp_path: Path) -> None:
