@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from charrnn_core.runs.following import RunFollower
     from charrnn_tui.dashboard.loss_chart import LossView
     from charrnn_tui.dashboard.renderables.canvas import GlyphSet
-    from charrnn_tui.report.loss_figure import FileFormat
+    from charrnn_tui.report.figures.loss_figure import FileFormat
 
 SHORT_HELP = "Draw the loss of runs, into a file or the terminal."
 HELP = (
@@ -101,7 +101,7 @@ def command(
         return
     inches = _INCHES if size is None else _numbers(size, _INCH_RANGE, "inches")
     followers = _followed(names, Path(runs), None)
-    from charrnn_tui.report.loss_figure import LossOf, draw_losses
+    from charrnn_tui.report.figures.loss_figure import LossOf, draw_losses
 
     figure = draw_losses(
         [

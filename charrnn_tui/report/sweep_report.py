@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from charrnn_tui.report.look import Look
+from charrnn_tui.report.figures.look import Look
+from charrnn_tui.report.figures.sweep_figure import draw_sweep, size_of
 from charrnn_tui.report.sweep_document import sweep_document
-from charrnn_tui.report.sweep_figure import draw_sweep, size_of
 from charrnn_tui.report.sweep_findings import SweepFindings
 from charrnn_tui.report.sweep_points import points_of
 from charrnn_tui.report.writing import NARROW_WIDTH, WIDTH, WIDTH_ALONE, Drawing, Report, Size

@@ -13,10 +13,10 @@ from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.training.events import encodable
 from charrnn_tui.files import is_stream, write_file
 from charrnn_tui.report.document import Document, ReportFormat
+from charrnn_tui.report.figures.look import PAPER, Look
+from charrnn_tui.report.figures.loss_figure import LossOf, draw_losses
 from charrnn_tui.report.findings import Findings, find
 from charrnn_tui.report.html import html
-from charrnn_tui.report.look import PAPER, Look
-from charrnn_tui.report.loss_figure import LossOf, draw_losses
 from charrnn_tui.report.markdown import markdown
 from charrnn_tui.report.telling import document_of
 

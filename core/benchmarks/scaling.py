@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from charrnn_core.text.corpus import read_corpus
-from charrnn_tui.report.look import DASHES, PAPER, styled
+from charrnn_tui.report.figures.look import DASHES, PAPER, styled
 
 BARE = Path(__file__).parent / "peers" / "bare.py"
 ENGINES = ("numpy", "numba")

@@ -119,7 +119,8 @@ ROWS: dict[str, Row] = {
         60,
     ),
     "module": Row(
-        "a run that holds modules with the names of those that charrnn imports, and is the current directory",
+        "a run that is the current directory and holds modules with the names of those that charrnn imports, "
+        "or settings of libraries",
         "a file for each module of the standard library and of each installed package; each kind of process "
         "that charrnn starts",
         8,

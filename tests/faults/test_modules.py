@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import os
+import re
+import shutil
 import subprocess
 import sys
 from contextlib import closing
@@ -151,3 +153,60 @@ def test_the_process_that_compiles_imports_nothing_from_the_run(
         until(has_loaded)
         assert child.poll() is None
     assert not told.exists(), told.read_text()
+
+
+# -- files that libraries read -----------------------------------------------------------------------------
+
+SETTINGS = (
+    ".numba_config.yaml",
+    "matplotlibrc",
+    "matplotlib",
+    "setup.cfg",
+    "pyproject.toml",
+    ".env",
+    "dask.yaml",
+)
+READING = (
+    ["gradcheck", ".", "--engine", "numba"],
+    ["train", "../../book.txt", *SMALL, "--engine", "numba", "--quiet", "--runs", "../other"],
+    ["report", ".", "-o", "-"],
+    ["plot", ".", "-o", "../loss.svg"],
+    ["sample", ".", "--length", "5"],
+)
+
+
+@pytest.mark.slow(sparing=2)
+@pytest.mark.parametrize("arguments", READING, ids=lambda arguments: arguments[0])
+def test_no_library_reads_its_settings_from_the_run_in_which_a_command_is_called(
+    run: Path, arguments: list[str]
+) -> None:
+    """Pipes in the places of settings would be waited for."""
+    for name in SETTINGS:
+        os.mkfifo(run / name)
+    injected()
+    done = charrnn(run, *arguments)
+    assert_harmless(done.err)
+    assert done.code == 0, done.err
+
+
+@pytest.mark.slow(sparing=2)
+@pytest.mark.parametrize("arguments", READING, ids=lambda arguments: arguments[0])
+def test_a_command_opens_nothing_in_the_current_directory_but_files_of_runs(
+    run: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    """Whatever libraries there are: what they look for is not there, and it is noticed that they do."""
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed")
+    trace = tmp_path / "trace.txt"
+    strace = ["strace", "-f", "-qq", "-e", "trace=%file,fchdir", "-o", str(trace)]
+    injected()
+    done = finish([*strace, *PROGRAM, *arguments], run)
+    assert done.code == 0, done.err
+    looked_for, is_away = set(), False
+    for line in trace.read_text(errors="replace").splitlines():
+        if "chdir(" in line:  # to the root directory and back: there, names are harmless
+            is_away = 'chdir("/")' in line
+        elif not is_away:
+            looked_for.update(re.findall(r'\((?:AT_FDCWD, )?"([^"/]+)"', line))
+    assert "." in looked_for
+    assert looked_for <= {".", "..", "book.txt", "runs", "sweep.json", *(path.name for path in run.iterdir())}

@@ -17,8 +17,8 @@ from PIL import Image
 from charrnn_core.runs.history import History
 from charrnn_core.training.settings import Settings
 from charrnn_core.training.state import bucket_width
-from charrnn_tui.report.look import Look
-from charrnn_tui.report.loss_figure import LossOf, draw_losses, figure_of
+from charrnn_tui.report.figures.look import Look
+from charrnn_tui.report.figures.loss_figure import LossOf, draw_losses, figure_of
 
 
 def bucket(first: int, last: int, loss: float, **changes: Any) -> dict[str, Any]:

@@ -23,9 +23,9 @@ from charrnn_core.sweeps.varying import Variation, parse_variation
 from charrnn_core.text.corpus import read_corpus
 from charrnn_core.text.source import find_source
 from charrnn_tui.cli import run
-from charrnn_tui.report.look import PAPER
+from charrnn_tui.report.figures.look import PAPER
+from charrnn_tui.report.figures.sweep_figure import draw_sweep
 from charrnn_tui.report.sweep_document import sweep_document
-from charrnn_tui.report.sweep_figure import draw_sweep
 from charrnn_tui.report.sweep_findings import SweepFindings, look_into, luck_of
 from charrnn_tui.report.sweep_points import points_of
 from charrnn_tui.report.sweep_report import sweep_report

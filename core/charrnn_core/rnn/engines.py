@@ -46,7 +46,7 @@ def problem_with_numba() -> str | None:
     if importlib.util.find_spec("numba") is None:
         return "Numba is not installed; pip install numba, or --engine numpy does without"
     try:
-        import numba
+        from charrnn_core.rnn.compiled import numba_config
     except (MemoryError, OSError) as error:
         # LLVM is a library of a hundred megabytes, which a limit of memory keeps from being loaded.
         reason = str(error).partition("\n")[0].rstrip(".") or "there is not enough memory"
@@ -57,7 +57,7 @@ def problem_with_numba() -> str | None:
     except (ImportError, ValueError) as error:  # NumPy is newer than it knows, for example
         reason = str(error).partition("\n")[0].rstrip(".") or "its import fails"
         return f"Numba does not work here ({reason}); --engine numpy does without"
-    if numba.config.DISABLE_JIT:
+    if numba_config.DISABLE_JIT:
         return "Numba is told not to compile (NUMBA_DISABLE_JIT); --engine numpy does without"
     return None
 

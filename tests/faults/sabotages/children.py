@@ -1,5 +1,6 @@
 """Careless versions of what ends the processes that a command has started."""
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -58,6 +59,18 @@ def trains_for_nobody(original):
 )
 def imports_from_here(original):
     return lambda *arguments: [sys.executable, *arguments]
+
+
+@careless(
+    "charrnn_core.libraries:away_from_the_current_directory",
+    says="Numba and Matplotlib read settings from the current directory while they are imported",
+    tests="tests/faults/test_modules.py::"
+    "test_no_library_reads_its_settings_from_the_run_in_which_a_command_is_called "
+    "tests/faults/test_modules.py::"
+    "test_a_command_opens_nothing_in_the_current_directory_but_files_of_runs",
+)
+def reads_settings_here(original):
+    return contextlib.nullcontext
 
 
 @careless(

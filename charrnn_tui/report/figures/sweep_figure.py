@@ -19,8 +19,8 @@ from charrnn_core.sweeps.following import Group, TrialRow
 from charrnn_core.sweeps.varying import shown
 from charrnn_tui.dashboard.renderables.ticks import label, short
 from charrnn_tui.formatting import loss_of
-from charrnn_tui.report.axes import legend_above, mark_round_values
-from charrnn_tui.report.look import Look, styled
+from charrnn_tui.report.figures.axes import legend_above, mark_round_values
+from charrnn_tui.report.figures.look import Look, styled
 from charrnn_tui.report.sweep_points import Panel, Points
 from charrnn_tui.trial_words import name_in_words
 

@@ -20,8 +20,8 @@ from charrnn_tui.dashboard.renderables.columns import reduced
 from charrnn_tui.dashboard.renderables.curves import Marker
 from charrnn_tui.dashboard.renderables.ticks import Axis, FloatArray
 from charrnn_tui.formatting import characters_of_loss, loss_of, number_of
-from charrnn_tui.report.axes import legend_above, mark_round_values
-from charrnn_tui.report.look import DASHES, DPI, PAPER, Look, styled
+from charrnn_tui.report.figures.axes import legend_above, mark_round_values
+from charrnn_tui.report.figures.look import DASHES, DPI, PAPER, Look, styled
 from charrnn_tui.terminal import harmless_line
 
 FileFormat = Literal["svg", "png", "pdf"]
