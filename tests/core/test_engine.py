@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 
 from charrnn_core.rnn import textbook
+from charrnn_core.rnn.gradcheck.pieces import finish
+from charrnn_core.rnn.gradcheck.reference import reference
+from charrnn_core.rnn.gradcheck.training import window_of
+from charrnn_core.rnn.optimizers import optimizer_of
 from charrnn_core.text.corpus import corpus_of
 from charrnn_core.text.windows import Windows
 
@@ -60,6 +64,28 @@ def test_smooth_loss_is_the_moving_average_of_the_losses(engine_of, name):
     for loss in engine.advance(0, 50):
         smooth = 0.999 * smooth + 0.001 * loss
     assert engine.smooth_loss == pytest.approx(smooth, rel=1e-14)
+
+
+@pytest.mark.parametrize("optimizer", ["adagrad", "adam", "rmsprop"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_losses_smooth_loss_and_steps_are_those_in_plain_float64(engine_of, name, optimizer, dtype):
+    """The gradient check compares gradients; this is what else an engine computes in a run's own type."""
+    engine = engine_of(name, optimizer=optimizer, dtype=dtype, rate=0.01)
+    close = 1e-5 if dtype == np.float32 else 1e-10
+    engine.begin()
+    for update in range(6):
+        before, smooth = engine.state(), engine.smooth_loss
+        exact = finish(reference(window_of(engine, update)))
+        (loss,) = engine.advance(update, 1)
+        assert loss == pytest.approx(exact.loss, rel=close)
+        assert engine.smooth_loss == pytest.approx(0.999 * smooth + 0.001 * exact.loss, rel=close)
+        expected = before.parameters.astype(np.float64)
+        plain = optimizer_of(engine.optimizer, expected.buffer)
+        for key, memory in before.memory.items():
+            plain.memory[key][:] = memory.astype(np.float64).buffer
+        plain.step(expected.buffer, engine.gradients.astype(np.float64).buffer, update + 1)
+        for key, array in engine.parameters.arrays().items():
+            np.testing.assert_allclose(array, getattr(expected, key), rtol=close, atol=close / 100)
 
 
 @pytest.mark.parametrize("piece", [1, 5, 1000])

@@ -57,6 +57,7 @@ LOOP_UPDATES = 5
 LOOP_TOLERANCE = 1e-7
 """AdaGrad's first steps magnify rounding, to 6e-10 at the fifth."""
 
+_MOST_MOVED = 10  # times what rounding the parameters once changes, rounding all along changes at most
 _KEPT_ENTRIES = 5  # of a row: the norm decides, the entries only show where it comes from
 _LARGE = 100_000_000  # multiplications of a forward pass from which on training does one update a call too
 _STEP_LIKE = 8  # a step of the optimizer costs like so many multiplications of each parameter
@@ -105,8 +106,8 @@ def training_rows(
         Of the roundings that conditioning is measured by.
     kind : "text" or "fixed"
         The run's own network and text; or a fixed well-conditioned network of its sizes, on a fixed text
-        with repeated characters, and with some units saturated. That one is compared whatever its
-        conditioning, and a loss that is not finite there is a failure.
+        with repeated characters, and with some units saturated. There a loss that is not finite is a
+        failure, and only a difference that rounding explains is left out.
     """
     if _bytes_needed(engine) > installed_memory() / 4:
         yield from _Compared(engine, kind).rows(TOO_LARGE_NOTE)
@@ -240,20 +241,32 @@ class _Compared:
             return
         self._characters = max(self._characters, len(np.unique(window.inputs)))
         draws = np.random.default_rng(generator.integers(1 << 32))  # as many draws whatever is compared
-        moved: dict[str, float] = {}
-        if self._kind != "fixed":
-            moved = yield from movement(window, exact, self._dtype, draws)
-        limit = ILL_CONDITIONED[self._dtype.name]
+        errors: dict[str, float] = {}
         for name, array in (*engine.gradients.arrays().items(), ("h", engine.h)):
-            error = relative_difference(array, exact.values[name], TRAINING_FLOOR)
+            errors[name] = relative_difference(array, exact.values[name], TRAINING_FLOOR)
             yield 6 * array.size
-            if not error <= self._tolerance and not moved.get(name, 0.0) <= limit:
+        moved: dict[str, float] = {}
+        if not all(error <= self._tolerance for error in errors.values()):
+            moved = yield from movement(window, exact, self._dtype, draws)
+        for name, array in (*engine.gradients.arrays().items(), ("h", engine.h)):
+            error = errors[name]
+            if not error <= self._tolerance and self._is_rounding(error, moved[name]):
                 self._excluded.add(name)
                 continue
             self._errors.setdefault(name, []).append(error)
             if name not in self._worst or not error <= self._worst[name][0]:
                 worst = yield from largest_differences(array, exact.values[name], self._tolerance)
                 self._worst[name] = error, worst
+
+    def _is_rounding(self, error: float, moved: float) -> bool:
+        """Return whether rounding alone can make a difference: it moves the reference by about as much.
+
+        On the fixed network that happens where a gradient of one or two units is a sum that nearly cancels.
+        A run's own network may be chaotic, where no bound holds.
+        """
+        if self._kind == "fixed":
+            return error <= _MOST_MOVED * moved
+        return not moved <= ILL_CONDITIONED[self._dtype.name]
 
     def add_diverged(self, window: CheckedWindow) -> Pieces[None]:
         """Note that the engine's loss of a window is not finite, which is wrong where the reference's is."""
