@@ -243,7 +243,12 @@ def _find(text: str | None, kind: str | None, runs: Path) -> Checkpoint:
     directories = [find_run(text, runs)] if text is not None else newest_runs(runs)
     problems: list[str] = []
     for directory in directories:
-        if not directory.has_checkpoint:
+        try:
+            has_checkpoint = directory.has_checkpoint
+        except RunDirectoryError as error:
+            problems.append(str(error))
+            continue
+        if not has_checkpoint:
             problems.append(str(no_checkpoint(directory)))
             continue
         for name in [kind] if kind is not None else ["best", "last", "previous"]:

@@ -25,7 +25,7 @@ from typing import Any, BinaryIO, get_args
 import numpy as np
 import safetensors.numpy
 
-from charrnn_core.errors import CheckpointError, SettingsError, reason_of
+from charrnn_core.errors import CheckpointError, RunDirectoryError, SettingsError, reason_of
 from charrnn_core.rnn.optimizers import memory_names
 from charrnn_core.rnn.parameters import PARAMETER_NAMES, Floats
 from charrnn_core.rnn.sampler import written
@@ -606,7 +606,11 @@ def newest_checkpoint(directory: RunDirectory) -> tuple[Checkpoint, list[str]]:
             if kind == "last" or directory.checkpoint_file(kind).is_taken():
                 problems.append(str(error))
     if not found:
-        if not directory.has_checkpoint:
+        try:
+            is_empty = not directory.has_checkpoint
+        except RunDirectoryError as error:
+            raise CheckpointError(str(error)) from None
+        if is_empty:
             raise no_checkpoint(directory)
         raise CheckpointError(f"{directory.path} has no checkpoint to go on from: {'; '.join(problems)}")
     return max(found, key=lambda checkpoint: checkpoint.snapshot.update), problems

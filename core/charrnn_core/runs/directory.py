@@ -159,7 +159,7 @@ class RunDirectory(OwnedDirectory):
 
         Raises
         ------
-        OSError
+        RunDirectoryError
             The directory of checkpoints cannot be read, or is reached through a link.
         """
         try:
@@ -167,6 +167,8 @@ class RunDirectory(OwnedDirectory):
                 return any(folder.entry(f"{kind}.safetensors").is_taken() for kind in _KINDS)
         except FileNotFoundError:
             return False
+        except OSError as error:
+            raise RunDirectoryError(f"{self.checkpoints.path} cannot be read: {reason_of(error)}") from None
 
     def config(self) -> dict[str, Any]:
         """Return what `config.json` says.
@@ -324,7 +326,7 @@ def remove_unstarted(run: RunDirectory) -> None:
 
     Raises
     ------
-    OSError
+    RunDirectoryError, OSError
     """
     if run.has_checkpoint:
         return

@@ -105,7 +105,7 @@ def start(
         except RunTakenError:
             raise  # another process has just begun a run of this name; its files are not ours to remove
         except (OSError, RunDirectoryError) as error:
-            with suppress(OSError):
+            with suppress(OSError, RunDirectoryError):
                 remove_unstarted(directory)
             raise RunFailedError(f"cannot write {directory.path}: {reason_of(error)}") from None
         opening: list[Event] = [

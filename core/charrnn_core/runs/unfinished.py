@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from charrnn_core.errors import CheckpointError, RunDirectoryError, SettingsError
+from charrnn_core.errors import CharRNNError, RunDirectoryError, SettingsError
 from charrnn_core.runs.directory import RunDirectory, list_runs
 from charrnn_core.runs.history import History
 from charrnn_core.runs.starting import load
@@ -39,14 +39,14 @@ def find_unfinished(
     for directory in _of_study(runs, settings, corpus, name):
         if directory.is_locked():
             continue
-        history = History.read(directory.events_file)
-        if has_diverged(history):
-            continue
-        if any(rate != settings.learning_rate for _, rate in history.learning_rates()):
-            continue
         try:
+            history = History.read(directory.events_file)
+            if has_diverged(history):
+                continue
+            if any(rate != settings.learning_rate for _, rate in history.learning_rates()):
+                continue
             trainer, _ = load(directory, corpus=corpus)
-        except CheckpointError:
+        except CharRNNError:
             continue  # there is nothing to go on from
         is_left = directory.lacks_report or not trainer.finished
         if trainer.settings == settings and (is_left or name is not None):

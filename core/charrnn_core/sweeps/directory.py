@@ -293,7 +293,7 @@ def create_sweep(runs: Path, plan: Plan, corpus: Corpus, name: str | None = None
         except RunTakenError:
             raise  # another process has just begun here; its files are not ours to remove
         except (OSError, RunDirectoryError) as error:
-            with suppress(OSError):
+            with suppress(OSError, RunDirectoryError):
                 directory.plan_file.remove()
                 remove_unstarted(made)
             raise RunFailedError(f"cannot write {directory.path}: {reason_of(error)}") from None
