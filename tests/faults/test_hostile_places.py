@@ -23,7 +23,8 @@ from charrnn_core.runs.checkpoint import read_checkpoint
 from charrnn_core.runs.commands import Command, send
 from charrnn_core.runs.starting import start
 from charrnn_core.text.corpus import corpus_of
-from charrnn_core.training.settings import Settings
+from charrnn_core.training.settings import DEFAULT_PRESET, Value
+from charrnn_tui.cli.study import study_settings
 from tests.faults.ledger import waited
 from tests.faults.promises import assert_harmless
 from tests.program import ENDLESS, PATIENCE, TEXT, HangError, environment, started
@@ -107,7 +108,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with a run that was trained in it, and an older one that nobody touches."""
     where = tmp_path_factory.mktemp("made")
     (where / "book.txt").write_text(TEXT, encoding="utf-8")
-    settings = Settings.of(hidden=6, seq_length=4, updates=40, sample_every=20, sample_length=9)
+    given: dict[str, Value] = {"hidden": 6, "seq_length": 4, "sample_every": 20, "sample_length": 9}
+    settings = study_settings(DEFAULT_PRESET, {**given, "updates": 40})
     for name in ("other", "mine"):
         start(settings, corpus_of(TEXT, "book"), runs=where / "runs", name=name).run(lambda item: None)
     return where

@@ -128,11 +128,17 @@ def forget_kept_code() -> bool:
         It cannot be removed.
     """
     folder = kept_code_folder()
-    kept = [] if folder is None else list(folder.glob(f"{Path(__file__).stem}.*.nb[ci]"))
+    kept = kept_files()
     marks = [] if folder is None else list(folder.glob("*.kept"))
     for path in (*marks, *kept):
         path.unlink(missing_ok=True)
     return bool(kept)
+
+
+def kept_files() -> list[Path]:
+    """Return the files with compiled code that are kept."""
+    folder = kept_code_folder()
+    return [] if folder is None else sorted(folder.glob(f"{Path(__file__).stem}.*.nb[ci]"))
 
 
 def kept_code_folder() -> Path | None:

@@ -1,6 +1,6 @@
 """Compilation in a process of its own, which can be ended at any time.
 
-The process compiles the code for a type, Numba keeps it on disk, and a mark beside it says that it is there.
+The process compiles the code for a type, Numba keeps it on disk, and a mark beside it says in which files.
 A process that needs the code then reads it in a fraction of a second.
 """
 
@@ -22,7 +22,7 @@ import numpy as np
 
 from charrnn_core.children import environment, python
 from charrnn_core.rnn.compiled import bucket
-from charrnn_core.rnn.compiled.bucket import SOURCE_DIGEST, kept_code_folder
+from charrnn_core.rnn.compiled.bucket import SOURCE_DIGEST, kept_code_folder, kept_files
 
 _LOOK_SECONDS = 0.05
 
@@ -34,7 +34,7 @@ def compile_elsewhere(dtype: np.dtype[Any]) -> Generator[None, None, None]:
     fails, nothing is done: then the caller compiles, and meets the error.
     """
     mark = _mark(dtype)
-    if mark is None or mark.exists():
+    if mark is None or _is_kept(mark):
         return
     try:
         # The process looks at the other end of its standard input, and does not outlive this one.
@@ -80,6 +80,15 @@ def _mark(dtype: np.dtype[Any]) -> Path | None:
     return folder / f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:24]}.kept"
 
 
+def _is_kept(mark: Path) -> bool:
+    """Return whether the files that a mark names are all there: a user may empty caches."""
+    try:
+        names = mark.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return False
+    return bool(names) and all((mark.parent / name).is_file() for name in names)
+
+
 def _end_with_owner() -> None:
     os.read(0, 1)
     os._exit(1)
@@ -91,10 +100,9 @@ def main() -> int:
     from charrnn_core.rnn.compiled.engine import load
 
     dtype = np.dtype(sys.argv[1])
-    load(dtype)
     mark = _mark(dtype)
-    if mark is not None:
-        mark.touch()
+    if load(dtype) and mark is not None:
+        mark.write_text("\n".join(path.name for path in kept_files()), encoding="utf-8")
     return 0
 
 

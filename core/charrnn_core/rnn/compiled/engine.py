@@ -289,19 +289,22 @@ class NumbaEngine(Engine):
         return parts[0] if len(parts) == 1 else np.concatenate([*parts, np.empty(0)])
 
 
-def load(dtype: np.dtype[Any]) -> None:
-    """Read the code for a type from disk, or compile it."""
+def load(dtype: np.dtype[Any]) -> bool:
+    """Read the code for a type from disk, or compile it; return whether it is kept there, if it can be."""
+    is_kept = True
     smallest, character = CompiledNetwork(Parameters(1, 2, dtype), 1), np.zeros(1, np.intp)
     try:
         smallest.forward(character, character)
     except OSError:
         smallest.forward(character, character)  # compiled, only a full disk could not keep it
+        is_kept = False
     except Exception:
         # Numba unpickles what it has kept, and damaged that raises anything; other faults come again.
         if not forget_kept_code():
             raise
         smallest.forward(character, character)
     _ready.add(dtype)
+    return is_kept
 
 
 class CompiledNetwork:
