@@ -19,11 +19,38 @@ def installed_memory() -> int:
     sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     limits = [resource.getrlimit(limit)[0] for limit in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
     sizes += [limit for limit in limits if limit != resource.RLIM_INFINITY]
+    return min([*sizes, *group_limits(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))])
+
+
+def group_limits(groups: Path, mounted: Path) -> list[int]:
+    """Return the limits of memory of the control groups that a process is in, in bytes; none where none is.
+
+    Parameters
+    ----------
+    groups : Path
+        Names the process's group, or several, one for each kind of resource.
+    mounted : Path
+        Where the files of the groups are; a group's limit holds for the groups inside it, too.
+    """
+    limits = []
+    for line in _text(groups).splitlines():
+        _, resources, name = [*line.split(":", 2), "", ""][:3]
+        if not resources:  # version 2
+            folder, file = mounted, "memory.max"
+        elif "memory" in resources.split(","):
+            folder, file = mounted / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        inside = Path(name.lstrip("/"))
+        limits += [_text(folder / each / file).strip() for each in (inside, *inside.parents)]
+    return [int(limit) for limit in limits if limit.isdigit()]
+
+
+def _text(path: Path) -> str:
     try:
-        group = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
-    except OSError:
-        return min(sizes)  # no control groups here
-    return min([*sizes, int(group)] if group.isdigit() else sizes)
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""  # no such group here
 
 
 def readable_size(size: float) -> str:

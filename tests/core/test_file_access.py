@@ -18,9 +18,8 @@ import charrnn_tui
 THROUGH = ("charrnn_core.runs.descriptors", "charrnn_core.runs.files")
 
 ALLOWED: dict[str, dict[str, str]] = {
-    "charrnn_core.memory": {
-        "Path('/sys/fs/cgroup/memory.max').read_text()": "the limits of the control group",
-    },
+    "charrnn_core.libraries": {"os.open('.')": "the current directory, to come back to it"},
+    "charrnn_core.memory": {"path.read_text()": "the limits of control groups"},
     "charrnn_core.rnn.compiled.bucket": {
         "Path(__file__).parent.glob('*.py')": "the source of the compiled functions",
         "path.read_bytes()": "the source of the compiled functions",
@@ -29,12 +28,13 @@ ALLOWED: dict[str, dict[str, str]] = {
         "folder.glob('*.kept')": "marks beside compiled code in the user's cache",
     },
     "charrnn_core.rnn.compiled.compiling": {
-        "mark.touch()": "a mark beside compiled code in the user's cache"
+        "mark.read_text()": "a mark beside compiled code in the user's cache",
+        "mark.write_text('\\n'.join((path.name for path in kept_files())))": "that mark",
     },
     "charrnn_core.runs.directory": {
         "runs.mkdir()": "the directory that the user keeps runs in",
         "path.mkdir()": "a new run in that directory",
-        "runs.glob('*/config.json')": "the names of runs in that directory",
+        "parent.absolute().iterdir()": "the names of runs and sweeps in that directory",
     },
     "charrnn_core.sweeps.cluster": {
         "tempfile.mkdtemp()": "temporary directories of a worker",
@@ -42,9 +42,6 @@ ALLOWED: dict[str, dict[str, str]] = {
         "path.unlink()": "the text, in a temporary directory of a worker",
         "shutil.rmtree(self.directory)": "temporary directories of a worker",
         "shutil.rmtree(path.parent)": "temporary directories of a worker",
-    },
-    "charrnn_core.sweeps.directory": {
-        "runs.glob('*/sweep.json')": "the names of sweeps in the directory that the user keeps runs in",
     },
     "charrnn_core.text.source": {
         "os.open(path)": "a text that the user gave, or that a run has recorded by its path",

@@ -164,3 +164,30 @@ def test_of_two_that_begin_at_once_one_leaves_the_files_of_the_other_alone(
             create_sweep(tmp_path, PLAN, text, "mine")
     assert RunDirectory(tmp_path / "mine").corpus_file.read() == b"of the other"
     os.close(locks[0])
+
+
+@pytest.mark.parametrize("kind", ["run", "sweep"])
+def test_of_two_that_begin_at_once_one_leaves_the_run_that_the_other_has_ended_alone(
+    tmp_path: Path, text: Corpus, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The other one has even let go of the lock again."""
+
+    module = starting if kind == "run" else sweeps
+
+    def create(*arguments: Any) -> RunDirectory:
+        monkeypatch.undo()
+        run = create_run(*arguments)
+        other = starting.start(SETTINGS, text, runs=tmp_path / "other", name="mine")
+        other.run(lambda item: None)
+        run.checkpoints.remove()
+        run.path.rmdir()
+        other.directory.path.rename(run.path)
+        return RunDirectory(run.path)
+
+    monkeypatch.setattr(module, "create_run", create)
+    with pytest.raises(RunTakenError, match="choose another"):
+        if kind == "run":
+            begin(tmp_path, text)
+        else:
+            create_sweep(tmp_path, PLAN, text, "mine")
+    assert read_checkpoint(tmp_path / "mine" / "checkpoints" / "last.safetensors").snapshot.update == 20

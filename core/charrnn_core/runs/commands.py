@@ -197,7 +197,7 @@ class CommandReader:
             They cannot be read, or the file is none that commands were written to.
         """
         if self._descriptor is None:
-            if not os.access(self._path, os.F_OK):  # cheaper than an exception
+            if not os.path.lexists(self._path):
                 self.offset = 0  # a file that comes later is another one than what was read before
                 return []
             try:

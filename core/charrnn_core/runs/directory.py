@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from charrnn_core.errors import RunDirectoryError, UsageError, reason_of
+from charrnn_core.errors import RunDirectoryError, RunTakenError, UsageError, reason_of
 from charrnn_core.runs.files import Entry, Folder
 from charrnn_core.runs.json_text import parse_json
 from charrnn_core.runs.lock import is_locked, take_lock
@@ -319,6 +319,16 @@ def _is_unbegun(run: RunDirectory) -> bool:
     return all(_TEMPORARY.fullmatch(name) for name in run.checkpoints.names())
 
 
+def refuse_begun(directory: OwnedDirectory) -> None:
+    """Raise a RunTakenError where another process has begun a run or a sweep here, for the one with the lock.
+
+    The directory was new when it was created, but its lock was free for a moment.
+    """
+    for name in ("config.json", PLAN_NAME):
+        if directory.folder.entry(name).is_taken():
+            raise RunTakenError(f"another process has begun {directory.path}; choose another --name")
+
+
 def remove_unstarted(run: RunDirectory) -> None:
     """Remove the directory of a run that has no checkpoint: no update of it was done.
 
@@ -437,7 +447,19 @@ def newest_runs(runs: Path) -> list[RunDirectory]:
 
 def list_runs(runs: Path) -> list[RunDirectory]:
     """Return the runs under a directory, ordered by name."""
-    return [RunDirectory(path.parent.absolute()) for path in sorted(runs.glob("*/config.json"))]
+    return [RunDirectory(path) for path in directories_with("config.json", runs)]
+
+
+def directories_with(name: str, parent: Path) -> list[Path]:
+    """Return the directories in a directory in which there is anything of a name, in order; absolute paths.
+
+    What it is is not looked at: it may be a link that leads to where looking takes long.
+    """
+    try:
+        inside = sorted(parent.absolute().iterdir())
+    except OSError:
+        return []
+    return [path for path in inside if os.path.lexists(path / name)]
 
 
 def utc_now() -> str:

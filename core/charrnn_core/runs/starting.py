@@ -31,7 +31,7 @@ from charrnn_core.runs.checkpoint import (
     newest_checkpoint,
     read_checkpoint,
 )
-from charrnn_core.runs.directory import RunDirectory, create_run, remove_unstarted, utc_now
+from charrnn_core.runs.directory import RunDirectory, create_run, refuse_begun, remove_unstarted, utc_now
 from charrnn_core.runs.environment import describe_corpus, machine, versions
 from charrnn_core.runs.files import open_kept
 from charrnn_core.runs.history import History
@@ -90,6 +90,7 @@ def start(
         try:
             lock = directory.lock()
             on_failure.callback(os.close, lock)
+            refuse_begun(directory)
             if corpus.kind == "input":
                 write_text(corpus, directory.corpus_file.create())
             log = EventLog(directory.events_file)

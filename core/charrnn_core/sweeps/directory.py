@@ -23,6 +23,8 @@ from charrnn_core.runs.directory import (
     OwnedDirectory,
     RunDirectory,
     create_run,
+    directories_with,
+    refuse_begun,
     remove_unstarted,
     utc_now,
 )
@@ -282,6 +284,7 @@ def create_sweep(runs: Path, plan: Plan, corpus: Corpus, name: str | None = None
     with ExitStack() as opened:
         try:
             opened.callback(os.close, directory.lock())
+            refuse_begun(directory)
             made.checkpoints.remove()
             facts: dict[str, Any] = dict(describe_corpus(corpus))
             if corpus.kind == "input":
@@ -302,7 +305,7 @@ def create_sweep(runs: Path, plan: Plan, corpus: Corpus, name: str | None = None
 
 def list_sweeps(runs: Path) -> list[SweepDirectory]:
     """Return the sweeps under a directory, ordered by name."""
-    return [SweepDirectory(path.parent.absolute()) for path in sorted(runs.glob("*/sweep.json"))]
+    return [SweepDirectory(path) for path in directories_with(PLAN_NAME, runs)]
 
 
 def find_sweep(text: str, runs: Path) -> SweepDirectory | None:
