@@ -189,7 +189,9 @@ def test_a_signal_does_not_wait_for_all_that_was_asked(tmp_path: Path, number: i
     ended = process.run(look)
     assert ended.reason == f"signal {signal.Signals(number).name}"
     assert len([event for event in of_type(process.directory.path, "sample") if event.get("command")]) == 1
-    assert {event["reason"] for event in refusals(process.directory)} == {"training is ending"}
+    (refused,) = refusals(process.directory)
+    assert refused["reason"] == "training is ending (399 commands)"
+    assert len(refused["commands"]) == 399
 
 
 def begin_with_commands(process: TrainingProcess) -> None:

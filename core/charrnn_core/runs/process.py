@@ -368,6 +368,7 @@ class TrainingProcess:
                 return
 
     def _obey_all(self) -> None:
+        too_late = Found()
         for command, offset in self._new_commands():
             if isinstance(command, BadCommand):
                 self._refuse(command, offset)
@@ -375,7 +376,8 @@ class TrainingProcess:
             if command.id in self._answered:
                 pass  # read again, from a file that took the place of another
             elif self.trainer.stopping:
-                self._refuse(BadCommand("training is ending", (command.id,)))
+                too_late.add(BadCommand("training is ending", (command.id,)), offset)
+                continue
             else:
                 try:
                     self._obey(command)
@@ -386,6 +388,9 @@ class TrainingProcess:
             # Only now: what is not answered when a crash comes is read again; and a check is answered later.
             if self._check is None:
                 self._read_up_to(offset)
+        for refused, offset in too_late.bad:
+            self._refuse(refused)
+            self._read_up_to(offset)
 
     def _obey(self, command: Command) -> None:
         trainer, arguments = self.trainer, command.arguments
