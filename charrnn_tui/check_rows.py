@@ -57,7 +57,7 @@ def format_conditions(row: dict[str, Any]) -> list[str]:
     if isinstance(step, float):
         compared += f", step {step:.0e}"
     elif method in NORM_METHODS:
-        compared += f", {harmless_line(str(row.get('dtype'))[:_LONGEST])}"
+        compared += f", {_word(str(row.get('dtype')))}"
     sizes = f"T = {row.get('seq_length')} · B = {row.get('batch_size')}"
     special = WINDOWS.get(str(row.get("window")))
     words = [compared, special or sizes, f"h_0 {row['h0']}", _selection(row.get("selection"))]
@@ -119,14 +119,30 @@ def _selection(selection: Any) -> str:
 
 def format_shape(shape: Any) -> str:
     """Return the shape of a parameter."""
-    return "×".join(map(str, shape)) if isinstance(shape, list) else "–"
+    return _word("×".join(map(str, shape))) if isinstance(shape, list) else "–"
 
 
 def format_place(index: Any) -> str:
     """Return where an entry or a direction is."""
     if index is None:
         return "–"
-    return ",".join(map(str, index)) if isinstance(index, list) else f"dir. {index}"
+    return _word(",".join(map(str, index)) if isinstance(index, list) else f"dir. {index}")
+
+
+def worst_of(row: Mapping[str, Any], name: str) -> Any:
+    """Return what a row says of its worst comparison; None where it says nothing."""
+    worst = row.get("worst")
+    return worst.get(name) if isinstance(worst, dict) else None
+
+
+def is_excused(row: Mapping[str, Any]) -> bool:
+    """Return whether a row has passed with an error above the tolerance."""
+    error, tolerance = (number_of(row.get(name)) for name in ("maximum_relative_error", "tolerance"))
+    return bool(row["passed"]) and error is not None and tolerance is not None and error > tolerance
+
+
+def _word(text: str) -> str:
+    return harmless_line(text[:_LONGEST])
 
 
 def format_figure(value: Any, digits: int) -> str:

@@ -75,16 +75,18 @@ def harmless(text: str) -> str:
 
 
 def harmless_line(text: str) -> str:
-    r"""Return a text as `harmless` does, and in one line.
+    r"""Return a text as `harmless` does, and in one line, cut off where it is very long.
 
     Examples
     --------
     >>> harmless_line("two\nlines")
     'two␊lines'
     """
-    return harmless(text).replace("\n", "\u240a").replace("\t", "\u2409")
+    shown = text if len(text) <= _LONGEST_LINE else f"{text[:_LONGEST_LINE]}…"
+    return harmless(shown).replace("\n", "\u240a").replace("\t", "\u2409")
 
 
+_LONGEST_LINE = 20_000  # characters: enough for a sample, or a sentence with some paths in it
 _PLAIN = ("", "dumb", "unknown")
 
 

@@ -17,12 +17,16 @@ from charrnn_tui.check_rows import (
     format_error,
     format_figure,
     format_place,
+    format_shape,
     format_verdict,
     have_passed,
     is_compared,
+    is_excused,
     is_reference,
     notes_of,
+    worst_of,
 )
+from charrnn_tui.formatting import count_of
 from charrnn_tui.terminal import harmless_line, is_rich, put
 
 if TYPE_CHECKING:
@@ -101,7 +105,7 @@ def _table(
         yield Padding(_group(same, symbols, studied=studied, width=width - 2), (0, 0, 0, 2), expand=False)
         if studied:
             yield Text(_STUDY_NOTE, style="dim italic")
-        if any(row["passed"] and (row["maximum_relative_error"] or 0) > row["tolerance"] for row in same):
+        if any(map(is_excused, same)) and same[0]["method"] in _EXCUSED_NOTE:
             yield Text(_EXCUSED_NOTE[same[0]["method"]], style="dim italic")
         for note in notes_of(same):
             yield Text(f"  {note}", style="dim italic")
@@ -110,7 +114,7 @@ def _table(
 
 
 def _title(row: dict[str, Any]) -> str:
-    words = format_conditions(row)
+    words = list(map(harmless_line, format_conditions(row)))
     more = [f"{words[1]} · {size}" for size in words[4:]]
     return "\n".join([" · ".join(words[:4]), *more])
 
@@ -123,13 +127,13 @@ def _group(
 
     columns: dict[str, list[Text]] = {
         "": [_symbol(row, symbols) for row in rows],
-        " ": [Text(row["parameter"], style="bold") for row in rows],
-        "shape": [Text("×".join(str(length) for length in row["shape"])) for row in rows],
-        "checked": [Text(f"{row['entries']:,}") for row in rows],
+        " ": [Text(harmless_line(row["parameter"]), style="bold") for row in rows],
+        "shape": [Text(format_shape(row.get("shape"))) for row in rows],
+        "checked": [Text(count_of(row.get("entries"))) for row in rows],
         "max rel": [Text(format_error(row), "" if row["passed"] else _style(passed=False)) for row in rows],
         "mean rel": [Text(format_error(row, "mean_relative_error")) for row in rows],
-        "study": [Text(f"{STUDY[row['parameter']]:.1e}", style="dim") for row in rows if studied],
-        "worst at": [Text(format_place(row["worst"]["index"])) for row in rows],
+        "study": [Text(_study(row), style="dim") for row in rows],
+        "worst at": [Text(format_place(worst_of(row, "index"))) for row in rows],
         "analytic": [_value(row, "analytic") for row in rows],
         "numeric": [_value(row, "numeric") for row in rows],
     }
@@ -161,7 +165,11 @@ def _symbol(row: dict[str, Any], symbols: dict[bool | None, str]) -> Text:
 def _value(row: dict[str, Any], name: str) -> Text:
     from rich.text import Text
 
-    return Text(format_figure(row["worst"][name], 4) if is_compared(row) else "–")
+    return Text(format_figure(worst_of(row, name), 4) if is_compared(row) else "–")
+
+
+def _study(row: dict[str, Any]) -> str:
+    return f"{STUDY[row['parameter']]:.1e}" if row["parameter"] in STUDY else "–"
 
 
 def _style(passed: bool) -> str:

@@ -50,6 +50,7 @@ def command(
     from charrnn_core.runs.commands import Command, CommandName
     from charrnn_core.runs.directory import find_run
     from charrnn_core.training.settings import FIELDS
+    from charrnn_tui.check_rows import rows_of
     from charrnn_tui.cli.check_table import show_check
 
     directory = find_run(run, Path(runs))
@@ -59,9 +60,9 @@ def command(
         arguments["learning_rate"] = FIELDS["learning_rate"].parse("learning_rate", value)
     asked = Command.make(cast("CommandName", name), **arguments)
     for event in ask(directory, asked, wait):
-        if event["type"] == "sample":
+        if event["type"] == "sample" and isinstance(event.get("text"), str):
             say(f"{event['text']}\n", sys.stdout)
         elif event["type"] == "gradients_checked":
-            show_check(event["rows"], f"{directory.name} · update {event['update']:,}")
+            show_check(rows_of(event), f"{directory.name} · update {event['update']:,}")
         elif event["type"] == "obeyed":
             say(f"{name}: obeyed at update {event['update']:,}\n", sys.stderr)

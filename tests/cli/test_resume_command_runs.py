@@ -313,6 +313,60 @@ def test_a_run_that_trains_obeys_a_shell_and_keeps_a_second_trainer_out(tmp_path
     assert last.snapshot.settings.learning_rate == 0.025
 
 
+WHOLE = {"parameter": "W", "method": "central", "h0": "zeros", "passed": True}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"type": "sample"},
+        {"type": "sample", "text": 5},
+        {"type": "gradients_checked"},
+        {"type": "gradients_checked", "rows": 5},
+        {"type": "gradients_checked", "rows": [5, {}, {"method": "central", "h0": "zeros", "passed": True}]},
+        {"type": "gradients_checked", "rows": [{**WHOLE, "passed": None}, {"parameter": 3, **WHOLE}]},
+        {"type": "gradients_checked", "rows": [WHOLE]},
+        {"type": "gradients_checked", "rows": [dict.fromkeys(WHOLE, "\x1b[31m") | {"shape": 3, "note": []}]},
+        {
+            "type": "gradients_checked",
+            "rows": [
+                {**WHOLE, **dict.fromkeys(("shape", "entries", "worst", "compared", "step", "window"), value)}
+                for value in (5, "x", [], {}, [[[]]], 10**300)
+            ],
+        },
+        {"type": "refused"},
+        {"type": "refused", "reason": "x" * 3_000_000},
+    ],
+    ids=lambda answer: f"{answer['type']} {str(sorted(answer))[:40]}",
+)
+def test_an_answer_that_somebody_has_written_into_the_log_is_harmless(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    answer: dict[str, Any],
+) -> None:
+    from charrnn_tui import cli
+
+    run = RunDirectory(made(tmp_path / "runs"))
+    lock = run.lock()
+    try:
+
+        def answered(directory: RunDirectory, command: Command) -> None:
+            fields = {"update": 20, "time": 1.0, "command": command.id, **answer}
+            ended = {"type": "obeyed", "update": 20, "time": 1.0, "command": command.id, "name": "sample"}
+            with run.events_file.path.open("a", encoding="utf-8") as log:
+                log.write("".join(json.dumps(each) + "\n" for each in (fields, ended)))
+
+        monkeypatch.setattr("charrnn_core.runs.asking.send", answered)
+        code = cli.run(["command", "run", "sample", "--runs", str(tmp_path / "runs")])
+    finally:
+        os.close(lock)
+    shown = capsys.readouterr()
+    assert code == (2 if answer["type"] == "refused" else 0), shown.err
+    assert len(shown.out + shown.err) < 50_000
+    assert "\x1b" not in shown.out + shown.err
+
+
 def test_an_answer_just_before_the_end_is_seen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -20,6 +20,7 @@ from charrnn_tui.check_rows import (
     is_reference,
     notes_of,
     rows_of,
+    worst_of,
 )
 from charrnn_tui.formatting import count_of
 from charrnn_tui.report.document import (
@@ -124,9 +125,9 @@ def _reference_table(rows: Sequence[dict[str, Any]]) -> Table:
                 format_error(row),
                 f"{STUDY[row['parameter']]:.1e}" if row["parameter"] in STUDY else "–",
                 format_error(row, "mean_relative_error"),
-                format_place(_worst(row, "index")),
-                format_figure(_worst(row, "analytic"), 3),
-                format_figure(_worst(row, "numeric"), 3),
+                format_place(worst_of(row, "index")),
+                format_figure(worst_of(row, "analytic"), 3),
+                format_figure(worst_of(row, "numeric"), 3),
                 _agrees([row]),
             )
             for row in rows
@@ -145,11 +146,6 @@ def _tolerance(row: Mapping[str, Any]) -> str:
 
 def _floor(rows: Sequence[Mapping[str, Any]]) -> str:
     return format_figure(rows[0].get("floor"), 0) if rows else "a floor"
-
-
-def _worst(row: Mapping[str, Any], name: str) -> Any:
-    worst = row.get("worst")
-    return worst.get(name) if isinstance(worst, dict) else None
 
 
 def _comparison_table(rows: Sequence[dict[str, Any]]) -> Table:
