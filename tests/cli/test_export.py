@@ -310,12 +310,11 @@ def test_a_log_that_others_have_written_to_is_exported(runs, export):
     assert messages == [f"'{EVIL}"], "an apostrophe before what begins with a control character"
     rows = rows_of(export("single", "--table", "warnings", "--formulas"))
     assert [row["message"] for row in rows] == [EVIL]
-    progress = rows_of(export("single"))[-4:]
-    assert [row["update"] for row in progress] == ["30", "31", "1e+299", "2"]
+    progress = rows_of(export("single"))[-3:]
+    assert [row["update"] for row in progress] == ["30", "31", "1e+299"], "the others are no lines of a log"
     assert {row[name] for row in progress for name in ("gradient_norm", "position", "clipped_share")} == {""}
     samples = objects_of(export("single", "--table", "samples", "--format", "jsonl"))
-    assert [sample["text"] for sample in samples[1:4]] == [None, "caf\udce9", None]
-    assert samples[3]["prime"] == [None]
+    assert [sample["text"] for sample in samples[1:]] == [None, "caf\udce9"]
     told = objects_of(export("single", "--format", "jsonl"))
     assert len([event for event in told if event["type"] == "gradients_checked"]) == 4
     assert export("single", "--format", "tensorboard")

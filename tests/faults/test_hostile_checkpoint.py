@@ -43,6 +43,7 @@ from tests.faults.checkpoints import (
     golden_run,
     parts,
     sealed,
+    sealed_again,
     signed_header,
 )
 from tests.faults.fuzz.mutations import mutated
@@ -411,7 +412,10 @@ WRONG: dict[tuple[str, ...], list[Any]] = {
 for _name, _field in FIELDS.items():
     _kinds: list[Any] = NUMBER if _field.kind is float else COUNT if _field.kind is int else [*NOTHING, 1]
     WRONG["settings", _name] = [value for value in _kinds if not (value is None and _field.none)]
-OBEYED = {"update": 1, "time": 1.0, "command": "c", "name": "set-learning-rate", "arguments": {}}
+OBEYED = {
+    "update": 1, "time": 1.0, "command": "c", "name": "set-learning-rate",
+    "arguments": {"learning_rate": 0.5},
+}  # fmt: skip
 
 
 def changed(where: tuple[str, ...], value: Any) -> bytes:
@@ -448,7 +452,8 @@ def test_values_that_a_run_could_not_have_are_refused(path: Path, where: tuple[s
 @pytest.mark.parametrize("name", OBEYED)
 def test_an_obeyed_command_of_the_wrong_form_is_refused(path: Path, name: str) -> None:
     wrong = {
-        "update": COUNT, "time": NUMBER, "command": TEXTS, "name": TEXTS, "arguments": [None, 1, "x", []],
+        "update": COUNT, "time": NUMBER, "command": TEXTS, "name": [*TEXTS, "sample", "x"],
+        "arguments": [None, 1, "x", [], {}, {"a": 1}, {"learning_rate": "x" * 9_000_000}],
     }  # fmt: skip
     path.write_bytes(changed(("obeyed",), OBEYED))
     read_checkpoint(path)
@@ -462,6 +467,29 @@ def test_an_obeyed_command_of_the_wrong_form_is_refused(path: Path, name: str) -
         except CheckpointError:
             pass
     assert accepted == []
+
+
+@pytest.mark.parametrize(
+    "name", ["blas", "engine", "machine", "corpus.name", "corpus.path", "versions.numpy"]
+)
+def test_a_text_that_is_longer_than_any_name_is_refused(path: Path, name: str) -> None:
+    """It would be written into the log and the terminal each time that the run is resumed."""
+    path.write_bytes(changed(tuple(name.split(".")), "x" * 9_000_000))
+    injected()
+    with pytest.raises(CheckpointError) as refusal:
+        read_checkpoint(path)
+    assert len(str(refusal.value)) < 1000
+
+
+def test_a_number_too_large_for_a_float_is_refused(path: Path) -> None:
+    """As an infinity it could not be written again."""
+    data = changed(("obeyed",), {**OBEYED, "time": 9.25e17})
+    path.write_bytes(data)
+    read_checkpoint(path)
+    path.write_bytes(sealed_again(data.replace(b"9.25e+17", b"9.2e+999")))
+    injected()
+    with pytest.raises(CheckpointError, match="too large"):
+        read_checkpoint(path)
 
 
 @pytest.mark.parametrize(

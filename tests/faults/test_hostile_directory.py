@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -17,6 +18,9 @@ from typing import Any
 
 import pytest
 
+from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.runs.listing import summarize
+from charrnn_core.runs.liveness import read_status
 from charrnn_core.runs.log import LONGEST_LINE
 from charrnn_tui import cli
 from charrnn_tui.dashboard.app import Dashboard
@@ -383,3 +387,49 @@ def test_any_log_is_shown_in_the_dashboard(mine: Path, thorough: bool) -> None:
         mine.write_bytes(log)
         asyncio.run(look())
         injected()
+
+
+# -- status.json -------------------------------------------------------------------------------------------
+
+NUMBERS = ("update", "epoch", "loss", "smooth_loss", "updates_per_second", "seconds_left", "time", "pid")
+ODD: tuple[Any, ...] = (
+    10**400,
+    -(10**400),
+    1e308,
+    True,
+    "fast",
+    "\x1b[31m" * 99,
+    [],
+    [1],
+    {},
+    {"a": 1},
+    None,
+)
+
+
+@pytest.mark.slow(sparing=3)
+@pytest.mark.parametrize("value", range(len(ODD)))
+def test_a_status_that_somebody_has_written_is_read_without_what_is_odd(mine: Path, value: int) -> None:
+    """Views calculate with it while another process holds the lock."""
+    run = RunDirectory(mine.parent)
+    odd = ODD[value]
+    status = {"state": odd, "phase": odd, "elsewhere": odd, "training": odd, **dict.fromkeys(NUMBERS, odd)}
+    run.status_file.path.write_text(json.dumps(status), encoding="utf-8")
+    injected()
+    lock = run.lock()
+    try:
+        told = read_status(run)
+        assert all(isinstance(told[name], (int, float)) for name in NUMBERS if name in told)
+        assert all(abs(told[name]) < 1e18 for name in NUMBERS if name in told)
+        assert all(len(told.get(name, "")) < 300 for name in ("state", "phase", "elsewhere"))
+        assert summarize(run).state == "training"
+
+        async def look() -> None:
+            app = Dashboard(RunSession.of(run.path, None), None, runs=run.path.parent)
+            async with app.run_test(size=(120, 40)) as pilot:
+                await pilot.press("2")
+                assert app.return_code is None
+
+        asyncio.run(look())
+    finally:
+        os.close(lock)

@@ -16,11 +16,12 @@ import math
 import os
 import re
 import struct
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, BinaryIO, get_args
+from typing import Any, BinaryIO, cast, get_args
 
 import numpy as np
 import safetensors.numpy
@@ -29,7 +30,7 @@ from charrnn_core.errors import CheckpointError, RunDirectoryError, SettingsErro
 from charrnn_core.rnn.optimizers import memory_names
 from charrnn_core.rnn.parameters import PARAMETER_NAMES, Floats
 from charrnn_core.rnn.sampler import written
-from charrnn_core.runs.commands import COMMAND_NAMES
+from charrnn_core.runs.commands import LARGEST_COMMAND, Command, CommandName
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.files import Folder, entry_of
 from charrnn_core.runs.files import Place as FilePlace
@@ -49,6 +50,7 @@ KINDS = ("last", "previous", "best")
 _METADATA_KEY = "charrnn"
 _NO_DIGEST = "0" * 64
 _MOST_VALUES = 2_000  # a header has about two hundred
+_LONGEST_TEXT = 10_000  # characters of a name, a path or a version
 _LARGEST_COUNT = 10**16  # ten times as many updates as `--updates` allows: what comes of it can be saved
 _LARGEST_H = 1.001  # 1, and what rounding adds to it
 _LARGEST_HEADER = 16_000_000  # a vocabulary of all of Unicode takes a third of it
@@ -322,7 +324,7 @@ def _check_values(name: str, array: Floats) -> None:
     if name.startswith("memory.squares.") and (array < 0).any():
         raise _DamageError(f"{name} has a negative square")
     if name == "h" and (np.abs(array) > _LARGEST_H).any():
-        raise _DamageError("h is no hyperbolic tangent")
+        raise _DamageError("h is not between -1 and 1")
 
 
 def _arrays(
@@ -365,7 +367,8 @@ def _check(metadata: dict[str, Any]) -> None:
         _is_count(name, metadata[name])
     for name in ("epoch", "seconds"):
         _is_time(name, metadata[name])
-    for name in ("vocabulary", "sha256", "state_sha256", "engine", "blas", "machine"):
+    _is_text("vocabulary", metadata["vocabulary"], sys.maxunicode + 1)
+    for name in ("sha256", "state_sha256", "engine", "blas", "machine"):
         _is_text(name, metadata[name])
     if metadata["update"] != metadata["state"]["update"]:
         raise _DamageError("it names two updates")
@@ -381,6 +384,8 @@ def _check(metadata: dict[str, Any]) -> None:
         raise _DamageError("corpus.kind has an impossible value")
     if (corpus["kind"] == "file") != isinstance(corpus["path"], str):
         raise _DamageError("corpus.path has an impossible value")
+    if corpus["path"] is not None:
+        _is_text("corpus.path", corpus["path"])
     _is_text("versions.charrnn", metadata["versions"]["charrnn"])
     for name, version in metadata["versions"].items():
         _is_text(f"versions.{name}", version)
@@ -391,8 +396,11 @@ def _check(metadata: dict[str, Any]) -> None:
         _is_count("obeyed.update", obeyed["update"])
         _is_time("obeyed.time", obeyed["time"])
         _is_text("obeyed.command", obeyed["command"])
-        if obeyed["name"] not in COMMAND_NAMES or not isinstance(obeyed["arguments"], dict):
-            raise _DamageError("the command that was obeyed last is none")
+        if not isinstance(obeyed["name"], str) or not isinstance(obeyed["arguments"], dict):
+            raise _DamageError("obeyed.name or obeyed.arguments has an impossible value")
+        if len(to_json(obeyed)) > 2 * LARGEST_COMMAND:  # an escape is up to twice as long
+            raise _DamageError("obeyed is too long")
+        Command(obeyed["command"], cast("CommandName", obeyed["name"]), obeyed["arguments"])
 
 
 def _is_count(name: str, value: object) -> None:
@@ -405,8 +413,8 @@ def _is_time(name: str, value: object) -> None:
         raise _DamageError(f"{name} has an impossible value")
 
 
-def _is_text(name: str, value: object) -> None:
-    if not isinstance(value, str):
+def _is_text(name: str, value: object, most: int = _LONGEST_TEXT) -> None:
+    if not isinstance(value, str) or len(value) > most:
         raise _DamageError(f"{name} has an impossible value")
 
 
@@ -449,7 +457,7 @@ def _metadata(texts: object) -> dict[str, Any]:
     if number > FORMAT:
         raise _DamageError(
             f"it has format {number}, and this version of charrnn reads up to {FORMAT}; "
-            f"it was written by charrnn {metadata['versions']['charrnn']}"
+            f"it was written by charrnn {str(metadata['versions']['charrnn'])[:40]}"
         )
     while number < FORMAT:
         metadata = _MIGRATIONS[number](metadata)

@@ -7,6 +7,7 @@ the number of values is bounded, and whatever is wrong with a text is a ValueErr
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any
 
@@ -33,12 +34,12 @@ def parse_json(
     distinct : bool
         Whether an object that names a key twice is refused; else the last one counts.
     constants : bool
-        Whether NaN and Infinity are accepted, which are not JSON.
+        Whether NaN and Infinity are accepted, which are not JSON, and numbers too large for a float.
 
     Raises
     ------
     ValueError
-        It is not JSON, is nested too deeply, or holds too many values.
+        It is not JSON, is nested too deeply, or holds too many values or a number too large for a float.
 
     Examples
     --------
@@ -82,6 +83,12 @@ def parse_object(data: bytes, *, constants: bool = False) -> dict[str, Any] | No
     return value if isinstance(value, dict) else None
 
 
+def number_of(value: object) -> float | None:
+    """Return a value of a file if it is a number that can be calculated with."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return float(value) if is_number and abs(value) < 1e18 else None  # type: ignore[arg-type]
+
+
 def _marks(data: bytes) -> int:
     """Return how many commas and opening brackets there are: at least as many as values but one."""
     return data.count(b",") + data.count(b"[") + data.count(b"{")
@@ -89,6 +96,13 @@ def _marks(data: bytes) -> int:
 
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is too large")
+    return number
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -99,9 +113,11 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 # Made once: json.loads makes a decoder for each call that has options.
-_decode = json.JSONDecoder(parse_constant=_refuse).decode
+_decode = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite).decode
 _decode_constants = json.JSONDecoder().decode
-_decode_distinct = json.JSONDecoder(parse_constant=_refuse, object_pairs_hook=_distinct).decode
+_decode_distinct = json.JSONDecoder(
+    parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_distinct
+).decode
 
 
 def to_json(value: Any) -> str:

@@ -10,10 +10,11 @@ from typing import Any
 from charrnn_core.errors import CheckpointError
 from charrnn_core.runs.checkpoint import read_best_loss
 from charrnn_core.runs.directory import RunDirectory
-from charrnn_core.runs.json_text import parse_object
+from charrnn_core.runs.json_text import number_of, parse_object
 from charrnn_core.runs.liveness import RunState, read_status, run_state
 
 _TAIL = 1 << 16
+_LONGEST = 255  # characters of a text that a run holds: a name of a file has no more
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,14 @@ def summarize(directory: RunDirectory) -> RunSummary:
         (event for event in reversed(events) if event.get("smooth_loss") is not None), {}
     )
     last = events[-1] if events else {}
-    reason = None if ended is None else str(ended.get("reason"))
-    created = str(config.get("created", ""))
+    reason = None if ended is None else str(ended.get("reason"))[:_LONGEST]
+    created = str(config.get("created", ""))[:_LONGEST]
     return RunSummary(
         name=directory.name,
         path=str(directory.path),
         state=run_state(locked=locked, status=status, reason=reason),
         reason=reason,
-        corpus=str(_get(config, "corpus", "name", default="")),
+        corpus=str(_get(config, "corpus", "name", default=""))[:_LONGEST],
         update=int(number_of(status.get("update")) or number_of(last.get("update")) or 0),
         smooth_loss=number_of(status.get("smooth_loss")) or number_of(latest.get("smooth_loss")),
         best_loss=number_of(ended.get("best_loss")) if ended is not None else _best_loss(directory),
@@ -116,12 +117,6 @@ def _best_loss(directory: RunDirectory) -> float | None:
         return number_of(read_best_loss(directory.checkpoint_file("best")))
     except CheckpointError:
         return None  # none yet, or a damaged one: resume says so
-
-
-def number_of(value: object) -> float | None:
-    """Return a value of a file if it is a number that can be calculated with."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if is_number and abs(value) < 1e18 else None  # type: ignore[arg-type]
 
 
 def _age(created: str) -> float:

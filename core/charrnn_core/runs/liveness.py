@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from charrnn_core.runs.directory import OwnedDirectory
-from charrnn_core.runs.json_text import parse_object
+from charrnn_core.runs.json_text import number_of, parse_object
 
 RunState = Literal["training", "paused", "ended", "interrupted", "crashed"]
 
@@ -39,9 +39,30 @@ def was_interrupted(reason: str) -> bool:
     return reason.startswith(_INTERRUPTIONS)
 
 
+_COUNTS = ("update", "pid")
+_NUMBERS = ("epoch", "loss", "smooth_loss", "updates_per_second", "seconds_left", "time")
+_WORDS = ("state", "phase", "elsewhere")
+_LONGEST = 255  # characters of a word
+
+
 def read_status(directory: OwnedDirectory) -> dict[str, Any]:
-    """Return what `status.json` says, {} where there is none; believe it only while the lock is held."""
+    """Return what `status.json` says, {} where there is none; believe it only while the lock is held.
+
+    The file may come from anybody, and views calculate with it: what is not of the kind that it should be is
+    left out.
+    """
     try:
-        return parse_object(directory.status_file.read()) or {}
+        told = parse_object(directory.status_file.read()) or {}
     except OSError:
         return {}  # not written yet
+    status: dict[str, Any] = {}
+    for name, value in told.items():
+        if name in _COUNTS and isinstance(value, int) and number_of(value) is not None:
+            status[name] = value
+        elif name in _NUMBERS and number_of(value) is not None:
+            status[name] = value
+        elif name in _WORDS and isinstance(value, str):
+            status[name] = value[:_LONGEST]
+        elif name == "training" and isinstance(value, list):
+            status[name] = [trial for trial in value if isinstance(trial, str)]
+    return status

@@ -6,8 +6,7 @@ import os
 from typing import Any
 
 from charrnn_core.runs.directory import RunDirectory
-from charrnn_core.runs.json_text import parse_object
-from charrnn_core.runs.listing import number_of
+from charrnn_core.runs.json_text import number_of, parse_object
 from charrnn_core.runs.liveness import was_interrupted
 from charrnn_core.runs.log import LineReader
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.files import Entry
 from charrnn_core.runs.history import EventTail, History
-from charrnn_core.runs.listing import last_events, number_of
+from charrnn_core.runs.json_text import number_of
+from charrnn_core.runs.listing import last_events
 from charrnn_core.runs.liveness import read_status, was_interrupted
 from charrnn_core.sweeps.directory import Record, SweepDirectory
 from charrnn_core.sweeps.ends import end_of, is_end

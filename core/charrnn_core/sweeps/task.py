@@ -14,7 +14,7 @@ from charrnn_core.rnn.engine import EngineName
 from charrnn_core.runs.concluding import conclude
 from charrnn_core.runs.directory import RunDirectory, remove_unstarted
 from charrnn_core.runs.files import open_kept
-from charrnn_core.runs.listing import number_of
+from charrnn_core.runs.json_text import number_of
 from charrnn_core.runs.liveness import was_interrupted
 from charrnn_core.runs.process import TrainingProcess
 from charrnn_core.runs.starting import resume, start
