@@ -614,4 +614,4 @@ def test_a_command_goes_to_the_run_that_was_meant(tmp_path: Path) -> None:
     told = charrnn(tmp_path, "resume", "run", "--updates", "25", "-q")
     assert (told.code, told.err) == (0, "")
     (refused,) = (event for event in events(run.path) if event["type"] == "refused")
-    assert refused["reason"] == "nobody was training"
+    assert refused["reason"] == "the run was not being trained"

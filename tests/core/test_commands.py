@@ -630,11 +630,11 @@ def test_what_is_asked_while_nobody_trains_is_refused_at_the_next_start(tmp_path
         starting.resume(process.directory, {"updates": updates}).run(lambda item: None)
         for command in asked:
             told = answer(process.directory, command)
-            assert (told["type"], told["reason"]) == ("refused", "nobody was training (2 commands)")
+            assert (told["type"], told["reason"]) == ("refused", "the run was not being trained (2 commands)")
     assert answers(process.directory, half.id) == []
     append(process.directory, half.to_line()[12:])
     starting.resume(process.directory, {"updates": 35}).run(lambda item: None)
-    assert answer(process.directory, half)["reason"] == "nobody was training"
+    assert answer(process.directory, half)["reason"] == "the run was not being trained"
     assert last_of(process.directory).snapshot.settings.learning_rate == 0.1
 
 
@@ -804,7 +804,7 @@ def test_a_commands_file_that_was_replaced_by_a_shorter_one_is_read_from_its_sta
     command = Command.make("pause")
     send(process.directory.commands_file.path, command)
     starting.resume(process.directory, {"updates": 30}).run(lambda item: None)
-    assert answer(process.directory, command)["reason"] == "nobody was training"
+    assert answer(process.directory, command)["reason"] == "the run was not being trained"
 
 
 # -- the owner ---------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from charrnn_core.errors import RunDirectoryError
 from charrnn_core.runs import starting
 from charrnn_core.runs.commands import Command, send
 from charrnn_core.runs.history import EventTail, History
@@ -572,3 +573,24 @@ def test_a_hole_of_terabytes_in_a_log_is_not_read(tmp_path):
     first, second, skipped = [warning["message"] for warning in History.read(path).warnings]
     assert first == second == "x"
     assert "skipped 1 line" in skipped
+
+
+def test_a_log_with_more_samples_than_fit_is_read_without_some_of_them(monkeypatch):
+    monkeypatch.setattr("charrnn_core.runs.history.MOST_BYTES", 100_000)
+    history = History()
+    for number in range(1000):
+        history.add(number, event("sample", number, text="x" * 100))
+    assert 50 < len(history.samples) < 300
+    assert history.samples[0]["update"] == 0
+    assert history.samples[-1]["update"] == 999
+    assert history._bytes < 100_000
+    (warning,) = history.warnings
+    assert "every second one is left out" in warning["message"]
+
+
+def test_a_log_with_more_of_anything_else_is_refused(monkeypatch):
+    monkeypatch.setattr("charrnn_core.runs.history.MOST_BYTES", 100_000)
+    history = History()
+    with pytest.raises(RunDirectoryError, match="more than 100,000 bytes"):
+        for number in range(10_000):
+            history.add(number, event("warning", number, message="x" * 100))

@@ -123,7 +123,7 @@ def test_a_flood_of_commands_is_answered_briefly_and_the_last_one_is_obeyed(
         else:
             assert ended.update == 300
             (answer,) = [event for event in refusals(directory) if asked.id in answered_by(event)]
-            assert answer["reason"].startswith("nobody was training")
+            assert answer["reason"].startswith("the run was not being trained")
         nameless = [event for event in refusals(directory) if event.get("command") is None]
         assert len(nameless) < 400
         assert (directory.path / "events.jsonl").stat().st_size < 2_000_000
@@ -436,7 +436,7 @@ def test_commands_of_many_askers_are_refused_together_and_each_is_answered(tmp_p
     for updates in (300, 310):
         resume(directory, {"updates": updates}).run(lambda item: None)
     asked, wrong = refusals(directory)  # and not again by the second process
-    assert asked["reason"] == "nobody was training (300 commands)"
+    assert asked["reason"] == "the run was not being trained (300 commands)"
     assert asked["commands"] == [command.id for command in commands]
     assert wrong["reason"].startswith("there is no command") and wrong["reason"].endswith("(300 commands)")
     assert len(wrong["commands"]) == 300

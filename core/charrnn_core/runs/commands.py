@@ -189,7 +189,7 @@ class CommandReader:
         self.offset = offset
 
     def read(self) -> list[tuple[Command | BadCommand, int]]:
-        """Return the commands that are new, each with the offset after it; before them, what is none.
+        """Return what is new: lines that are not commands, and then commands, each with the offset after it.
 
         Raises
         ------

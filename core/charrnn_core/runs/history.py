@@ -166,8 +166,8 @@ class _Lane:
 
     def thin(self) -> int:
         """Leave out every second event, and return about how much memory that gives back."""
-        left_out = self.events[1::2]
-        del self.events[1::2], self.offsets[1::2]
+        left_out = self.events[1:-1:2]  # the first and the newest stay
+        del self.events[1:-1:2], self.offsets[1:-1:2]
         return sum(map(_bytes_of, left_out))
 
     def supersede(self, log_length: int, update: int) -> None:
@@ -297,16 +297,17 @@ class History:
             self.ended = event
 
     def _make_room(self, event: EventFields) -> None:
-        if len(self.samples) > 1:
+        if len(self.samples) > 2:
             self._bytes -= self._lanes["sample"].thin()
         if self._bytes > MOST_BYTES:
             raise RunDirectoryError(
                 f"the log holds more than {MOST_BYTES:,} bytes of events; charrnn does not read more"
             )
         message = "the log holds more samples than fit into memory: every second one is left out here"
-        self.warnings.append(
-            {"type": "warning", "update": event["update"], "time": event["time"], "message": message}
-        )
+        if all(warning.get("message") != message for warning in self.warnings):
+            self.warnings.append(
+                {"type": "warning", "update": event["update"], "time": event["time"], "message": message}
+            )
 
     def learning_rates(self, until: int | None = None) -> list[tuple[int, float]]:
         """Return the changes of the learning rate, up to an update if one is given: after which, and to what.

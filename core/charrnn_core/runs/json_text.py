@@ -50,7 +50,7 @@ def parse_json(
     ValueError: it is nested too deeply
     """
     # Marks inside strings are text. Leaving them out costs more than counting, and is rarely needed.
-    if _marks(data) >= most and _marks(_STRING.sub(b"", data)) >= most:
+    if _marks(data, 0, len(data)) >= most and _has_more(data, most):
         raise ValueError(f"it holds more than {most:,} values")
     try:
         decode = _decode_distinct if distinct else _decode_constants if constants else _decode
@@ -89,9 +89,20 @@ def number_of(value: object) -> float | None:
     return float(value) if is_number and abs(value) < 1e18 else None  # type: ignore[arg-type]
 
 
-def _marks(data: bytes) -> int:
+def _marks(data: bytes, begin: int, end: int) -> int:
     """Return how many commas and opening brackets there are: at least as many as values but one."""
-    return data.count(b",") + data.count(b"[") + data.count(b"{")
+    return data.count(b",", begin, end) + data.count(b"[", begin, end) + data.count(b"{", begin, end)
+
+
+def _has_more(data: bytes, most: int) -> bool:
+    """Return whether there are at least so many marks outside of strings."""
+    count = place = 0
+    for string in _STRING.finditer(data):
+        count += _marks(data, place, string.start())
+        if count >= most:
+            return True
+        place = string.end()
+    return count + _marks(data, place, len(data)) >= most
 
 
 def _refuse(constant: str) -> None:

@@ -334,7 +334,9 @@ class TrainingProcess:
             if not self._is_deaf:
                 self._is_deaf = True
                 path = self.directory.commands_file
-                self._warn(f"cannot read {path}: {reason_of(error)}; training goes on and obeys nothing")
+                self._warn(
+                    f"cannot read {path}: {reason_of(error)}; training continues, and commands are ignored"
+                )
             return []
         self._is_deaf = False
         return found
@@ -355,7 +357,7 @@ class TrainingProcess:
             before, refused = self._commands.offset, Found()
             for command, offset in self._new_commands():
                 if isinstance(command, Command):
-                    command = BadCommand("nobody was training", (command.id,))
+                    command = BadCommand("the run was not being trained", (command.id,))
                 new = tuple(identity for identity in command.ids if identity not in self._answered)
                 if new:
                     refused.add(BadCommand(command.problem, new, len(new)), offset)

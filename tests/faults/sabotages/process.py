@@ -119,7 +119,7 @@ def refuses_as_long_as_they_come(original):
             offset = self._commands.offset
             for command, end in self._new_commands():
                 if isinstance(command, Command):
-                    command = BadCommand("nobody was training", (command.id,))
+                    command = BadCommand("the run was not being trained", (command.id,))
                 self._refuse(command, end)
 
     return refuse_old_commands
