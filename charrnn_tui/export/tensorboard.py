@@ -82,10 +82,10 @@ def write_events(run: RecordedRun, folder: Path) -> list[str]:
             raise
         files.sync()
         others = [name for name in files.names() if "tfevents" in name and name != file.name]
-        for other in others:
-            if _is_of(other, run.directory.name):
-                files.entry(other).remove()
-        return [name for name in others if not _is_of(name, run.directory.name)]
+        own = [name for name in others if _is_of(name, run.directory.name) and files.entry(name).exists()]
+        for name in own:
+            files.entry(name).remove()
+        return [name for name in others if name not in own]
 
 
 def _is_of(name: str, run: str) -> bool:

@@ -407,6 +407,7 @@ def test_exporting_again_replaces_what_charrnn_wrote_and_nothing_else(runs, expo
     others = {folder / "events.out.tfevents.1.host", folder / "events.out.tfevents.1.a.single.charrnn"}
     for other in others:
         other.write_bytes(b"another's")
+    (folder / "events.out.tfevents.1.single.charrnn").mkdir()  # no file of ours, whatever its name
     arguments = ["--format", "tensorboard", "--output", str(folder), "--runs", str(runs)]
     assert cli.run(["export", "single", *arguments]) == 0
     assert "event files of others" in capsys.readouterr().err
