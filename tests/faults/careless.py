@@ -28,7 +28,10 @@ from types import ModuleType
 from typing import Any
 
 VARIABLE = "CHARRNN_SABOTAGE"
-"""The environment variable that names the active sabotage."""
+"""The environment variable that names the active sabotage, or several."""
+
+AND = " + "
+"""What stands between the names of several."""
 
 
 @dataclass(frozen=True)
@@ -161,9 +164,8 @@ class _Loader(importlib.abc.Loader):
 
 
 def install() -> None:
-    """Make the sabotage that the environment names happen in this process."""
-    name = os.environ.get(VARIABLE)
-    if name:
+    """Make the sabotages that the environment names happen in this process."""
+    for name in filter(None, os.environ.get(VARIABLE, "").split(AND)):
         sabotage = sabotages()[name]
         early = sabotage.modules & sys.modules.keys()
         if early:  # what others have imported from it by now would stay as it is

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from tests.faults import ledger
 from tests.faults.promises import AtOnce, assert_harmless, assert_trained
-from tests.program import SMALL, Finished, charrnn
+from tests.program import SMALL, Finished, charrnn, finish
 from tests.terminals import SMALL as SMALL_RUN
 
 pytestmark = pytest.mark.fault("environment")
@@ -85,10 +86,17 @@ def test_training_and_drawing_work_in_an_odd_environment(kind: str, here: Path, 
 
 
 def test_a_number_of_threads_that_numba_refuses_does_not_count(here: Path) -> None:
-    """Numba is imported to see whether it can be used."""
+    """Else Numba could not be imported."""
     pytest.importorskip("numba")
-    bench = ["bench", "book.txt", "--engine", "numpy", "--rounds", "1", "--hidden", "4", "--json"]
-    assert_ended_well(charrnn(here, *bench, NUMBA_NUM_THREADS="0"))
+    program = (
+        "import os\n"
+        "from charrnn_tui.environment import drop_wrong_variables\n"
+        "drop_wrong_variables(os.environ)\n"
+        "from charrnn_core.rnn.engines import problem_with_numba\n"
+        "print(problem_with_numba())\n"
+    )
+    finished = finish([sys.executable, "-c", program], here, NUMBA_NUM_THREADS="0")
+    assert finished.out == "None\n", finished.err
 
 
 def assert_ended_well(finished: Finished) -> None:

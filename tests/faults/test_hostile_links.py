@@ -107,6 +107,8 @@ def put(kind: str, path: Path, outside: Outside) -> None:
     """Let something stand under a name, in place of what has it."""
     shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
     KINDS[kind](path, outside.path)
+    is_kind = {"pipe": stat.S_ISFIFO, "directory": stat.S_ISDIR, "hard link": stat.S_ISREG}
+    assert is_kind.get(kind, stat.S_ISLNK)(path.lstat().st_mode)
     injected(1)
 
 
@@ -447,12 +449,3 @@ def test_what_a_run_has_not_begun_to_be_is_removed_from_itself_alone(
     (run.path / "checkpoints").unlink()
     remove_unstarted(run)
     assert not run.path.exists()
-
-
-def test_every_kind_is_what_it_says(tmp_path: Path, outside: Outside) -> None:
-    for number, kind in enumerate(KINDS):
-        put(kind, tmp_path / str(number), outside)
-        mode = (tmp_path / str(number)).lstat().st_mode
-        assert {"pipe": stat.S_ISFIFO, "directory": stat.S_ISDIR, "hard link": stat.S_ISREG}.get(
-            kind, stat.S_ISLNK
-        )(mode)

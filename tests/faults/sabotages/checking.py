@@ -112,3 +112,15 @@ def differences_at_once(original):
 )
 def draws_at_once(original):
     return _at_once(original)
+
+
+@careless(
+    "charrnn_core.rnn.gradcheck.check:training_rows",
+    "charrnn_core.rnn.gradcheck.check:loop_rows",
+    says="the default check does not look at what trains",
+    tests="tests/faults/test_gradients.py::test_the_default_check_finds_every_fault_in_numpy "
+    "tests/faults/test_gradients.py::test_the_default_check_finds_every_fault_around_compiled_code "
+    "tests/faults/test_gradients.py::test_the_default_check_finds_every_fault_in_compiled_code",
+)
+def checks_no_training(original, target):
+    return lambda *arguments: iter(())

@@ -18,7 +18,8 @@ def reads_a_whole_flood(original, target):
 @careless(
     "charrnn_core.runs.commands:Found.add",
     says="each line that is not a command is refused by an event of its own",
-    tests=f"{FLOODS}::test_lines_with_one_problem_are_one_refusal_with_their_number "
+    tests=f"{FLOODS}::test_a_flood_of_commands_is_answered_briefly_and_the_last_one_is_obeyed "
+    f"{FLOODS}::test_lines_with_one_problem_are_one_refusal_with_their_number "
     f"{FLOODS}::test_problems_are_told_apart_up_to_a_number",
 )
 def a_refusal_for_each_line(original):
@@ -69,6 +70,15 @@ def compiles_here(original):
 )
 def compiles_again(original):
     return lambda dtype: original(dtype).with_name("none")
+
+
+@careless(
+    "charrnn_core.rnn.compiled.compiling:_is_kept",
+    says="a mark counts, whether or not the code is still there",
+    tests=f"{FLOODS}::test_code_is_compiled_once_and_then_read",
+)
+def marks_alone(original):
+    return lambda mark: mark.exists()
 
 
 @careless(
@@ -153,3 +163,14 @@ def waits_for_duties(original):
         return self._end is not None and self._end[0] == self.update and original(self)
 
     return is_end
+
+
+@careless(
+    "charrnn_core.runs.starting:refuse_begun",
+    "charrnn_core.sweeps.directory:refuse_begun",
+    says="a run begins where another process has just begun and ended one",
+    tests="tests/core/test_unbegun.py::"
+    "test_of_two_that_begin_at_once_one_leaves_the_run_that_the_other_has_ended_alone",
+)
+def begins_anywhere(original, target):
+    return lambda directory: None

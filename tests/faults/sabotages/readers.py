@@ -227,7 +227,8 @@ def opens_pipes(original):
 @careless(
     "charrnn_core.runs.starting:_size_of",
     says="the text of a run is read to its end, whatever size is recorded of it",
-    tests="tests/faults/test_hostile_resume.py",
+    tests="tests/faults/test_hostile_resume.py "
+    "tests/faults/test_hostile_links.py::test_a_recorded_text_of_another_size_is_not_read",
 )
 def any_size_of_a_text(original):
     return lambda facts: None
@@ -286,3 +287,52 @@ def reads_files_of_numpy(original):
                 raise CheckpointError(f"{place} is not a checkpoint") from None
 
     return read_checkpoint
+
+
+@careless(
+    "charrnn_core.runs.liveness:read_status",
+    "charrnn_core.runs.following:read_status",
+    "charrnn_core.runs.listing:read_status",
+    says="what `status.json` says is believed, whatever it is",
+    tests="tests/faults/test_hostile_directory.py::"
+    "test_a_status_that_somebody_has_written_is_read_without_what_is_odd",
+)
+def any_status(original, target):
+    def read_status(directory):
+        from charrnn_core.runs.json_text import parse_object
+
+        return parse_object(directory.status_file.read()) or {}
+
+    return read_status
+
+
+@careless(
+    "charrnn_core.runs.json_text:_decode_distinct",
+    says="a number too large for a float is read as infinity",
+    tests="tests/faults/test_hostile_checkpoint.py::test_a_number_too_large_for_a_float_is_refused",
+)
+def infinite_numbers(original):
+    return json.JSONDecoder().decode
+
+
+@careless(
+    "charrnn_core.runs.checkpoint:_is_text",
+    says="a name in a checkpoint may be of any length",
+    tests="tests/faults/test_hostile_checkpoint.py::test_a_text_that_is_longer_than_any_name_is_refused",
+)
+def names_without_an_end(original):
+    return lambda name, value, most=0: original(name, value, 10**12)
+
+
+@careless(
+    "charrnn_core.runs.directory:RunDirectory.has_checkpoint",
+    says="checkpoints that cannot be reached end a command that could take another run",
+    tests="tests/faults/test_hostile_places.py::"
+    "test_whatever_stands_for_a_file_of_a_run_each_command_ends_well",
+)
+def one_strange_run(original):
+    def has_checkpoint(self):
+        with self.checkpoints.held() as folder:
+            return any(folder.entry(f"{kind}.safetensors").is_taken() for kind in ("last", "best"))
+
+    return property(has_checkpoint)
