@@ -41,7 +41,7 @@ def completed(where, line, **changes):
     return done.out.split()
 
 
-@pytest.mark.slow(sparing=7)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
@@ -100,6 +100,7 @@ def test_other_shells_are_told_the_same(desk, shell):
     assert script.code == 0 and f"complete_{shell}" in script.out
 
 
+@pytest.mark.slow
 def test_nothing_that_a_shell_could_obey_is_offered(desk):
     for line in ("charrnn resume 2026", "charrnn train ta", "charrnn tui "):
         assert not any(sign in word for word in completed(desk, line) for sign in "$`\\'\"")

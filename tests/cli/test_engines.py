@@ -32,6 +32,7 @@ def events(run, kind):
     return [event for event in lines if event["type"] == kind]
 
 
+@pytest.mark.slow
 def test_the_compiled_engine_is_refused_where_it_cannot_work(charrnn, broken_numba):
     words = ("--engine numba", "Numba needs NumPy 1.0 or less", "--engine numpy")
     charrnn.refuses(2, words, "train", *SMALL, "--engine", "numba", **broken_numba)
@@ -80,6 +81,7 @@ def test_a_replay_is_by_the_engine_of_the_run_whatever_auto_is_now(charrnn):
     assert started["engine"] == "numba"
 
 
+@pytest.mark.slow
 def test_a_run_of_two_engines_cannot_be_replayed(charrnn):
     run = train(charrnn, "numba")
     assert charrnn("resume", str(run), "--updates", "40", "--engine", "numpy").code == 0
@@ -87,6 +89,7 @@ def test_a_run_of_two_engines_cannot_be_replayed(charrnn):
     charrnn.refuses(2, words, "train", "--replay", str(run), "--runs", "runs")
 
 
+@pytest.mark.slow
 def test_numba_that_is_told_not_to_compile_is_not_used(charrnn):
     charrnn.refuses(2, ("NUMBA_DISABLE_JIT",), "train", *SMALL, "--engine", "numba", NUMBA_DISABLE_JIT="1")
     finished = charrnn("train", "--updates", "5", *SMALL[:-1], CHARRNN_ENGINE="auto", NUMBA_DISABLE_JIT="1")

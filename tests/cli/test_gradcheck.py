@@ -133,6 +133,7 @@ def test_a_config_with_an_impossible_seed_is_refused_in_a_sentence(charrnn, seed
     assert "--seed" in done.err
 
 
+@pytest.mark.slow
 def test_a_run_that_trains_checks_itself_and_logs_the_rows(charrnn, text):
     options = [*SMALL, "--updates", "none", "--seconds", "600", "--name", "live", "--sample-every", "none"]
     with charrnn.start("train", text, *options) as process:
@@ -167,6 +168,7 @@ def test_a_failed_check_is_exit_code_1_and_names_the_parameters(charrnn, text):
     assert len(finished.err.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_wrong_use_is_one_line_and_exit_code_2(charrnn, text):
     made(charrnn.where / "runs")
     for words, arguments in (
@@ -186,6 +188,7 @@ def test_wrong_use_is_one_line_and_exit_code_2(charrnn, text):
         charrnn.refuses(2, words, "gradcheck", *arguments, stdin=b"ab")
 
 
+@pytest.mark.slow
 def test_a_name_with_two_meanings_is_refused_naming_both(charrnn):
     made(charrnn.where / "runs", "tales")
     charrnn.refuses(2, ["bundled text", str(charrnn.where / "runs" / "tales")], "gradcheck", "tales")

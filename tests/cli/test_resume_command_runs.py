@@ -140,6 +140,7 @@ def listed(where: Path, *arguments: str) -> dict[str, dict[str, Any]]:
 # -- resume ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_sigterm_then_resume_equals_uninterrupted_and_so_does_the_replay(tmp_path: Path, text: Path) -> None:
     # Ended by a signal after thousands of updates and resumed to a number that it had not reached.
     with started(tmp_path, "train", "book.txt", *ENDLESS, "--name", "torn") as process:
@@ -256,6 +257,7 @@ def test_a_replay_that_differs_is_exit_1(tmp_path: Path) -> None:
     assert told.err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_names_prefixes_paths_and_what_is_ambiguous(tmp_path: Path) -> None:
     made(tmp_path / "runs", "tales")
     made(tmp_path / "runs", "tales-2")
@@ -403,6 +405,7 @@ def test_no_answer_in_time_is_exit_2_and_says_that_it_is_asked(tmp_path: Path) -
 # -- runs --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_runs_tells_how_each_run_is(tmp_path: Path, text: Path) -> None:
     runs = tmp_path / "runs"
     assert charrnn(tmp_path, "runs").err == "no runs under runs; charrnn train makes one\n"
@@ -516,6 +519,7 @@ def hostile(tmp_path: Path) -> Callable[[bytes], Path]:
     return make
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_a_hostile_configuration_is_harmless(
     hostile: Callable[[bytes], Path],
@@ -592,7 +596,7 @@ def test_a_configuration_that_is_a_named_pipe_hangs_nobody(tmp_path: Path) -> No
     assert "other" in told.out
 
 
-@pytest.mark.slow(sparing=2)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("name", ["\x1b]0;evil\x07", "a\nb", "[red]", "caf\udce9", "\u202eevil", "-rf", " x"])
 def test_hostile_names_are_harmless(tmp_path: Path, name: str) -> None:
     run = made(tmp_path / "runs", "mine")

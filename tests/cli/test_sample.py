@@ -158,11 +158,13 @@ def test_json_gives_text_settings_and_log_probability(runs):
     assert facts["log_probability"] == pytest.approx(total, rel=1e-4)
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("cut", [["--top-k", "1"], ["--top-p", "1e-9"], ["--temperature", "0"]])
 def test_the_sharpest_cuts_are_the_argmax(runs, cut):
     assert text_of(runs, "first", "-n", "40", *cut) == text_of(runs, "first", "-n", "40", "-t", "0")
 
 
+@pytest.mark.slow
 def test_a_prime_comes_from_option_file_or_standard_input(runs, tmp_path):
     path = tmp_path / "prime.txt"
     path.write_text("the cl", encoding="utf-8")
@@ -294,6 +296,7 @@ def test_a_terminal_gets_harmless_text_and_a_pipe_the_real_one(tmp_path):
     assert "\x1b" not in text_of(tmp_path, *common, "--safe")
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize(
     "arguments",
     [

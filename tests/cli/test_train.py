@@ -236,7 +236,7 @@ UNFIT_NAMES = [
 ]
 
 
-@pytest.mark.slow(sparing=3)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("name", UNFIT_NAMES)
 def test_a_name_that_could_lead_elsewhere_is_refused(here: Path, name: str) -> None:
     inner = here / "a" / "b"
@@ -336,7 +336,7 @@ def test_version(here: Path) -> None:
     assert finished.err == ""
 
 
-@pytest.mark.slow(sparing=6)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=" ".join)
 def test_help_begins_with_an_example(here: Path, command: list[str]) -> None:
     finished = charrnn(here, *command, "--help")
@@ -369,6 +369,7 @@ def test_without_a_command_the_help_is_shown(here: Path) -> None:
 PER_EPOCH = (len(TEXT) - 1) // 5
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize(
     ("stop", "reason", "updates"),
     [

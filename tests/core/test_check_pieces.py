@@ -64,6 +64,7 @@ def passes_between_looks(items, passes):
             passes.clear()
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.usefixtures("all_is_large")
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", ["numpy", "numba"])

@@ -50,6 +50,7 @@ def wrong_shapes(shapes, threads=1):
     return wrong
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_training_agrees_with_the_reference(shape, threads):

@@ -718,6 +718,7 @@ def peak_of(tmp_path: Path, idle_peak: int) -> Iterator[Callable[[str, int], tup
     path.unlink(missing_ok=True)
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("kind", list(LARGE_TEXTS))
 def test_a_large_text_needs_little_memory_besides_its_codes(
     peak_of: Callable[[str, int], tuple[int, int, int]], kind: str

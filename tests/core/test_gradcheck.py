@@ -253,7 +253,7 @@ def sizes(thorough):
     return {"m": 100, "K": 80, "T": 25} if thorough else {}
 
 
-@pytest.mark.slow(sparing=6)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_every_broken_backward_pass_is_caught_for_each_of_20_seeds(mutant, sizes):
     for seed in range(20):
@@ -269,6 +269,7 @@ def test_the_right_backward_pass_passes_for_each_of_200_seeds(sizes):
         assert not wrong, f"seed {seed}: {wrong}"
 
 
+@pytest.mark.slow
 def test_the_pass_that_the_mutants_are_made_from_is_right(sizes):
     for seed in range(20):
         assert all(row.passed for row in rows_of(window(seed, **sizes), seed, network=Plain))
@@ -320,6 +321,7 @@ def test_complex_step_on_the_same_entries_agrees_to_1e_11(reference_windows):
 
 # AdaGrad saturates units within 1,000 updates, and where h is 1 - 1e-9, 1 - h^2 has few digits: there the
 # backward pass itself is rounded, and only an absolute error can be asked for.
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize(("preset", "floor"), [("dd2424-2026", 1e-8), ("dd2424-2019", 1e-5)])
 def test_all_entries_agree_after_training(preset, floor, thorough):
     corpus = read_corpus("tales")
@@ -592,6 +594,7 @@ def test_every_run_checks_itself_before_the_first_update():
     assert len(events[1].rows) == 43
 
 
+@pytest.mark.slow
 def test_a_check_does_not_change_training():
     def state(checks):
         trainer = Trainer(Settings.of(hidden=8, updates=20, batch_size=2), corpus_of(TEXT))

@@ -144,6 +144,7 @@ def rates_slowly(events, until):
     return [(update, rate) for _, update, rate in rates if update <= until]
 
 
+@pytest.mark.slow
 @given(sequences(), UPDATES)
 @hypothesis_settings(max_examples=250)
 def test_a_fold_of_any_events_is_what_the_rules_say(events, until):

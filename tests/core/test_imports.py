@@ -23,6 +23,7 @@ def loaded_after(program):
     return set(done.stdout.split())
 
 
+@pytest.mark.slow
 def test_the_engine_imports_no_terminal():
     loaded = loaded_after("\n".join(f"import {module}" for module in MODULES))
     assert not loaded & {"textual", "rich", "typer", "charrnn_tui"}

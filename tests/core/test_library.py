@@ -42,6 +42,7 @@ def test_importing_it_costs_nothing():
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("every", [1, 7, 50])
 def test_a_loop_that_is_left_goes_on_where_it_was(every):
     whole = Trainer(SETTINGS, corpus_of(TEXT))

@@ -120,6 +120,7 @@ def test_a_stopped_holder_still_has_it(tmp_path):
         holder.send_signal(signal.SIGCONT)
 
 
+@pytest.mark.slow
 def test_asking_never_keeps_anybody_out(tmp_path):
     path = tmp_path / ".lock"
     path.touch()

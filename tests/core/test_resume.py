@@ -226,7 +226,7 @@ def test_wherever_it_is_killed_it_goes_on_the_same(reference, kills, save_every)
         assert_same_end(expected, expected_ended, process.directory, ended)
 
 
-@pytest.mark.slow(sparing=4)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("kind", ["validating", "validated", "sample", "best", "inside a bucket", "obeyed"])
 @pytest.mark.parametrize("save_every", [5, ENDLESS_SAVING])
 def test_killed_at_a_special_moment(tmp_path, reference, kind, save_every):
@@ -305,6 +305,7 @@ def test_a_new_stop_takes_the_place_of_the_minimum_too(tmp_path):
     replays(process.directory, tmp_path)
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("kill_at", [30, 436, 437])
 def test_a_run_with_a_minimum_ends_in_the_same_state_wherever_it_was_killed(tmp_path, kill_at):
     settings = settings_of(updates=None, stop_below=1e9, minimum_updates=437)
@@ -334,6 +335,7 @@ def test_a_finished_run_is_refused_and_left_as_it_was(tmp_path):
     assert not process.directory.is_locked()
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize(
     ("name", "value"),
     [("hidden", 9), ("seq_length", 5), ("batch_size", 2), ("dtype", "float64"), ("optimizer", "adam"),
@@ -381,6 +383,7 @@ def test_a_rate_that_was_changed_only_by_resume_comes_out_as_the_uninterrupted_o
     assert one.state_sha256 == two.state_sha256
 
 
+@pytest.mark.slow
 def test_replay_of_a_killed_run_that_is_not_finished_ends_where_its_checkpoint_is(tmp_path):
     process = start(tmp_path, settings_of())
     assert live(process, kill_at=333, save_every=1) is None
@@ -390,6 +393,7 @@ def test_replay_of_a_killed_run_that_is_not_finished_ends_where_its_checkpoint_i
         replays(process.directory, tmp_path)
 
 
+@pytest.mark.slow
 def test_replay_of_a_run_whose_samples_were_changed_by_resume_ends(tmp_path):
     process = start(tmp_path, settings_of(sample_every=None))
     assert live(process, kill_at=40, save_every=1) is None
@@ -473,7 +477,7 @@ def test_from_best_a_run_goes_on_as_if_what_came_after_had_never_been(tmp_path):
     replays(spoiled, tmp_path, "replay")
 
 
-@pytest.mark.slow(sparing=2)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("kill_at", [1, 2, 3, 9, 40])
 def test_killed_after_it_went_back_to_best_it_never_comes_to_what_was_given_up(tmp_path, kill_at):
     spoiled = spoilt(tmp_path)
@@ -660,6 +664,7 @@ def valid_updates(directory):
     return updates
 
 
+@pytest.mark.slow
 def test_a_damaged_last_falls_back_says_so_and_loses_no_whole_file(tmp_path):
     whole, whole_ended, directory = wounded_run(tmp_path)
     previous = read_checkpoint(directory.checkpoint_file("previous").path)
@@ -687,6 +692,7 @@ def test_a_damaged_last_falls_back_says_so_and_loses_no_whole_file(tmp_path):
     replays(directory, tmp_path, "replay")
 
 
+@pytest.mark.slow
 def test_a_damaged_last_and_previous_fall_back_to_best(tmp_path):
     whole, whole_ended, directory = wounded_run(tmp_path)
     damage(directory.checkpoint_file("last").path)
@@ -701,6 +707,7 @@ def test_a_damaged_last_and_previous_fall_back_to_best(tmp_path):
     assert_same_end(whole.directory, whole_ended, directory, ended)
 
 
+@pytest.mark.slow
 def test_a_fallback_killed_at_once_still_has_what_it_fell_back_to(tmp_path):
     _, _, directory = wounded_run(tmp_path)
     expected = read_checkpoint(directory.checkpoint_file("previous").path).state_sha256
@@ -712,6 +719,7 @@ def test_a_fallback_killed_at_once_still_has_what_it_fell_back_to(tmp_path):
         assert previous.state_sha256 == expected
 
 
+@pytest.mark.slow
 def test_missing_last_is_fallen_back_from_too(tmp_path):
     _, _, directory = wounded_run(tmp_path)
     directory.checkpoint_file("last").path.unlink()
@@ -720,6 +728,7 @@ def test_missing_last_is_fallen_back_from_too(tmp_path):
     assert History.read(directory.events_file.path).warnings
 
 
+@pytest.mark.slow
 def test_with_all_checkpoints_damaged_nothing_is_written(tmp_path):
     _, _, directory = wounded_run(tmp_path)
     for kind in ("last", "previous", "best"):
@@ -781,6 +790,7 @@ def test_commands_are_answered_once_where_the_log_has_a_line_that_is_too_long(tm
     assert history.warnings[0]["skipped_lines"] == 1
 
 
+@pytest.mark.slow
 def test_a_log_that_was_lost_does_not_stop_the_run(tmp_path):
     _, whole_ended, directory = wounded_run(tmp_path)
     directory.events_file.path.unlink()
@@ -794,6 +804,7 @@ def test_a_log_that_was_lost_does_not_stop_the_run(tmp_path):
     assert resumed["log_length"] <= len(answer)
 
 
+@pytest.mark.slow
 def test_stale_temporary_files_are_removed_and_nothing_else(tmp_path):
     _, _, directory = wounded_run(tmp_path)
     stale = [

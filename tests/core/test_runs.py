@@ -169,6 +169,7 @@ def test_a_state_that_is_not_finite_is_never_saved(tmp_path):
     assert all(np.isfinite(array).all() for array in kept.snapshot.arrays().values())
 
 
+@pytest.mark.slow
 def test_a_save_that_fails_is_a_warning_and_tried_again(tmp_path, monkeypatch):
     monkeypatch.setattr(saving, "SAVE_SHARE", 0)  # save between any two advances
     real, failures = os.fsync, iter([True, False])

@@ -18,6 +18,7 @@ def network(m=6, K=5, seed=0):
     return parameters
 
 
+@pytest.mark.slow
 @given(
     o=st.lists(st.floats(-50, 50), min_size=2, max_size=12),
     temperature=st.floats(0.05, 10),
@@ -154,6 +155,7 @@ def test_a_sampler_keeps_writing_as_it_began_when_training_goes_on():
 WAYS = ({}, {"temperature": 0.00101}, {"temperature": 0}, {"temperature": 1e-9}, {"top_k": 2}, {"top_p": 0.5})
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_parameters_of_any_size_are_written_with_or_refused(dtype):
     """A checkpoint may come from anybody: no sum overflows, and no code is outside of the vocabulary."""

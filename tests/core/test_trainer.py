@@ -119,6 +119,7 @@ def test_the_pace_of_the_machine_changes_nothing(extra):
     assert slow.snapshot().state() == fast.snapshot().state()
 
 
+@pytest.mark.slow
 @given(
     sample_every=st.none() | st.integers(1, 60),
     sample_length=st.integers(1, 20),
@@ -227,6 +228,7 @@ def test_before_the_minimum_only_updates_and_seconds_end_the_run(given, reason, 
     assert trainer.windows.per_epoch == 153
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("minimum", [0, 1, 60, 400, 401, 402, 457])
 def test_the_first_low_enough_loss_from_the_minimum_on_ends_the_run(minimum):
     given = {"updates": None, "sample_every": None, "learning_rate": 2.0, "clip": None}

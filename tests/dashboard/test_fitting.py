@@ -256,6 +256,7 @@ def test_a_run_has_diverged_when_it_says_so_and_nobody_trains_it(
         os.close(lock)
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("best", [True, False])
 @pytest.mark.parametrize(
     ("typed", "options"),

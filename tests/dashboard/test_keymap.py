@@ -38,6 +38,7 @@ def test_no_two_keys_have_one_name() -> None:
     assert len(names) == len(set(names)) == len(tomllib.loads(keymap_text()))
 
 
+@pytest.mark.slow
 def test_another_key_does_it_and_the_foot_and_the_help_say_so(tmp_path: Path) -> None:
     app = Dashboard(None, None, runs=tmp_path, keymap={"open": "ctrl+t", "opne": "x"})
 

@@ -54,6 +54,7 @@ SCREENS = {
 }
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("word", COMMANDS)
 def test_a_click_on_a_key_at_the_foot_asks_the_run(play: Any, word: str) -> None:
     async def steps(at: Any) -> None:
@@ -63,6 +64,7 @@ def test_a_click_on_a_key_at_the_foot_asks_the_run(play: Any, word: str) -> None
     play(steps, live=True, owned=True, size=(120, 40))
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("word", SCREENS)
 def test_a_click_on_a_key_at_the_foot_opens_a_screen(play: Any, word: str) -> None:
     async def steps(at: Any) -> None:
@@ -258,6 +260,7 @@ class _Ended:
         pass
 
 
+@pytest.mark.slow
 def test_buttons_of_the_form(play: Any) -> None:
     async def steps(at: Any) -> None:
         await at.press("n")

@@ -173,6 +173,7 @@ def test_start_screen_opens_by_key_and_closes(runs: Path, size: tuple[int, int])
     play(runs, steps, size=size)
 
 
+@pytest.mark.slow
 def test_without_a_run_it_opens_by_itself_and_leaves_a_hint(runs: Path) -> None:
     async def steps(app: Dashboard, pilot: Pilot[int]) -> None:
         assert isinstance(app.screen, NewRunScreen)
@@ -203,6 +204,7 @@ def test_settings_become_arguments(runs: Path, trainer: type[FakeTrainer]) -> No
     ]
 
 
+@pytest.mark.slow
 def test_a_stop_takes_the_place_of_training_until_stopped(runs: Path, trainer: type[FakeTrainer]) -> None:
     async def steps(app: Dashboard, pilot: Pilot[int]) -> None:
         await pilot.press("n")
@@ -238,7 +240,7 @@ def test_a_value_is_checked_as_it_is_typed_and_start_refused(runs: Path, trainer
     play(runs, steps)
 
 
-@pytest.mark.slow(sparing=2)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize(
     ("box", "typed", "problem"),
     [
@@ -263,6 +265,7 @@ def test_what_settings_and_text_say_together(runs: Path, box: str, typed: str, p
     play(runs, steps)
 
 
+@pytest.mark.slow
 def test_settings_that_do_not_go_together(runs: Path, trainer: type[FakeTrainer]) -> None:
     async def steps(app: Dashboard, pilot: Pilot[int]) -> None:
         await pilot.press("n")
@@ -296,6 +299,7 @@ def test_placeholders_follow_preset_and_optimizer(runs: Path) -> None:
     play(runs, steps)
 
 
+@pytest.mark.slow
 def test_a_choice_shows_its_default_from_the_beginning(runs: Path) -> None:
     async def steps(app: Dashboard, pilot: Pilot[int]) -> None:
         await pilot.press("n")
@@ -310,6 +314,7 @@ def test_a_choice_shows_its_default_from_the_beginning(runs: Path) -> None:
     play(runs, steps)
 
 
+@pytest.mark.slow
 def test_the_trainers_error_comes_back_to_the_form(runs: Path, trainer: type[FakeTrainer]) -> None:
     async def steps(app: Dashboard, pilot: Pilot[int]) -> None:
         trainer.message = f"{HOSTILE} is not UTF-8"
@@ -324,6 +329,7 @@ def test_the_trainers_error_comes_back_to_the_form(runs: Path, trainer: type[Fak
     assert all(each.released for each in trainer.made)
 
 
+@pytest.mark.slow
 def test_a_bundled_name_that_means_a_file_here_is_refused(runs: Path, tmp_path: Path) -> None:
     (tmp_path / "play").mkdir()
 
@@ -335,6 +341,7 @@ def test_a_bundled_name_that_means_a_file_here_is_refused(runs: Path, tmp_path: 
     play(runs, steps)
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("key", ["n", "o", "m"])
 def test_the_dashboard_can_be_left_from_every_screen(runs: Path, key: str) -> None:
     async def steps(app: Dashboard, pilot: Pilot[int]) -> None:
@@ -348,6 +355,7 @@ def test_the_dashboard_can_be_left_from_every_screen(runs: Path, key: str) -> No
 # -- files -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_file_is_picked_with_keys(runs: Path, tmp_path: Path, trainer: type[FakeTrainer]) -> None:
     (tmp_path / "a[b]\x1b.txt").write_text("hello")
     (tmp_path / "picture").write_bytes(b"\x00\x01")
@@ -368,6 +376,7 @@ def test_a_file_is_picked_with_keys(runs: Path, tmp_path: Path, trainer: type[Fa
     assert trainer.made[0].arguments[1] == str(tmp_path / "a[b]\x1b.txt")
 
 
+@pytest.mark.slow
 def test_picking_goes_up_and_back(runs: Path, tmp_path: Path) -> None:
     async def steps(app: Dashboard, pilot: Pilot[int]) -> None:
         await pilot.press("n", "ctrl+o", "left")
@@ -393,6 +402,7 @@ def test_what_is_a_text(tmp_path: Path) -> None:
 # -- another run -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("size", SIZES)
 def test_runs_are_listed_newest_first_and_opened(runs: Path, size: tuple[int, int]) -> None:
     async def steps(app: Dashboard, pilot: Pilot[int]) -> None:
@@ -445,6 +455,7 @@ def test_a_run_that_breaks_after_it_was_listed_is_told(runs: Path) -> None:
     play(runs, steps)
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize(
     ("key", "asked", "opened"),
     [("d", "detach", "longer"), ("s", "stop", "longer"), ("escape", None, "shown")],
@@ -474,6 +485,7 @@ def test_a_run_of_its_own_that_trains_is_asked_about(
     assert told == ([("shown", asked)] if asked else [])
 
 
+@pytest.mark.slow
 def test_a_new_run_leaves_the_old_one_alone_until_it_has_begun(
     runs: Path, monkeypatch: pytest.MonkeyPatch, trainer: type[FakeTrainer]
 ) -> None:

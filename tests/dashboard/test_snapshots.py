@@ -388,6 +388,7 @@ def test_state(folder, snap_compare, size, state):
     assert snap_compare(make(folder), terminal_size=SIZES[size], run_before=prepare)
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("size", ["60x20", "80x24", "120x40"])
 def test_light_background(folder, snap_compare, size):
     app = still(folder)

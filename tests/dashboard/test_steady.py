@@ -50,6 +50,7 @@ def test_a_size_that_the_terminal_had_before_is_not_acted_upon() -> None:
     asyncio.run(play())
 
 
+@pytest.mark.slow
 def test_what_is_true_is_not_swallowed_by_what_is_out_of_date() -> None:
     async def play() -> None:
         app = Dashboard(None, None)

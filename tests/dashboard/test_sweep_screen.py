@@ -202,6 +202,7 @@ def test_what_happens_behind_a_run_is_known_after_it(play: Any, swept: SweepDire
     play(steps, sweep=swept)
 
 
+@pytest.mark.slow
 def test_to_open_and_go_back_in_one_moment_is_possible(play: Any) -> None:
     async def steps(at: Stage) -> None:
         for _ in range(3):
@@ -469,6 +470,7 @@ def pictured(folder: Path) -> Dashboard:
     )
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.skipif(
     textual.__version__ != SNAPSHOT_VERSION,
     reason=f"snapshots are those of Textual {SNAPSHOT_VERSION}, not of {textual.__version__}",

@@ -107,6 +107,7 @@ def test_keys_that_come_in_one_packet_go_where_the_first_one_leads(book: Any) ->
 # -- leaving and coming back -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_detach_leaves_it_training_and_tui_comes_back(book: Any, dashboard: Any, until: Any) -> None:
     terminal, run = book
     terminal.type("d")
@@ -132,6 +133,7 @@ def test_detach_leaves_it_training_and_tui_comes_back(book: Any, dashboard: Any,
     run.goes_on()
 
 
+@pytest.mark.slow
 def test_d_leaves_a_run_of_somebody_else_alone(book: Any, dashboard: Any) -> None:
     _, run = book
     other = dashboard(run.path.name)
@@ -157,6 +159,7 @@ def test_q_and_enter_stop_and_say_what_there_is(book: Any, dashboard: Any) -> No
     assert (written.returncode, len(written.stdout.rstrip("\n"))) == (0, 20)
 
 
+@pytest.mark.slow
 def test_escape_stays(book: Any) -> None:
     terminal, run = book
     terminal.type("q")
@@ -180,6 +183,7 @@ def test_a_paused_run_can_be_stopped(book: Any, until: Any) -> None:
     assert run.ended["reason"] == "stopped"
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("keys", ["\x03\x03", "\x1b[99;5u\x1b[99;5u"], ids=["byte", "kitty"])
 def test_ctrl_c_twice_stops_and_saves(book: Any, dashboard: Any, keys: str) -> None:
     terminal, run = book
@@ -198,6 +202,7 @@ def test_ctrl_c_once_asks(book: Any) -> None:
     run.goes_on()
 
 
+@pytest.mark.slow
 def test_an_answer_that_comes_while_leaving_is_no_error(book: Any, dashboard: Any, until: Any) -> None:
     _, run = book
     other = dashboard(run.path.name)
@@ -224,7 +229,7 @@ def test_the_same_settings_end_in_the_same_state_as_headless(dashboard: Any) -> 
     assert (watched["reason"], watched["update"]) == ("updates", 300)
 
 
-@pytest.mark.slow(sparing=2)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -270,6 +275,7 @@ def test_divergence_is_explained(dashboard: Any) -> None:
     assert len(terminal.said) == 3
 
 
+@pytest.mark.slow
 def test_r_goes_on_with_an_interrupted_run(book: Any, dashboard: Any, until: Any) -> None:
     first, run = book
     first.process.terminate()
@@ -331,6 +337,7 @@ def test_a_run_whose_directory_vanishes_is_survived(book: Any, dashboard: Any) -
     assert len(terminal.said) == 3
 
 
+@pytest.mark.slow
 def test_a_second_dashboard_sees_the_end_of_the_first(book: Any, dashboard: Any) -> None:
     terminal, run = book
     other = dashboard(run.path.name)

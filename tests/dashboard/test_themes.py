@@ -45,12 +45,14 @@ def test_a_theme_that_was_not_chosen_is_not_kept(home: Path) -> None:
     assert not home.exists()
 
 
+@pytest.mark.slow
 def test_a_theme_that_was_chosen_is_kept_and_taken_again(home: Path) -> None:
     theme_of(change_to="nord")
     assert Preferences.read().theme == "nord"
     assert theme_of("nord") == "nord"
 
 
+@pytest.mark.slow
 def test_on_sixteen_colours_they_are_the_terminals_own() -> None:
     assert theme_of(colours=ColorSystem.STANDARD) == "ansi-dark"
     assert theme_of("nord", colours=ColorSystem.STANDARD) == "nord"
@@ -63,5 +65,6 @@ def test_a_theme_from_the_environment_comes_before_ours(monkeypatch: pytest.Monk
     assert app._default_theme() == "textual-light"
 
 
+@pytest.mark.slow
 def test_a_theme_that_does_not_exist_is_not_taken() -> None:
     assert theme_of("none-such") in Dashboard(None, None).available_themes

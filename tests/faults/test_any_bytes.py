@@ -98,6 +98,7 @@ def test_any_lines_of_json_are_read_well(reader: str, tmp_path: Path, holds: Cal
     holds(st.lists(JSON, max_size=4), read)
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize(
     ("reader", "name"), [(reader, name) for reader in TARGETS for name in seeds(reader)], ids=str
 )
@@ -119,6 +120,7 @@ EVENTS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 def test_any_sequence_of_events_is_a_history(tmp_path: Path, holds: Callable[..., None]) -> None:
     def read(events: list[dict[str, Any]]) -> None:
         TARGETS["events"]("".join(json.dumps(event) + "\n" for event in events).encode(), tmp_path)

@@ -51,6 +51,7 @@ def assert_place_refused(finished: Finished, *words: str) -> None:
         assert word in finished.err
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("runs", ["book.txt", "book.txt/x", "/proc", "/dev/null", "r" * 300], ids=str)
 def test_runs_on_an_unwritable_place(here: Path, runs: str) -> None:
     finished = charrnn(here, "train", "book.txt", *SMALL, "--runs", runs)
@@ -89,6 +90,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield place
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize(
     ("source", "free"), [("book.txt", 0), ("book.txt", 8192), ("-", 0), ("-", 4096), ("-", 12288)]
 )

@@ -65,7 +65,7 @@ ODD: dict[str, dict[str, str]] = {
 }
 
 
-@pytest.mark.slow(sparing=2)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("kind", ODD)
 def test_training_and_drawing_work_in_an_odd_environment(kind: str, here: Path, thorough: bool) -> None:
     run = assert_trained(charrnn(here, "train", "book.txt", *SMALL, **ODD[kind]), here)
@@ -85,6 +85,7 @@ def test_training_and_drawing_work_in_an_odd_environment(kind: str, here: Path, 
         assert_ended_well(finished)
 
 
+@pytest.mark.slow
 def test_a_number_of_threads_that_numba_refuses_does_not_count(here: Path) -> None:
     """Else Numba could not be imported."""
     pytest.importorskip("numba")
@@ -107,7 +108,7 @@ def assert_ended_well(finished: Finished) -> None:
 DASHBOARD = ["home is a device", "home is empty", "home is nowhere", "a long name", "an unknown terminal"]
 
 
-@pytest.mark.slow(sparing=2)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("kind", DASHBOARD)
 def test_the_dashboard_works_in_an_odd_environment(kind: str, dashboard: Any) -> None:
     terminal = dashboard("book.txt", *SMALL_RUN, "--updates", "50", **ODD[kind])

@@ -92,7 +92,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("seeds", parts, ids=lambda part: str(part[0]))
 
 
-@pytest.mark.slow(sparing=2)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("when", ["before", "meanwhile"])
 def test_a_flood_of_commands_is_answered_briefly_and_the_last_one_is_obeyed(
     tmp_path: Path, seeds: range, when: str
@@ -291,6 +291,7 @@ def test_a_run_that_has_lost_its_checkpoints_does_not_begin_again(tmp_path: Path
     assert process.directory.events_file.read() == log
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_a_trainer_that_compiles(tmp_path: Path, number: int) -> None:
     pytest.importorskip("numba")

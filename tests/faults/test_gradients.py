@@ -67,7 +67,7 @@ def rows_of(name: str) -> list[dict[str, Any]]:
     return [row.to_json() for row in trainer.check()]
 
 
-@pytest.mark.slow(sparing=3)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_default_check_passes_the_engines_as_they_are(name: str) -> None:
     if name.endswith("threads") and available_cores() < 2:
@@ -108,7 +108,7 @@ def plant(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setattr(owner, attribute, careless)
 
 
-@pytest.mark.slow(sparing=5)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("name", planted("numpy"))
 def test_the_default_check_finds_every_fault_in_numpy(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     plant(name, monkeypatch)

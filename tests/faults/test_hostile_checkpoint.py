@@ -295,7 +295,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 }
 
 
-@pytest.mark.slow(sparing=7)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("kind", BOMBS)
 def test_headers_that_are_bombs_are_refused(path: Path, kind: str) -> None:
     path.write_bytes(BOMBS[kind]())
@@ -586,6 +586,7 @@ def test_a_checkpoint_that_contradicts_its_text_is_an_error_of_our_own(
         process.run(lambda item: None)
 
 
+@pytest.mark.slow
 def test_a_string_without_an_end_takes_no_longer_than_another_one(tmp_path: Path) -> None:
     """Its backslashes and quotes can be read in as many ways as there are of them."""
     directory = golden_run(tmp_path / "runs")
@@ -672,6 +673,7 @@ def with_other_values(metadata: Metadata, generator: random.Random) -> None:
             part[name] = generator.choice(ODD_VALUES)
 
 
+@pytest.mark.slow
 def test_training_goes_on_from_a_forged_state_or_it_is_refused(tmp_path: Path, thorough: bool) -> None:
     """Whoever makes a checkpoint can also compute the identity of its state."""
     directory = golden_run(tmp_path)

@@ -83,6 +83,7 @@ def unreadable(at_once: AtOnce) -> dict[str, Outcome]:
     return at_once(UNREADABLE, train)
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("kind", UNREADABLE)
 def test_a_text_that_is_none_is_refused_in_a_sentence(unreadable: dict[str, Outcome], kind: str) -> None:
     where, future = unreadable[kind]
@@ -102,7 +103,7 @@ def test_a_text_in_a_directory_that_may_not_be_entered_is_refused(here: Path) ->
     assert_refused(finished, here, "closed/book.txt", "permission denied")
 
 
-@pytest.mark.slow(sparing=2)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("given", [b"", b"aaaa", b"\xff\xfe", b"abcab", b"a\xff" * 99], ids=repr)
 def test_standard_input_that_is_no_text_is_refused(tmp_path: Path, given: bytes) -> None:
     assert_refused(charrnn(tmp_path, "train", "-", *SMALL, given=given), tmp_path)
@@ -126,6 +127,7 @@ def no_texts(at_once: AtOnce) -> dict[str, Outcome]:
     return at_once(NO_TEXTS, lambda argument, where: charrnn(where, "train", *SMALL, "--", argument))
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("argument", NO_TEXTS, ids=lambda argument: argument[:10])
 def test_an_argument_that_is_no_text_is_refused(no_texts: dict[str, Outcome], argument: str) -> None:
     where, future = no_texts[argument]
@@ -164,7 +166,7 @@ def odd_texts(at_once: AtOnce) -> dict[str, Outcome]:
     return at_once(ODD, train)
 
 
-@pytest.mark.slow(sparing=3)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("kind", ODD)
 def test_an_odd_text_trains_and_is_shown_harmlessly(odd_texts: dict[str, Outcome], kind: str) -> None:
     where, future = odd_texts[kind]
@@ -228,6 +230,7 @@ def test_a_text_with_an_odd_name_trains(odd_names: dict[str, Outcome], kind: str
     assert re.fullmatch(r"\d{8}-\d{4}-[\w.-]+", run.name)
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("kind", ["newline", "ESC", "bidi", "not UTF-8"])
 def test_a_missing_text_with_an_odd_name_is_refused(tmp_path: Path, kind: str) -> None:
     assert_refused(charrnn(tmp_path, "train", *SMALL, "--", ODD_NAMES[kind]), tmp_path, "no such file")

@@ -42,6 +42,7 @@ HOSTILE = (
 # -- shown in the dashboard --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_hostile_text_is_shown_harmlessly(dashboard: Any, until: Any) -> None:
     name = "b\x1b]0;x\x07\x9b31m[red]\u202e[@click=app.exit]x.txt"
     text = HOSTILE * 20 + "x[/" * 3400 + "\n" + "文\u0301\x1b]52;c;AAAA\x07" * 700
@@ -169,7 +170,7 @@ LINES: dict[str, list[Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.slow(sparing=2)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("first", range(4))
 def test_a_log_that_was_edited_by_hand_is_shown(
     dashboard: Any, changed: Callable[..., Path], first: int
@@ -263,6 +264,7 @@ def test_a_config_that_was_edited_by_hand_is_refused_or_shown(
     assert len(terminal.said) == (3 if code == 0 else 1), terminal.said
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("box", ["p", "/"])
 def test_what_is_pasted_reaches_the_terminal_harmlessly(book: Any, box: str) -> None:
     terminal, run = book
@@ -313,6 +315,7 @@ def mine(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "runs" / "mine" / "events.jsonl"
 
 
+@pytest.mark.slow
 def test_any_log_is_listed_drawn_and_reported(
     mine: Path, thorough: bool, capsysbinary: pytest.CaptureFixture[bytes]
 ) -> None:

@@ -120,7 +120,7 @@ def assert_ends_well(finished: Finished, *codes: int) -> None:
         assert finished.err.splitlines()[-1].startswith("charrnn: "), finished.err
 
 
-@pytest.mark.slow(sparing=3)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_trainer_writes_for_people_stays_in_the_run(here: Path, outside: Outside, kind: str) -> None:
     """As the dashboard resumes it: nobody reads the trainer's output, which goes into a file of the run."""
@@ -133,7 +133,7 @@ def test_what_a_trainer_writes_for_people_stays_in_the_run(here: Path, outside: 
     assert not (outside.path / "new").exists()
 
 
-@pytest.mark.slow(sparing=6)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("name", [".lock", "events.jsonl", "commands.jsonl", "status.json", "config.json"])
 @pytest.mark.parametrize("kind", ["link", "hard link", "link to nothing", "pipe"])
 def test_a_resumed_run_writes_into_itself_alone(here: Path, outside: Outside, name: str, kind: str) -> None:
@@ -143,6 +143,7 @@ def test_a_resumed_run_writes_into_itself_alone(here: Path, outside: Outside, na
     assert not (outside.path / "new").exists()
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("command", ["resume mine --updates 60", "sample mine -n 5", "runs", "report mine"])
 def test_checkpoints_are_not_reached_through_a_link(here: Path, outside: Outside, command: str) -> None:
     checkpoints = here / "runs" / "mine" / "checkpoints"
@@ -172,7 +173,7 @@ def test_a_trial_that_is_a_link_is_neither_trained_nor_removed(here: Path, outsi
     assert "symbolic link" in (sweep / "events.jsonl").read_text(encoding="utf-8")
 
 
-@pytest.mark.slow(sparing=3)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("command", ["resume", "sample", "report", "export", "gradcheck", "plot", "study"])
 def test_a_trial_that_is_a_link_is_not_followed_by_its_name(
     here: Path, outside: Outside, command: str
@@ -199,7 +200,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 WHICH, FORMS = ("mine", "sweep", "sweep/hidden-4"), ("html", "md")
 
 
-@pytest.mark.slow(sparing=3)
+@pytest.mark.slow(sparing=1)
 def test_a_report_is_not_written_through_what_stands_in_its_place(
     here: Path, outside: Outside, which: str, kind: str, form: str
 ) -> None:
@@ -218,6 +219,7 @@ def test_a_study_writes_its_report_into_the_run_alone(here: Path, outside: Outsi
     assert_ends_well(charrnn(here, "study", "mine", "--quiet"), 2)
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("name", ["checkpoints", "mine"])
 @pytest.mark.parametrize("command", ["report mine", "plot mine", "report sweep"])
 def test_an_output_is_not_written_through_a_link_in_a_run(
@@ -235,6 +237,7 @@ def test_an_output_is_not_written_through_a_link_in_a_run(
     assert not target.exists()
 
 
+@pytest.mark.slow
 def test_an_output_in_a_folder_of_a_run_is_written(here: Path) -> None:
     folder = here / "runs" / "mine" / "pages"
     folder.mkdir()
@@ -246,6 +249,7 @@ def test_an_output_in_a_folder_of_a_run_is_written(here: Path) -> None:
     assert (here / "runs" / "loss.svg").exists()
 
 
+@pytest.mark.slow
 def test_an_output_does_not_leave_a_run_behind_a_link(here: Path, outside: Outside) -> None:
     run = here / "runs" / "mine"
     (run / "pages").symlink_to(outside.path / "folder")
@@ -270,6 +274,7 @@ def test_files_of_other_programs_make_no_run_of_a_directory(here: Path, tmp_path
     assert (tmp_path / "disk" / "report.html").exists()
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("link", ["tensorboard", "tensorboard/hidden-4"])
 @pytest.mark.parametrize("options", [[], ["-o", "runs/sweep/tensorboard/hidden-4"]], ids=["default", "-o"])
 def test_event_files_of_a_trial_stay_in_its_sweep(
@@ -304,6 +309,7 @@ def test_tables_in_a_sweep_are_not_written_through_a_link(here: Path, outside: O
     assert not (outside.path / "new").exists()
 
 
+@pytest.mark.slow
 def test_a_path_that_the_user_gives_is_followed_as_usual(here: Path, tmp_path: Path) -> None:
     """Outside of runs a link is what its owner made it for, and so is the link to a run."""
     (tmp_path / "pages").mkdir()
@@ -348,6 +354,7 @@ def kept(here: Path, outside: Outside) -> Path:
     return text
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("command", ["sweep kept", "resume kept/hidden-4 --updates 60"])
 def test_a_text_that_a_sweep_keeps_is_not_read_through_a_link(here: Path, kept: Path, command: str) -> None:
     finished = charrnn(here, *command.split(), "--quiet")

@@ -65,7 +65,7 @@ def problem_with(where: Path, name: str, value: str, *, possible: bool = False) 
     return None
 
 
-@pytest.mark.slow(sparing=9)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_number_is_within_its_range_or_refused(tmp_path: Path, thorough: bool, name: str) -> None:
     # In the short form another third of the values for each setting.
@@ -87,6 +87,7 @@ def test_what_is_almost_a_number_is_refused(tmp_path: Path, value: str) -> None:
     assert problem_with(tmp_path / "0", "hidden", value) is None
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("name", WORDS)
 def test_a_word_is_one_of_those_allowed_or_refused(tmp_path: Path, name: str) -> None:
     for index, value in enumerate(["", "nonsense", FIELDS[name].choices[0].upper()]):
@@ -108,6 +109,7 @@ ENDS = [
 """Values at the ends of their ranges, or next to them, that train."""
 
 
+@pytest.mark.slow
 def test_the_ends_of_the_ranges_train(tmp_path: Path) -> None:
     places = [tmp_path / str(index) for index in range(len(ENDS))]
     with ThreadPoolExecutor(4) as pool:
@@ -164,6 +166,7 @@ def test_wrong_use_is_refused_in_a_sentence(here: Path, command: list[str]) -> N
 # -- the form of the dashboard -------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_form_refuses_what_the_command_line_refuses(
     here: Path, monkeypatch: pytest.MonkeyPatch, thorough: bool
 ) -> None:

@@ -82,6 +82,7 @@ def refused(at_once: AtOnce, trained: Path) -> dict[str, Outcome]:
     return at_once(REFUSED, sample)
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_makes_no_sense_is_refused_in_a_sentence(refused: dict[str, Outcome], kind: str) -> None:
     assert_one_line(refused[kind][1].result(), 2, *REFUSED[kind][1])
@@ -108,6 +109,7 @@ def odd(at_once: AtOnce, trained: Path) -> dict[str, Outcome]:
     return at_once(ODD, lambda kind, where: charrnn(trained, "sample", "mine", *ODD[kind][0]))
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("kind", ODD)
 def test_what_is_odd_is_written(odd: dict[str, Outcome], kind: str) -> None:
     finished = odd[kind][1].result()
@@ -117,6 +119,7 @@ def test_what_is_odd_is_written(odd: dict[str, Outcome], kind: str) -> None:
     assert set(finished.out) <= set(TEXT)
 
 
+@pytest.mark.slow
 def test_a_prime_of_a_megabyte_takes_a_few(trained: Path) -> None:
     short = most_memory(trained, "sample", "mine", "-n", "300", "--prime-file", "empty")
     long = most_memory(trained, "sample", "mine", "-n", "300", "--prime-file", "long")

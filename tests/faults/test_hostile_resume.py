@@ -120,7 +120,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(("place", "command"), every if thorough else every[::5], ids=str)
 
 
-@pytest.mark.slow(sparing=6)
+@pytest.mark.slow(sparing=1)
 def test_what_cannot_be_gone_on_with_is_refused_and_left_alone(
     trained: Path, tmp_path: Path, place: str, command: str
 ) -> None:
@@ -142,7 +142,7 @@ def with_settings(run: Path, **changes: object) -> None:
     path.write_text(json.dumps(config), encoding="utf-8")
 
 
-@pytest.mark.slow(sparing=2)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize(
     ("changes", "replayed"),
     [({"hidden": 9}, 1), ({"hidden": -1}, 2), ({"learning_rate": 0.5}, 1), ({"nothing": [{}]}, 0)],

@@ -45,7 +45,7 @@ def trainers(where: Path) -> list[int]:
 needs_proc = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs /proc")
 
 
-@pytest.mark.slow(sparing=2)
+@pytest.mark.slow(sparing=1)
 @needs_proc
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL, "q"])
 def test_a_dashboard_that_is_left_while_its_text_is_read_leaves_nothing(
@@ -69,6 +69,7 @@ def test_a_dashboard_that_is_left_while_its_text_is_read_leaves_nothing(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_text_without_end_is_refused_when_it_takes_too_much_memory(dashboard: Any, tmp_path: Path) -> None:
     temporary = tmp_path / "temporary"
     temporary.mkdir()
@@ -111,6 +112,7 @@ def test_a_pipe_that_does_not_wait_is_waited_for(pipe: tuple[int, int]) -> None:
         assert len(read_corpus(Source("input", "standard input", descriptor=reader))) == 14
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("option", ["--prime", "--score"])
 def test_a_prime_and_a_scored_text_are_bounded(option: str, tmp_path: Path) -> None:
     """A byte of them needs many bytes of memory."""

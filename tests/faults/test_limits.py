@@ -64,7 +64,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow(sparing=3)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("limit", [*LIMITS, *MORE_LIMITS])
 def test_under_a_limit_a_command_works_or_says_why(
     limit: str, done: Path, at_once: AtOnce, thorough: bool

@@ -57,7 +57,7 @@ def plant(run: Path, names: set[str]) -> Path:
     return told
 
 
-@pytest.mark.slow(sparing=2)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: arguments[0])
 def test_a_command_imports_nothing_from_the_run_in_which_it_is_called(
     run: Path, arguments: list[str]
@@ -74,6 +74,7 @@ def test_a_command_imports_nothing_from_the_run_in_which_it_is_called(
     told.unlink(missing_ok=True)
 
 
+@pytest.mark.slow
 def test_python_m_forgets_the_current_directory(run: Path) -> None:
     """What Python itself imports before the first line of charrnn is not in our hands."""
     told = plant(run, INSTALLED - OWN)

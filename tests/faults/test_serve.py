@@ -94,6 +94,7 @@ def test_pages_that_are_opened_and_closed_at_once_leave_no_process(server: Serve
     server.ends(signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_a_stopped_dashboard_ends_with_its_page(server: Server) -> None:
     async def stop(page: aiohttp.ClientWebSocketResponse) -> None:
         (dashboard,) = server.dashboards
@@ -110,7 +111,7 @@ def test_a_stopped_dashboard_ends_with_its_page(server: Server) -> None:
     server.ends(signal.SIGTERM)
 
 
-@pytest.mark.slow(sparing=6)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("state", ["starting", "painting", "stopped", "asleep"])
 def test_the_server_ends_whatever_its_dashboards_do(
@@ -132,6 +133,7 @@ def test_the_server_ends_whatever_its_dashboards_do(
     in_page(server, end, painted=state != "starting")
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("is_stopped_too", [False, True])
 def test_dashboards_end_when_the_server_is_killed(server: Server, here: Path, is_stopped_too: bool) -> None:
     async def kill(page: aiohttp.ClientWebSocketResponse) -> None:
@@ -150,6 +152,7 @@ def test_dashboards_end_when_the_server_is_killed(server: Server, here: Path, is
     in_page(server, kill)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_started_in_a_page_outlives_a_dashboard_that_is_killed(here: Path) -> None:
     async def begin(page: aiohttp.ClientWebSocketResponse) -> None:
         await shows(page, "New run")
@@ -383,6 +386,7 @@ def test_pages_of_other_sites_are_refused_even_with_the_key(server: Server) -> N
 # -- signals -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_signals_at_once_are_an_end_like_one(here: Path, thorough: bool) -> None:
     generator = random.Random(7)
     for turn in range(90 if thorough else 9):

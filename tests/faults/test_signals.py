@@ -103,7 +103,7 @@ PAIRS = [
 ]
 
 
-@pytest.mark.slow(sparing=2)
+@pytest.mark.slow(sparing=1)
 @needs_proc
 @pytest.mark.parametrize(("first", "second"), PAIRS)
 def test_a_second_signal_ends_it_at_once(here: Path, first: signal.Signals, second: signal.Signals) -> None:
@@ -249,6 +249,7 @@ def test_closing_the_terminal_is_a_hang_up(here: Path) -> None:
     assert code == 129
 
 
+@pytest.mark.slow
 def test_a_terminal_that_goes_away_does_not_stop_training(here: Path) -> None:
     """As after `disown`: the terminal is gone, but nobody sends SIGHUP."""
     with on_terminal(here, "train", "book.txt", *ENDLESS, controlling=False) as terminal:
@@ -367,6 +368,7 @@ def test_ctrl_c_when_the_run_has_just_ended_gives_the_cursor_back(here: Path) ->
 # -- the dashboard -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_restores_the_terminal_and_the_trainer_saves(
     book: Any, dashboard: Any, number: signal.Signals
@@ -437,6 +439,7 @@ def test_a_second_signal_changes_nothing(book: Any) -> None:
     assert is_saved(run)
 
 
+@pytest.mark.slow
 def test_a_signal_at_the_first_paint(dashboard: Any, until: Any) -> None:
     for _ in range(3):
         terminal = dashboard("book.txt", *SMALL_RUN)
@@ -454,6 +457,7 @@ def test_a_terminal_that_is_closed_at_the_first_paint(dashboard: Any, until: Any
         assert terminal.ends() == 128 + signal.SIGHUP
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("keys", ["q", "qq", "\x03\x03"])
 def test_leaving_at_the_first_paint(dashboard: Any, until: Any, keys: str) -> None:
     terminal = dashboard("book.txt", *SMALL_RUN)
@@ -510,7 +514,7 @@ def test_a_terminal_that_hangs_holds_up_nothing_and_is_painted_when_it_goes_on(b
     assert not terminal.screen.strangers
 
 
-@pytest.mark.slow(sparing=2)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_while_the_terminal_hangs(book: Any, number: signal.Signals) -> None:
     terminal, run = book
@@ -528,6 +532,7 @@ def test_a_signal_while_the_terminal_hangs(book: Any, number: signal.Signals) ->
     terminal.screen.strangers.clear()  # what waited in the kernel was dropped, in the middle of a sequence
 
 
+@pytest.mark.slow
 def test_a_dashboard_that_is_killed_loses_nothing(book: Any, dashboard: Any) -> None:
     terminal, run = book
     terminal.process.kill()
@@ -541,6 +546,7 @@ def test_a_dashboard_that_is_killed_loses_nothing(book: Any, dashboard: Any) -> 
     assert (run.of_type("resumed")[0]["update"], run.ended["update"]) == (end, end + 50)
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks /proc whether a process is stopped")
 @pytest.mark.parametrize("number", [signal.SIGTSTP, signal.SIGSTOP])
 def test_stopped_by_a_signal_and_continued(book: Any, until: Any, number: signal.Signals) -> None:
@@ -558,6 +564,7 @@ def test_stopped_by_a_signal_and_continued(book: Any, until: Any, number: signal
     run.done()
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks /proc whether a process is stopped")
 @pytest.mark.parametrize("number", [signal.SIGTSTP, signal.SIGSTOP])
 def test_stopped_by_a_signal_and_ended_by_another(book: Any, until: Any, number: signal.Signals) -> None:

@@ -36,6 +36,7 @@ def test_the_size_is_the_terminals_own(dashboard: Any, until: Any) -> None:
     assert terminal.stops() == 0
 
 
+@pytest.mark.slow
 def test_300_resizes(book: Any, until: Any, thorough: bool) -> None:
     terminal, run = book
     sizes = [(1, 1), (3, 5), (60, 200), (24, 80), (2, 120), (40, 1), (20, 60), (0, 0), (16, 50), (5, 3)]
@@ -56,6 +57,7 @@ def test_300_resizes(book: Any, until: Any, thorough: bool) -> None:
     assert not terminal.screen.strangers
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("size", [(1, 1), (3, 5)])
 def test_it_starts_in_a_tiny_terminal(dashboard: Any, size: tuple[int, int]) -> None:
     terminal = dashboard("book.txt", *SMALL_RUN, size=size)

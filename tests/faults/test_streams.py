@@ -38,6 +38,7 @@ def test_stdout_closed(here: Path) -> None:
     assert_ended(next((here / "runs").iterdir()))
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize(
     "arguments", [["--version"], ["train", "book.txt", "--json", *SMALL]], ids=["version", "train"]
 )
@@ -260,7 +261,7 @@ ENVIRONMENTS = {
 }
 
 
-@pytest.mark.slow(sparing=2)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("what", ENVIRONMENTS)
 def test_it_works_on_other_terminals(dashboard: Any, what: str) -> None:
     terminal = dashboard("book.txt", *SMALL_RUN, "--updates", "100", size=(24, 80), **ENVIRONMENTS[what])
@@ -285,6 +286,7 @@ def assert_grey(seen: bytes) -> None:
 NO_UTF_8 = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("size", [(24, 80), (40, 120)])
 def test_where_utf_8_is_missing_ascii_is_sent(dashboard: Any, size: tuple[int, int]) -> None:
     terminal = dashboard("book.txt", *SMALL_RUN, "--updates", "100", size=size, **NO_UTF_8)

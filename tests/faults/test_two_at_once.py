@@ -96,6 +96,7 @@ def test_of_several_that_go_on_with_a_run_at_once_one_does(here: Path, thorough:
     assert np.all(np.diff([event["update"] for event in History.read(run.events_file.path).progress]) > 0)
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("arguments", [["resume", "mine"], ["train", "--resume", "mine", "--updates", "9"]])
 def test_a_second_trainer_is_told_who_the_first_is(
     here: Path, training: tuple[subprocess.Popen[bytes], RunDirectory], arguments: list[str]
@@ -139,6 +140,7 @@ def assert_left_to(process: subprocess.Popen[bytes], words: str) -> None:
     assert_harmless(err)
 
 
+@pytest.mark.slow
 def test_a_run_that_another_process_trained_meanwhile_is_left_alone(
     here: Path, training: tuple[subprocess.Popen[bytes], RunDirectory]
 ) -> None:
@@ -260,6 +262,7 @@ def test_commands_are_obeyed_whatever_happened_to_their_file(
 # -- readers -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_who_reads_a_checkpoint_of_a_run_that_saves_reads_a_whole_one(
     training: tuple[subprocess.Popen[bytes], RunDirectory], thorough: bool
 ) -> None:
@@ -300,6 +303,7 @@ ASK = """
 """
 
 
+@pytest.mark.slow
 def test_what_several_ask_at_once_is_answered_once_each(
     training: tuple[subprocess.Popen[bytes], RunDirectory],
 ) -> None:

@@ -96,6 +96,7 @@ def test_the_same_figure_is_the_same_bytes() -> None:
         assert draw_losses([run], format=format) == draw_losses([run], format=format)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("updates", [0, 1, 2, 3000])
 @pytest.mark.parametrize("log", [False, True])
 def test_young_and_old_runs_are_drawn_on_both_kinds_of_axes(updates: int, log: bool) -> None:

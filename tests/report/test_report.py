@@ -96,6 +96,7 @@ STATES: dict[str, tuple[Callable[[Events], Events], str]] = {
 }
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("state", STATES)
 def test_a_report_says_what_state_the_run_is_in(state: str, altered: Altered) -> None:
     change, words = STATES[state]

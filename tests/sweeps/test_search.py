@@ -144,6 +144,7 @@ def past(directory: SweepDirectory, step: Step) -> Outcome | None:
     return None if ended is None else outcome_of(ended)
 
 
+@pytest.mark.slow
 def test_what_is_known_of_steps_is_the_same_after_it_was_stopped(tmp_path: Path) -> None:
     asked = plan(*BETWEEN, search="tpe", combinations=6)
     here, recorded = Here(tmp_path), []
@@ -167,6 +168,7 @@ def test_what_is_known_of_steps_is_the_same_after_it_was_stopped(tmp_path: Path)
     assert sum(event.type == "proposed" for event in recorded) == 6
 
 
+@pytest.mark.slow
 def test_what_ends_by_epochs_is_trained_step_by_step_too(tmp_path: Path) -> None:
     here = Here(tmp_path)
     same = {name: value for name, value in SAME.items() if name != "updates"}
@@ -209,6 +211,7 @@ def test_fewer_combinations_than_asked_for_are_enough() -> None:
     assert names == {"hidden-4", "hidden-5", "hidden-6"}
 
 
+@pytest.mark.slow
 def test_a_search_on_the_command_line(tmp_path: Path) -> None:
     (tmp_path / "book.txt").write_text(TEXT, encoding="utf-8")
     asked = ["sweep", "book.txt", "--vary", "learning_rate=0.001:1:log", "--search", "tpe", "--trials", "6",

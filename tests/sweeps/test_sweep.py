@@ -183,6 +183,7 @@ def test_a_text_that_has_moved_is_found_again(here: Path) -> None:
     assert rows_of(here / "elsewhere")["hidden-5"].state == "ended"
 
 
+@pytest.mark.slow
 def test_a_trial_that_was_gone_on_with_counts_as_it_was_at_its_end(here: Path) -> None:
     asked = ["sweep", "book.txt", "--vary", "hidden=4,6", *TINY[2:], "--updates", "200", "--name", "mine"]
     assert charrnn(here, *asked).code == 0
@@ -242,6 +243,7 @@ def test_a_signal_saves_all_trials_and_the_same_command_goes_on(
     assert_once(path)
 
 
+@pytest.mark.slow
 def test_after_sigkill_its_processes_end_and_the_sweep_goes_on(here: Path, whole: dict[str, str]) -> None:
     path = here / "runs" / "long"
     with started(here, "sweep", "book.txt", *LONG) as process:
@@ -304,6 +306,7 @@ def test_whatever_was_left_of_a_trial_that_was_hardly_begun_is_no_hindrance(here
     assert states_of(path) == whole
 
 
+@pytest.mark.slow
 def test_what_diverges_is_a_row_and_what_fails_is_tried_again(here: Path) -> None:
     asked = ["sweep", "book.txt", "--vary", "optimizer=adagrad,adam", "--name", "wild", *DIVERGING]
     path = here / "runs" / "wild"
@@ -401,6 +404,7 @@ def test_trials_read_a_text_where_it_has_moved(here: Path, source: str) -> None:
     assert len(rows_of(here / "runs" / "mine")) == 2
 
 
+@pytest.mark.slow
 def test_drawn_settings_and_a_text_from_standard_input(here: Path) -> None:
     asked = [
         "sweep",
@@ -447,6 +451,7 @@ def test_a_trial_is_a_run_like_any_other_and_no_newest_one(here: Path) -> None:
     assert json.loads(newest)["state_sha256"] == json.loads(alone)["state_sha256"]
 
 
+@pytest.mark.slow
 def test_two_sweeps_at_once_keep_out_of_each_others_way(here: Path) -> None:
     with started(here, "sweep", "book.txt", *ENDLESS) as process:
         path = run_path(process)
@@ -516,6 +521,7 @@ os.fsync = fsync
 """
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_it_at_once_and_the_trials_by_themselves(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -539,6 +545,7 @@ def test_a_second_signal_ends_it_at_once_and_the_trials_by_themselves(
             assert_saved(path / row.trial.name)
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_stops_the_sweep_cleanly(here: Path) -> None:
     done = in_shell('set -o pipefail; "$@" | head -1', here, "sweep", "book.txt", *LONG, "--json")
     assert done.code == 141 or done.code == 0

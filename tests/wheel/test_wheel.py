@@ -95,6 +95,7 @@ def test_nothing_else_is_there(installed, here):
         assert found.returncode == 1, name
 
 
+@pytest.mark.slow
 def test_what_is_installed_trains_and_writes(installed, here):
     program = str(installed / "bin" / "charrnn")
     small = ["--updates", "20", "--hidden", "8", "--quiet"]
