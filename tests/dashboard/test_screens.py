@@ -259,8 +259,8 @@ def test_what_settings_and_text_say_together(runs: Path, box: str, typed: str, p
         if box != "#path":
             await type_into(app, pilot, "#set-seq_length", "100000")
         await type_into(app, pilot, box, typed)
+        await until(pilot, lambda: bool(problem) == bool(said(app, "#problem")))
         assert problem in said(app, "#problem")
-        assert bool(problem) == bool(said(app, "#problem"))
 
     play(runs, steps)
 

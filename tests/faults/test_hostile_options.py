@@ -182,6 +182,8 @@ def test_the_form_refuses_what_the_command_line_refuses(
             await pilot.pause()
             form = app.screen
             assert isinstance(form, new_run.NewRunScreen)
+            while not all(form.query(f"#set-{name}") for name in NUMBERS):
+                await pilot.pause()  # it is still being made
             for name in NUMBERS if thorough else NUMBERS[::3]:
                 box = form.query_one(f"#set-{name}", Input)
                 assert box.parent is not None

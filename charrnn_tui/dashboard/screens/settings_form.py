@@ -33,7 +33,7 @@ class Choice(Select[str]):
 
     def on_mount(self, event: Mount) -> None:
         """Show the default that was told while this was being made, when it is not heard."""
-        if self.children:
+        if self.query("#label"):
             self.call_later(self._show_prompt)
         else:  # the application has ended meanwhile: there is nothing to set up
             event.prevent_default()
