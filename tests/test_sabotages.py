@@ -31,6 +31,7 @@ def test_a_sabotage_can_be_applied(sabotage: Sabotage | Careless, tmp_path: Path
 def test_every_test_has_been_seen_to_fail() -> None:
     noticed = recorded()
     assert noticed.keys() == {sabotage.name for sabotage in SABOTAGES}
+    assert all(noticed.values())
     assert not every_test().difference(*noticed.values())
 
 
