@@ -21,7 +21,7 @@ def main() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)
     drop_wrong_variables(os.environ)
-    if not sys.warnoptions:  # what libraries warn of is for programmers, who ask for it by -W
+    if not sys.warnoptions:  # warnings of libraries are for programmers: -W shows them
         warnings.simplefilter("ignore")
     try:
         code = _run(sys.argv[1:])

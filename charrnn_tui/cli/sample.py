@@ -244,12 +244,11 @@ def _find(text: str | None, kind: str | None, runs: Path) -> Checkpoint:
     problems: list[str] = []
     for directory in directories:
         try:
-            has_checkpoint = directory.has_checkpoint
+            missing = "" if directory.has_checkpoint else str(no_checkpoint(directory))
         except RunDirectoryError as error:
-            problems.append(str(error))
-            continue
-        if not has_checkpoint:
-            problems.append(str(no_checkpoint(directory)))
+            missing = str(error)
+        if missing:
+            problems.append(missing)
             continue
         for name in [kind] if kind is not None else ["best", "last", "previous"]:
             try:

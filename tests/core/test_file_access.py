@@ -18,7 +18,7 @@ import charrnn_tui
 THROUGH = ("charrnn_core.runs.descriptors", "charrnn_core.runs.files")
 
 ALLOWED: dict[str, dict[str, str]] = {
-    "charrnn_core.libraries": {"os.open('.')": "the current directory, to come back to it"},
+    "charrnn_core.libraries": {"os.open('.')": "the current directory, to return to it"},
     "charrnn_core.memory": {"path.read_text()": "the limits of control groups"},
     "charrnn_core.rnn.compiled.bucket": {
         "Path(__file__).parent.glob('*.py')": "the source of the compiled functions",

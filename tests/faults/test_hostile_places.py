@@ -105,7 +105,7 @@ DRIVER = """
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with a run that was trained in it, and an older one that nobody touches."""
+    """A directory with a run that was trained in it, and an older one that stays as it is."""
     where = tmp_path_factory.mktemp("made")
     (where / "book.txt").write_text(TEXT, encoding="utf-8")
     given: dict[str, Value] = {"hidden": 6, "seq_length": 4, "sample_every": 20, "sample_length": 9}

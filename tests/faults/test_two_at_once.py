@@ -191,7 +191,7 @@ def test_a_run_that_is_copied_to_the_name_of_another_one_is_left_alone(
     process.send_signal(signal.SIGCONT)
     assert_left_to(process, "another directory is")
     written = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
-    written.pop(run.status_file.path, None)  # which nobody believes while the lock is not held
+    written.pop(run.status_file.path, None)  # which counts only while the lock is held
     assert written == after
 
 

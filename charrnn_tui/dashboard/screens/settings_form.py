@@ -32,7 +32,7 @@ class Choice(Select[str]):
         super().__init__(options, id=id, allow_blank=blank, prompt="", compact=True)
 
     def on_mount(self, event: Mount) -> None:
-        """Show the default that was told while this was being made, when it is not heard."""
+        """Show a default that was set while the parts of this widget were still being made."""
         if self.query("#label"):
             self.call_later(self._show_prompt)
         else:  # the application has ended meanwhile: there is nothing to set up
@@ -44,7 +44,7 @@ class Choice(Select[str]):
         self._show_prompt()
 
     def _show_prompt(self) -> None:
-        if self.query("#label"):  # not made yet, or not any more when the application ends
+        if self.query("#label"):  # it is missing before the parts are made, and while the application ends
             self.mutate_reactive(Choice.prompt)
 
     @property
