@@ -70,8 +70,11 @@ def shown_on_terminal(where: Path, *arguments: str | bytes) -> tuple[int, str]:
 
 
 def without_own_codes(text: str) -> str:
-    """Return what a terminal got, without exactly the codes that the progress bar is drawn with."""
-    return re.sub(r"\x1b\[(?:\?25[lh]|2K|1A|0m|2m|33m|90m)|\r(?=\x1b\[(?:2K|1A))", "", text)
+    """Return what a terminal got, without exactly the codes that the progress bar is drawn with.
+
+    A part of a bar is bright red (91), a whole one yellow (33), what is missing grey (90).
+    """
+    return re.sub(r"\x1b\[(?:\?25[lh]|2K|1A|0m|2m|33m|90m|91m)|\r(?=\x1b\[(?:2K|1A))", "", text)
 
 
 Outcome = tuple[Path, "Future[Finished]"]
