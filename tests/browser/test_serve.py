@@ -64,6 +64,7 @@ def loss_shown(page: Page) -> str:
     return next((line for line in page.screen.text.split("\n") if " nats  " in line), "")
 
 
+@pytest.mark.slow
 @needs_chromium
 def test_the_loss_moves_a_key_is_obeyed_and_closing_the_page_stops_nothing(here: Path) -> None:
     with started(here, "train", "book.txt", *ENDLESS, "--sample-every", "1000") as trainer:

@@ -173,6 +173,7 @@ def test_bench_has_a_row_for_each_engine_and_type_and_makes_no_run(charrnn, tmp_
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_bench_measures_without_the_compiled_engine_where_that_is_broken(charrnn, broken_numba):
     finished = charrnn("bench", "--hidden", "8", "--rounds", "1", CHARRNN_ENGINE="auto", **broken_numba)
     assert finished.code == 0
@@ -180,6 +181,7 @@ def test_bench_measures_without_the_compiled_engine_where_that_is_broken(charrnn
     assert "charrnn: without the engine numba: Numba does not work here" in finished.err
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize(
     ("words", "arguments"),
     [

@@ -277,6 +277,7 @@ def test_names_prefixes_paths_and_what_is_ambiguous(tmp_path: Path) -> None:
 # -- a run that trains -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_run_that_trains_obeys_a_shell_and_keeps_a_second_trainer_out(tmp_path: Path, text: Path) -> None:
     with started(tmp_path, "train", "book.txt", *ENDLESS, "--name", "live", "--quiet") as process:
         run = tmp_path / "runs" / "live"

@@ -236,6 +236,7 @@ def test_a_full_device_is_a_sentence(runs):
     assert done.stderr == b"charrnn: cannot write to standard output: No space left on device\n"
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("environment", [{"LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "POSIX"}])
 def test_a_pipe_gets_utf_8_in_any_locale(runs, environment):
     expected = text_of(runs, "first", "-n", "200", "--seed", "1")
@@ -243,6 +244,7 @@ def test_a_pipe_gets_utf_8_in_any_locale(runs, environment):
     assert text_of(runs, "first", "-n", "200", "--seed", "1", environment=environment) == expected
 
 
+@pytest.mark.slow
 def test_closed_streams_are_no_traceback(runs):
     program = " ".join(PROGRAM)
     for closed in (">&-", "2>&-", "<&-", ">&- 2>&- <&-"):
@@ -283,6 +285,7 @@ def on_terminal(runs, *arguments):
     return seen.decode()
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_harmless_text_and_a_pipe_the_real_one(tmp_path):
     hostile(tmp_path)
     common = ["evil", "-n", "400", "--seed", "1"]

@@ -197,7 +197,7 @@ def test_a_study_without_an_end_is_refused() -> None:
 # -- interruptions -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "update", "saved"),
     [(signal.SIGKILL, 50, 0), (signal.SIGKILL, 150, 100), (signal.SIGINT, 150, 151)],
@@ -226,6 +226,7 @@ def test_an_interrupted_study_ends_as_an_uninterrupted_one(
     assert [event["text"] for event in samples] == [event["text"] for event in expected]
 
 
+@pytest.mark.slow
 def test_a_study_that_is_done_is_not_gone_on_with(here: Path, charrnn: Callable[..., Finished]) -> None:
     for _ in range(2):
         finished = charrnn("study", "book.txt", *SMALL, "-o", "study.md")

@@ -174,7 +174,7 @@ def seeds(thorough):
     return range(20 if thorough else 4)
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_fault_is_caught(broken, seeds, fault):
     for seed in seeds:

@@ -728,6 +728,7 @@ def test_a_large_text_needs_little_memory_besides_its_codes(
     assert rise <= codes + 0.15 * characters + 60e6
 
 
+@pytest.mark.slow
 def test_a_larger_text_needs_as_much_more_memory_as_its_codes_are_larger(
     peak_of: Callable[[str, int], tuple[int, int, int]],
 ) -> None:

@@ -321,7 +321,7 @@ def test_complex_step_on_the_same_entries_agrees_to_1e_11(reference_windows):
 
 # AdaGrad saturates units within 1,000 updates, and where h is 1 - 1e-9, 1 - h^2 has few digits: there the
 # backward pass itself is rounded, and only an absolute error can be asked for.
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize(("preset", "floor"), [("dd2424-2026", 1e-8), ("dd2424-2019", 1e-5)])
 def test_all_entries_agree_after_training(preset, floor, thorough):
     corpus = read_corpus("tales")
@@ -335,7 +335,7 @@ def test_all_entries_agree_after_training(preset, floor, thorough):
             assert item.maximum_relative_error <= 1e-10
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize(("m", "K", "T", "std"), [(200, 3, 5, 3.0), (100, 2, 25, 2.0), (100, 63, 25, 3.0)])
 def test_saturated_and_chaotic_networks_pass(m, K, T, std):
     for seed in range(12):

@@ -84,6 +84,7 @@ def test_a_loop_that_is_left_but_held_loses_no_time():
     assert trainer.seconds == before > 10
 
 
+@pytest.mark.slow
 def test_a_trainer_samples_and_checks_without_being_touched():
     looked, alone = (Trainer(SETTINGS, corpus_of(TEXT)) for _ in range(2))
     texts = set()

@@ -209,7 +209,7 @@ def reference():
         yield process.directory, live(process)
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @given(
     kills=st.lists(st.integers(3, 700), min_size=1, max_size=4),
     save_every=st.sampled_from([3, 7, 40, ENDLESS_SAVING]),
@@ -305,7 +305,7 @@ def test_a_new_stop_takes_the_place_of_the_minimum_too(tmp_path):
     replays(process.directory, tmp_path)
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("kill_at", [30, 436, 437])
 def test_a_run_with_a_minimum_ends_in_the_same_state_wherever_it_was_killed(tmp_path, kill_at):
     settings = settings_of(updates=None, stop_below=1e9, minimum_updates=437)
@@ -467,6 +467,7 @@ def spoilt(runs, name="run", updates=200):
     return process.directory
 
 
+@pytest.mark.slow
 def test_from_best_a_run_goes_on_as_if_what_came_after_had_never_been(tmp_path):
     spoiled = spoilt(tmp_path)
     ended = live(starting.resume(spoiled, {"updates": 260}, from_best=True), rate_at=None)
@@ -477,7 +478,7 @@ def test_from_best_a_run_goes_on_as_if_what_came_after_had_never_been(tmp_path):
     replays(spoiled, tmp_path, "replay")
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("kill_at", [1, 2, 3, 9, 40])
 def test_killed_after_it_went_back_to_best_it_never_comes_to_what_was_given_up(tmp_path, kill_at):
     spoiled = spoilt(tmp_path)
@@ -758,7 +759,7 @@ def test_a_run_killed_before_its_trial_save_begins_again(tmp_path, kill_at):
     assert [event["update"] for event in history.progress][:1] == [0]
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("torn", [b"{", b'{"type":"progress","update":9', b"\xff\x00\xff", b"x" * 200_000])
 def test_the_torn_last_line_of_the_log_is_cut(tmp_path, torn):
     whole, whole_ended, directory = wounded_run(tmp_path)

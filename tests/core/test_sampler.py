@@ -101,7 +101,7 @@ def test_a_score_is_the_textbook_loss_of_the_whole_text(length, step):
     assert scorer.loss == pytest.approx(expected, rel=1e-11)
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "cut",
     [{"temperature": 0.6}, {"temperature": 1.7}, {"top_k": 3}, {"top_p": 0.6}, {"top_k": 4, "top_p": 0.8}],
@@ -155,7 +155,7 @@ def test_a_sampler_keeps_writing_as_it_began_when_training_goes_on():
 WAYS = ({}, {"temperature": 0.00101}, {"temperature": 0}, {"temperature": 1e-9}, {"top_k": 2}, {"top_p": 0.5})
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_parameters_of_any_size_are_written_with_or_refused(dtype):
     """A checkpoint may come from anybody: no sum overflows, and no code is outside of the vocabulary."""

@@ -844,7 +844,7 @@ async def _chooses_a_trial_from_the_chart(at: Any, key: str) -> None:
 # -- all of them -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow(sparing=40)
+@pytest.mark.slow(sparing=20)
 @pytest.mark.parametrize(("owner", "key"), KEYS, ids=lambda part: part)
 def test_key(play: Any, owner: str, key: str) -> None:
     check, shown = KEYS[owner, key]

@@ -117,6 +117,7 @@ def test_a_click_beside_the_keys_does_nothing(play: Any) -> None:
 # -- panes -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize(
     ("pane", "focus"),
     [

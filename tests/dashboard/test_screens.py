@@ -159,7 +159,7 @@ def said(app: Dashboard, label: str) -> str:
 # -- the start screen --------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SIZES)
 def test_start_screen_opens_by_key_and_closes(runs: Path, size: tuple[int, int]) -> None:
     async def steps(app: Dashboard, pilot: Pilot[int]) -> None:
@@ -240,7 +240,7 @@ def test_a_value_is_checked_as_it_is_typed_and_start_refused(runs: Path, trainer
     play(runs, steps)
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("box", "typed", "problem"),
     [
@@ -341,7 +341,7 @@ def test_a_bundled_name_that_means_a_file_here_is_refused(runs: Path, tmp_path: 
     play(runs, steps)
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["n", "o", "m"])
 def test_the_dashboard_can_be_left_from_every_screen(runs: Path, key: str) -> None:
     async def steps(app: Dashboard, pilot: Pilot[int]) -> None:

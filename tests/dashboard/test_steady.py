@@ -68,7 +68,7 @@ def test_what_is_true_is_not_swallowed_by_what_is_out_of_date() -> None:
     asyncio.run(play())
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["left", "read"])
 def test_a_form_of_which_parts_are_still_being_made(kind: str) -> None:
     async def play() -> None:
@@ -86,7 +86,7 @@ def test_a_form_of_which_parts_are_still_being_made(kind: str) -> None:
     asyncio.run(play())
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [0, 28, 55])
 def test_the_dashboard_is_left_while_it_is_being_made(steps: int) -> None:
     async def play() -> int | None:
@@ -104,7 +104,7 @@ def test_the_dashboard_is_left_while_it_is_being_made(steps: int) -> None:
     assert asyncio.run(play()) == 0
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [0, 5, 20])
 def test_no_screen_is_shown_once_the_dashboard_exits(steps: int) -> None:
     async def play() -> int | None:
@@ -122,6 +122,7 @@ def test_no_screen_is_shown_once_the_dashboard_exits(steps: int) -> None:
     assert asyncio.run(play()) == 129
 
 
+@pytest.mark.slow
 def test_the_command_palette_opens_once() -> None:
     async def play() -> None:
         app = Dashboard(None, None)

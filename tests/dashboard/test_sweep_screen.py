@@ -306,6 +306,7 @@ def test_garbage_in_logs_does_no_harm(play: Any, swept: SweepDirectory, garbage:
     play(steps, sweep=swept)
 
 
+@pytest.mark.slow
 def test_hostile_plans_are_refused_or_harmless(play: Any, swept: SweepDirectory) -> None:
     async def steps(at: Stage) -> None:
         told = json.loads(swept.plan_file.path.read_text())
@@ -338,6 +339,7 @@ def test_hostile_names_are_harmless(play: Any, tmp_path: Path) -> None:
 # -- from the command line ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_sweep_is_shown_in_a_terminal(dashboard: Any, swept: SweepDirectory) -> None:
     terminal = dashboard("swe")
     terminal.shows("swept ■ interrupted", "3 of 4 done")

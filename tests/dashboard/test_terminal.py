@@ -174,6 +174,7 @@ def test_escape_stays(book: Any) -> None:
     assert run.ended["reason"] == "stopped"
 
 
+@pytest.mark.slow
 def test_a_paused_run_can_be_stopped(book: Any, until: Any) -> None:
     terminal, run = book
     terminal.type(" ")
@@ -264,6 +265,7 @@ def test_a_bad_key_map_is_one_line_and_no_run_is_begun(dashboard: Any, until: An
     assert not dashboard.comes((dashboard.where / "runs").exists)
 
 
+@pytest.mark.slow
 def test_divergence_is_explained(dashboard: Any) -> None:
     diverging = "--hidden 50 --seq-length 5 --updates 3000 --optimizer adam --learning-rate 1000 --beta2 0"
     more = "--init-std 10 --beta1 0.999 --epsilon 1e-30 --clip none"
@@ -303,6 +305,7 @@ def test_a_trainer_that_is_killed_is_shown_as_crashed_and_r_goes_on(book: Any, u
     assert run.ended["reason"] == "stopped"
 
 
+@pytest.mark.slow
 def test_r_pressed_twice_goes_on_once(book: Any, until: Any) -> None:
     terminal, run = book
     os.kill(run.trainer, signal.SIGKILL)
@@ -314,6 +317,7 @@ def test_r_pressed_twice_goes_on_once(book: Any, until: Any) -> None:
     assert run.of_type("ended") == []
 
 
+@pytest.mark.slow
 def test_r_that_cannot_go_on_says_why(book: Any, dashboard: Any) -> None:
     terminal, run = book
     os.kill(run.trainer, signal.SIGKILL)

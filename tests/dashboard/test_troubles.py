@@ -199,7 +199,7 @@ def test_the_chosen_sample_stays_chosen_when_others_come(play: Any) -> None:
 # -- keys and boxes ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("opens", ["n", "o", "m", "question_mark"])
 def test_ctrl_c_asks_from_every_screen_and_twice_stops(play: Any, opens: str) -> None:
     async def steps(at: Any) -> None:

@@ -60,6 +60,7 @@ def test_the_manual_page_has_no_mistake() -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_the_pages_are_built_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("myst_parser", reason="needs the extra docs")
     command = [

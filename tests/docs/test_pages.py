@@ -198,7 +198,7 @@ def program_of(page: Path) -> str:
     return "\n".join(block.text for block in blocks if block.kind == "python")
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("page", filter(program_of, PAGES), ids=lambda path: path.stem)
 def test_python_of_a_page_runs(page: Path, here: Path) -> None:
     program = program_of(page)

@@ -47,6 +47,7 @@ def all_gone(here: Path) -> None:
     waited(time.monotonic() - began)
 
 
+@pytest.mark.slow
 def test_processes_of_a_sweep_end_when_it_is_killed(here: Path) -> None:
     with started(here, *SWEEP) as sweep:
         slots(here, sweep.pid)
@@ -55,6 +56,7 @@ def test_processes_of_a_sweep_end_when_it_is_killed(here: Path) -> None:
         all_gone(here)
 
 
+@pytest.mark.slow
 def test_processes_of_a_sweep_end_when_it_is_stopped_and_killed(here: Path) -> None:
     with on_terminal(here, *SWEEP, out_too=True) as terminal:
         stop(here, terminal)
@@ -70,7 +72,7 @@ def stop(here: Path, terminal: Terminal) -> None:
     until(lambda: all(map(is_stopped, found | {terminal.process.pid})))
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_sweep_does_not_wait_for_a_process_that_is_stopped(here: Path, number: signal.Signals) -> None:
     with started(here, *SWEEP) as sweep:

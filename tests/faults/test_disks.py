@@ -108,6 +108,7 @@ def test_a_full_disk_is_an_error_at_the_start(here: Path, small_disk: Path, free
     assert list(small_disk.rglob(".last*")) == []
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up_does_not_stop_training(here: Path, small_disk: Path) -> None:
     settings = ["--hidden", "8", "--seq-length", "5", "--updates", "2000", "--runs", str(small_disk)]
     finished = charrnn(here, "train", "book.txt", "--quiet", "--checkpoint-every", "0", *settings)
@@ -243,7 +244,7 @@ def clear(where: Path) -> None:
     shutil.rmtree(where / "many", ignore_errors=True)
 
 
-@pytest.mark.slow(sparing=2)
+@pytest.mark.slow
 @pytest.mark.parametrize("use_up", [fill, use_up_inodes])
 @pytest.mark.parametrize("freed", [True, False])
 def test_training_goes_on_while_the_disk_is_full(
@@ -291,6 +292,7 @@ def test_a_disk_that_is_full_before_the_first_save_is_an_error_at_the_start(tmp_
         assert "Traceback" not in training.errors
 
 
+@pytest.mark.slow
 def test_an_immutable_directory_is_a_warning_until_it_is_none(tmp_path: Path) -> None:
     if os.geteuid() != 0 or shutil.which("chattr") is None:
         pytest.skip("directories cannot be made immutable here")
@@ -312,6 +314,7 @@ def test_an_immutable_directory_is_a_warning_until_it_is_none(tmp_path: Path) ->
         assert half_made(training.directory) == []
 
 
+@pytest.mark.slow
 def test_a_disk_that_becomes_read_only_is_one_line_and_keeps_what_was_saved(tmp_path: Path) -> None:
     """As ext4 does it after an error: remount,ro is refused while the log is open for writing."""
     if shutil.which("mkfs.ext4") is None:
@@ -334,6 +337,7 @@ def test_a_disk_that_becomes_read_only_is_one_line_and_keeps_what_was_saved(tmp_
         assert training.saved >= before
 
 
+@pytest.mark.slow
 def test_a_log_beyond_the_limit_of_file_size_is_a_warning_and_the_checkpoint_is_kept(tmp_path: Path) -> None:
     if shutil.which("prlimit") is None:
         pytest.skip("prlimit is not installed")

@@ -30,7 +30,7 @@ SIZES = [
 NAMES = ["COLUMNS", "LINES", "TERMINAL_WIDTH"]
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_size_that_is_none_does_not_count(name: str, at_once: AtOnce) -> None:
     asked = at_once(SIZES, lambda size, where: charrnn(where, "train", "--help", **{name: size}))
@@ -65,7 +65,7 @@ ODD: dict[str, dict[str, str]] = {
 }
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ODD)
 def test_training_and_drawing_work_in_an_odd_environment(kind: str, here: Path, thorough: bool) -> None:
     run = assert_trained(charrnn(here, "train", "book.txt", *SMALL, **ODD[kind]), here)
@@ -108,7 +108,7 @@ def assert_ended_well(finished: Finished) -> None:
 DASHBOARD = ["home is a device", "home is empty", "home is nowhere", "a long name", "an unknown terminal"]
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", DASHBOARD)
 def test_the_dashboard_works_in_an_odd_environment(kind: str, dashboard: Any) -> None:
     terminal = dashboard("book.txt", *SMALL_RUN, "--updates", "50", **ODD[kind])
@@ -118,6 +118,7 @@ def test_the_dashboard_works_in_an_odd_environment(kind: str, dashboard: Any) ->
     assert terminal.restored
 
 
+@pytest.mark.slow
 def test_colours_that_the_toolkit_does_not_know_are_its_own(dashboard: Any) -> None:
     sizes = {"COLUMNS": "100000000000000000000", "LINES": "-1", "TEXTUAL_COLOR_SYSTEM": "none-such"}
     terminal = dashboard("book.txt", *SMALL_RUN, "--updates", "50", **sizes)

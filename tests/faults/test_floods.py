@@ -92,7 +92,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("seeds", parts, ids=lambda part: str(part[0]))
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["before", "meanwhile"])
 def test_a_flood_of_commands_is_answered_briefly_and_the_last_one_is_obeyed(
     tmp_path: Path, seeds: range, when: str
@@ -369,6 +369,7 @@ def test_a_flooded_run_is_ended_by_a_signal(here: Path) -> None:
     assert len(of_type(run, "refused")) < 2000
 
 
+@pytest.mark.slow
 def test_a_signal_ends_a_run_that_is_resumed_while_commands_keep_coming(here: Path) -> None:
     train = [
         "train",

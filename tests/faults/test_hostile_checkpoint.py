@@ -435,6 +435,7 @@ def changed(where: tuple[str, ...], value: Any) -> bytes:
     return data
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("where", WRONG, ids=".".join)
 def test_values_that_a_run_could_not_have_are_refused(path: Path, where: tuple[str, ...]) -> None:
     accepted = []

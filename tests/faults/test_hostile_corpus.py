@@ -109,6 +109,7 @@ def test_standard_input_that_is_no_text_is_refused(tmp_path: Path, given: bytes)
     assert_refused(charrnn(tmp_path, "train", "-", *SMALL, given=given), tmp_path)
 
 
+@pytest.mark.slow
 def test_standard_input_without_end_is_refused_when_the_memory_is_used_up(tmp_path: Path) -> None:
     line = 'ulimit -v 1000000 && yes "the cat sat" | exec "$@"'
     finished = in_shell(line, tmp_path, "train", "-", *SMALL, OPENBLAS_NUM_THREADS="1")
@@ -134,6 +135,7 @@ def test_an_argument_that_is_no_text_is_refused(no_texts: dict[str, Outcome], ar
     assert_refused(future.result(), where)
 
 
+@pytest.mark.slow
 def test_a_text_shorter_than_its_held_out_share_allows_is_refused(tmp_path: Path) -> None:
     (tmp_path / "text.txt").write_text("abcabcabcabc", encoding="utf-8")
     refused = charrnn(tmp_path, "train", "text.txt", "--held-out", "0.01", *SMALL)
@@ -166,7 +168,7 @@ def odd_texts(at_once: AtOnce) -> dict[str, Outcome]:
     return at_once(ODD, train)
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ODD)
 def test_an_odd_text_trains_and_is_shown_harmlessly(odd_texts: dict[str, Outcome], kind: str) -> None:
     where, future = odd_texts[kind]
@@ -222,7 +224,7 @@ def odd_names(at_once: AtOnce) -> dict[str, Outcome]:
     return at_once(ODD_NAMES, train)
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ODD_NAMES)
 def test_a_text_with_an_odd_name_trains(odd_names: dict[str, Outcome], kind: str) -> None:
     where, future = odd_names[kind]

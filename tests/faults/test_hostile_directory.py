@@ -170,7 +170,7 @@ LINES: dict[str, list[Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("first", range(4))
 def test_a_log_that_was_edited_by_hand_is_shown(
     dashboard: Any, changed: Callable[..., Path], first: int
@@ -200,6 +200,7 @@ def test_a_log_that_was_edited_by_hand_is_shown(
     assert len(terminal.said) == 3
 
 
+@pytest.mark.slow
 def test_hostile_entries_of_a_check_are_shown_harmlessly(
     dashboard: Any, changed: Callable[..., Path]
 ) -> None:
@@ -264,7 +265,7 @@ def test_a_config_that_was_edited_by_hand_is_refused_or_shown(
     assert len(terminal.said) == (3 if code == 0 else 1), terminal.said
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("box", ["p", "/"])
 def test_what_is_pasted_reaches_the_terminal_harmlessly(book: Any, box: str) -> None:
     terminal, run = book
@@ -278,6 +279,7 @@ def test_what_is_pasted_reaches_the_terminal_harmlessly(book: Any, box: str) -> 
     assert not terminal.screen.strangers
 
 
+@pytest.mark.slow
 def test_a_folder_with_a_newline_in_its_name(dashboard: Any) -> None:
     terminal = dashboard("book.txt", *SMALL_RUN, "--updates", "50", "--runs", "a\nb\x1b]52;c;AAAA\x07")
     terminal.shows("■ ended")

@@ -120,7 +120,7 @@ def assert_ends_well(finished: Finished, *codes: int) -> None:
         assert finished.err.splitlines()[-1].startswith("charrnn: "), finished.err
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_trainer_writes_for_people_stays_in_the_run(here: Path, outside: Outside, kind: str) -> None:
     """As the dashboard resumes it: nobody reads the trainer's output, which goes into a file of the run."""
@@ -200,7 +200,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 WHICH, FORMS = ("mine", "sweep", "sweep/hidden-4"), ("html", "md")
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 def test_a_report_is_not_written_through_what_stands_in_its_place(
     here: Path, outside: Outside, which: str, kind: str, form: str
 ) -> None:
@@ -261,6 +261,7 @@ def test_an_output_does_not_leave_a_run_behind_a_link(here: Path, outside: Outsi
     assert not (outside.path / "new.html").exists()
 
 
+@pytest.mark.slow
 def test_files_of_other_programs_make_no_run_of_a_directory(here: Path, tmp_path: Path) -> None:
     """Many projects have a config.json, and a plan may be called sweep.json."""
     project = tmp_path / "project"
@@ -274,7 +275,7 @@ def test_files_of_other_programs_make_no_run_of_a_directory(here: Path, tmp_path
     assert (tmp_path / "disk" / "report.html").exists()
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("link", ["tensorboard", "tensorboard/hidden-4"])
 @pytest.mark.parametrize("options", [[], ["-o", "runs/sweep/tensorboard/hidden-4"]], ids=["default", "-o"])
 def test_event_files_of_a_trial_stay_in_its_sweep(
@@ -325,6 +326,7 @@ def test_a_path_that_the_user_gives_is_followed_as_usual(here: Path, tmp_path: P
     assert b'"update":60' in (tmp_path / "big-disk" / "events.jsonl").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_text_that_a_run_keeps_is_not_read_through_a_link(here: Path, outside: Outside) -> None:
     with started(
         here, "train", "-", "--name", "kept", "--updates", "20", "--hidden", "4", stdin=-1
@@ -354,7 +356,7 @@ def kept(here: Path, outside: Outside) -> Path:
     return text
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["sweep kept", "resume kept/hidden-4 --updates 60"])
 def test_a_text_that_a_sweep_keeps_is_not_read_through_a_link(here: Path, kept: Path, command: str) -> None:
     finished = charrnn(here, *command.split(), "--quiet")
@@ -363,6 +365,7 @@ def test_a_text_that_a_sweep_keeps_is_not_read_through_a_link(here: Path, kept: 
     assert not (kept.parent / "hidden-5").exists()
 
 
+@pytest.mark.slow
 def test_a_process_that_trains_a_trial_reads_no_kept_text_through_a_link(kept: Path) -> None:
     sweep = SweepDirectory(kept.parent)
     facts = sweep.corpus_facts()
@@ -372,6 +375,7 @@ def test_a_process_that_trains_a_trial_reads_no_kept_text_through_a_link(kept: P
     assert outcome.end == "failed" and "symbolic link" in outcome.reason
 
 
+@pytest.mark.slow
 def test_a_kept_text_that_is_a_link_is_not_taken_to_a_cluster(kept: Path) -> None:
     place: Any = SimpleNamespace(_sweep="test", _client=None)
     with pytest.raises(CorpusError, match="symbolic link"):
@@ -430,6 +434,7 @@ def test_the_size_of_a_folder_is_bounded_in_depth_and_number(tmp_path: Path) -> 
     assert Folder(tmp_path).size(most_entries=2) <= 10 + link
 
 
+@pytest.mark.slow
 def test_the_names_of_a_folder_are_bounded_in_number(here: Path) -> None:
     """A run with a flood of names is trained and removed from as any other."""
     run = RunDirectory(here / "runs" / "mine")

@@ -126,7 +126,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(("changed", "change"), every if thorough else every[::13], ids=str)
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 def test_whatever_stands_for_a_file_of_a_run_each_command_ends_well(
     made: Path, tmp_path: Path, name: str, kind: str
 ) -> None:
@@ -198,7 +198,7 @@ CHANGED = (
 )  # fmt: skip
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 def test_whatever_happens_to_its_files_a_run_goes_on_or_says_why(
     here: Path, changed: str, change: str
 ) -> None:

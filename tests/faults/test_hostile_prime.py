@@ -109,7 +109,7 @@ def odd(at_once: AtOnce, trained: Path) -> dict[str, Outcome]:
     return at_once(ODD, lambda kind, where: charrnn(trained, "sample", "mine", *ODD[kind][0]))
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ODD)
 def test_what_is_odd_is_written(odd: dict[str, Outcome], kind: str) -> None:
     finished = odd[kind][1].result()
@@ -135,7 +135,7 @@ def peak(process: subprocess.Popen[bytes]) -> int:
     return int(found[1]) << 10
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks /proc how much memory a process has")
 @pytest.mark.parametrize("length", ["1000000000000", "inf"])
 def test_a_sample_without_end_takes_no_more_memory(trained: Path, thorough: bool, length: str) -> None:

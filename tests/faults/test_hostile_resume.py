@@ -142,7 +142,7 @@ def with_settings(run: Path, **changes: object) -> None:
     path.write_text(json.dumps(config), encoding="utf-8")
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "replayed"),
     [({"hidden": 9}, 1), ({"hidden": -1}, 2), ({"learning_rate": 0.5}, 1), ({"nothing": [{}]}, 0)],
@@ -181,6 +181,7 @@ def test_another_network_or_course_of_training_is_refused(trained: Path, setting
     assert files(trained) == before
 
 
+@pytest.mark.slow
 def test_a_directory_that_is_no_run_gets_not_even_a_lock(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes").write_bytes(b"mine")

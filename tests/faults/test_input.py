@@ -83,6 +83,7 @@ def test_a_text_without_end_is_refused_when_it_takes_too_much_memory(dashboard: 
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_the_writer_of_the_text_hears_that_nobody_reads(dashboard: Any, tmp_path: Path) -> None:
     """The trainer has ended, and nobody else may hold the pipe."""
     reader, writer = os.pipe()
@@ -112,7 +113,7 @@ def test_a_pipe_that_does_not_wait_is_waited_for(pipe: tuple[int, int]) -> None:
         assert len(read_corpus(Source("input", "standard input", descriptor=reader))) == 14
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["--prime", "--score"])
 def test_a_prime_and_a_scored_text_are_bounded(option: str, tmp_path: Path) -> None:
     """A byte of them needs many bytes of memory."""

@@ -188,6 +188,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("shard", range(10 if metafunc.config.getoption("--thorough") else 1))
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_ends_as_if_it_never_had_been(
     tmp_path: Path, shard: int, thorough: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -82,6 +82,7 @@ def test_under_a_limit_a_command_works_or_says_why(
         ledger.injected()
 
 
+@pytest.mark.slow
 def test_with_little_memory_the_compiled_engine_is_refused(
     done: Path, at_once: AtOnce, thorough: bool
 ) -> None:

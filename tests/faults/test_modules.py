@@ -57,7 +57,7 @@ def plant(run: Path, names: set[str]) -> Path:
     return told
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: arguments[0])
 def test_a_command_imports_nothing_from_the_run_in_which_it_is_called(
     run: Path, arguments: list[str]
@@ -176,7 +176,7 @@ READING = (
 )
 
 
-@pytest.mark.slow(sparing=2)
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", READING, ids=lambda arguments: arguments[0])
 def test_no_library_reads_its_settings_from_the_run_in_which_a_command_is_called(
     run: Path, arguments: list[str]
@@ -190,7 +190,7 @@ def test_no_library_reads_its_settings_from_the_run_in_which_a_command_is_called
     assert done.code == 0, done.err
 
 
-@pytest.mark.slow(sparing=2)
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", READING, ids=lambda arguments: arguments[0])
 def test_a_command_opens_nothing_in_the_current_directory_but_files_of_runs(
     run: Path, tmp_path: Path, arguments: list[str]

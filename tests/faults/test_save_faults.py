@@ -249,7 +249,7 @@ FAULTS = ("signal=KILL:when={}", "error=ENOSPC:when={}", "error=EIO:when={}", "e
 ALWAYS = ("error=ENOSPC:when={}+", "error=EIO:when={}+")  # not EINTR: Python would try again for ever
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.usefixtures("strace")
 @pytest.mark.parametrize("call", CALLS)
 def test_a_save_leaves_the_old_file_or_the_new_one_whatever_call_fails(

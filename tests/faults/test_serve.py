@@ -70,6 +70,7 @@ async def nothing(page: aiohttp.ClientWebSocketResponse) -> None:
 # -- dashboards --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_pages_that_are_opened_and_closed_at_once_leave_no_process(server: Server, thorough: bool) -> None:
     async def open_and_close(session: aiohttp.ClientSession, seconds: float) -> None:
         try:
@@ -133,7 +134,7 @@ def test_the_server_ends_whatever_its_dashboards_do(
     in_page(server, end, painted=state != "starting")
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("is_stopped_too", [False, True])
 def test_dashboards_end_when_the_server_is_killed(server: Server, here: Path, is_stopped_too: bool) -> None:
     async def kill(page: aiohttp.ClientWebSocketResponse) -> None:
@@ -266,6 +267,7 @@ MALFORMED = [
 ]
 
 
+@pytest.mark.slow
 def test_malformed_requests_are_refused_and_write_nothing_into_the_terminal(
     server: Server, thorough: bool
 ) -> None:
@@ -285,6 +287,7 @@ def test_malformed_requests_are_refused_and_write_nothing_into_the_terminal(
     server.ends(signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_half_requests_are_dropped_after_a_while(server: Server) -> None:
     halves = [b"", b"G", b"GET / HTTP/1.1\r\nHost: ", server.request(f"/?key={server.key}")[:-2]]
     connections = [server.connect() for _ in halves]
@@ -297,6 +300,7 @@ def test_half_requests_are_dropped_after_a_while(server: Server) -> None:
     server.ends(signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_half_requests_without_number_shut_nobody_out(server: Server, thorough: bool) -> None:
     connections: list[socket.socket] = []
     for number in range(1100 if thorough else 300):
@@ -400,6 +404,7 @@ def test_two_signals_at_once_are_an_end_like_one(here: Path, thorough: bool) -> 
         injected()
 
 
+@pytest.mark.slow
 def test_two_signals_at_once_with_an_open_page(server: Server) -> None:
     async def end(page: aiohttp.ClientWebSocketResponse) -> None:
         await asyncio.to_thread(server.ends, signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

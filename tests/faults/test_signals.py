@@ -65,6 +65,7 @@ def test_a_signal_saves_and_is_recorded(here: Path, number: signal.Signals) -> N
     assert_saved(run)
 
 
+@pytest.mark.slow
 def test_a_signal_at_any_instant_is_an_end_like_others(here: Path, thorough: bool) -> None:
     generator = random.Random(11)
     for number in range(60 if thorough else 3):
@@ -103,7 +104,7 @@ PAIRS = [
 ]
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @needs_proc
 @pytest.mark.parametrize(("first", "second"), PAIRS)
 def test_a_second_signal_ends_it_at_once(here: Path, first: signal.Signals, second: signal.Signals) -> None:
@@ -150,6 +151,7 @@ def test_being_stopped_for_a_while_changes_nothing(here: Path) -> None:
     assert_saved(run)
 
 
+@pytest.mark.slow
 @needs_proc
 def test_a_paused_run_whose_terminal_is_gone_does_not_work_in_vain(here: Path) -> None:
     """A descriptor that has hung up is ready all the time: whoever waits for it waits no time at all."""
@@ -368,7 +370,7 @@ def test_ctrl_c_when_the_run_has_just_ended_gives_the_cursor_back(here: Path) ->
 # -- the dashboard -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_restores_the_terminal_and_the_trainer_saves(
     book: Any, dashboard: Any, number: signal.Signals
@@ -408,6 +410,7 @@ def test_a_signal_at_any_instant_leaves_the_terminal_as_it_was(dashboard: Any, t
             assert newest_checkpoint(RunDirectory(path))[1] == []
 
 
+@pytest.mark.slow
 def test_a_signal_while_a_question_is_asked(book: Any) -> None:
     terminal, run = book
     terminal.type("q")
@@ -418,6 +421,7 @@ def test_a_signal_while_a_question_is_asked(book: Any) -> None:
     run.done()
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_closed_while_a_question_is_asked(book: Any) -> None:
     terminal, run = book
     terminal.type("q")
@@ -428,6 +432,7 @@ def test_a_terminal_that_is_closed_while_a_question_is_asked(book: Any) -> None:
     assert is_saved(run)
 
 
+@pytest.mark.slow
 def test_a_second_signal_changes_nothing(book: Any) -> None:
     terminal, run = book
     terminal.process.terminate()
@@ -449,6 +454,7 @@ def test_a_signal_at_the_first_paint(dashboard: Any, until: Any) -> None:
         assert terminal.restored
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_closed_at_the_first_paint(dashboard: Any, until: Any) -> None:
     for word in (b"\x1b[?1049h", b"Loss"):
         terminal = dashboard("book.txt", *SMALL_RUN)
@@ -469,6 +475,7 @@ def test_leaving_at_the_first_paint(dashboard: Any, until: Any, keys: str) -> No
         until(lambda at=log: b'"ended"' in at.read_bytes())
 
 
+@pytest.mark.slow
 def test_without_a_signal_a_terminal_that_is_closed_is_noticed_too(dashboard: Any) -> None:
     # As for what `nohup` starts, and for whatever is not in the foreground of its terminal.
     dashboard.program = ["sh", "-c", "trap '' HUP; exec \"$@\"", "sh", *dashboard.program]
@@ -481,6 +488,7 @@ def test_without_a_signal_a_terminal_that_is_closed_is_noticed_too(dashboard: An
     assert is_saved(run)
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_closed_ends_the_dashboard_and_the_trainer_saves(
     book: Any, dashboard: Any
 ) -> None:
@@ -492,6 +500,7 @@ def test_a_terminal_that_is_closed_ends_the_dashboard_and_the_trainer_saves(
     assert is_saved(run)
 
 
+@pytest.mark.slow
 def test_a_terminal_that_hangs_and_then_is_closed(book: Any) -> None:
     terminal, run = book
     terminal.hangs()
@@ -502,6 +511,7 @@ def test_a_terminal_that_hangs_and_then_is_closed(book: Any) -> None:
     assert is_saved(run)
 
 
+@pytest.mark.slow
 def test_a_terminal_that_hangs_holds_up_nothing_and_is_painted_when_it_goes_on(book: Any, until: Any) -> None:
     terminal, run = book
     terminal.hangs()
@@ -514,7 +524,7 @@ def test_a_terminal_that_hangs_holds_up_nothing_and_is_painted_when_it_goes_on(b
     assert not terminal.screen.strangers
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_while_the_terminal_hangs(book: Any, number: signal.Signals) -> None:
     terminal, run = book
@@ -546,7 +556,7 @@ def test_a_dashboard_that_is_killed_loses_nothing(book: Any, dashboard: Any) -> 
     assert (run.of_type("resumed")[0]["update"], run.ended["update"]) == (end, end + 50)
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks /proc whether a process is stopped")
 @pytest.mark.parametrize("number", [signal.SIGTSTP, signal.SIGSTOP])
 def test_stopped_by_a_signal_and_continued(book: Any, until: Any, number: signal.Signals) -> None:
@@ -564,7 +574,7 @@ def test_stopped_by_a_signal_and_continued(book: Any, until: Any, number: signal
     run.done()
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks /proc whether a process is stopped")
 @pytest.mark.parametrize("number", [signal.SIGTSTP, signal.SIGSTOP])
 def test_stopped_by_a_signal_and_ended_by_another(book: Any, until: Any, number: signal.Signals) -> None:

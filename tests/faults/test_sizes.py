@@ -29,6 +29,7 @@ def test_a_terminal_of_any_size(here: Path, size: tuple[int, int]) -> None:
     assert_saved(run)
 
 
+@pytest.mark.slow
 def test_the_size_is_the_terminals_own(dashboard: Any, until: Any) -> None:
     terminal = dashboard("book.txt", *SMALL_RUN, size=(24, 80), COLUMNS="120", LINES="40")
     terminal.shows("● training")
@@ -57,7 +58,7 @@ def test_300_resizes(book: Any, until: Any, thorough: bool) -> None:
     assert not terminal.screen.strangers
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 1), (3, 5)])
 def test_it_starts_in_a_tiny_terminal(dashboard: Any, size: tuple[int, int]) -> None:
     terminal = dashboard("book.txt", *SMALL_RUN, size=size)
@@ -69,6 +70,7 @@ def test_it_starts_in_a_tiny_terminal(dashboard: Any, size: tuple[int, int]) -> 
     assert run.ended["reason"] == "stopped"
 
 
+@pytest.mark.slow
 def test_a_terminal_that_does_not_know_its_size_gets_80_columns(dashboard: Any) -> None:
     terminal = dashboard("book.txt", *SMALL_RUN, size=(0, 0))
     terminal.shows("● training", f"╭─ Loss {'─' * 30}")

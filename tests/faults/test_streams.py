@@ -49,10 +49,12 @@ def test_any_stream_closed(here: Path, arguments: list[str], stream: str) -> Non
     assert_harmless(finished.err)
 
 
+@pytest.mark.slow
 def test_stderr_closed(here: Path) -> None:
     assert_trained(in_shell('exec "$@" 2>&-', here, "train", "book.txt", *SMALL), here)
 
 
+@pytest.mark.slow
 def test_stdin_closed(here: Path) -> None:
     assert_trained(in_shell('exec "$@" <&-', here, "train", "book.txt", *SMALL), here)
 
@@ -61,6 +63,7 @@ def test_stdin_closed_and_wanted(here: Path) -> None:
     assert_refused(in_shell('exec "$@" <&-', here, "train", "-", *SMALL), here, "standard input is closed")
 
 
+@pytest.mark.slow
 def test_all_streams_closed(here: Path) -> None:
     assert in_shell('exec "$@" <&- >&- 2>&-', here, "train", "book.txt", *SMALL).code == 0
     assert_ended(next((here / "runs").iterdir()))
@@ -87,6 +90,7 @@ def test_no_file_of_a_run_takes_the_place_of_a_closed_stream(here: Path) -> None
 needs_dev_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 
 
+@pytest.mark.slow(sparing=1)
 @needs_dev_full
 @pytest.mark.parametrize(
     "arguments",
@@ -157,6 +161,7 @@ def encoded(at_once: AtOnce) -> dict[str, Outcome]:
     return at_once(ASCII, train)
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("kind", ASCII)
 def test_an_encoding_that_lacks_characters(encoded: dict[str, Outcome], kind: str) -> None:
     where, future = encoded[kind]
@@ -213,6 +218,7 @@ def test_standard_input_from_a_pipe_is_one_line_and_exit_2(dashboard: Any) -> No
     assert not (dashboard.where / "runs").exists()
 
 
+@pytest.mark.slow
 def test_a_text_from_a_pipe_is_watched_on_the_terminal(dashboard: Any, tmp_path: Path) -> None:
     with (tmp_path / "book.txt").open("rb") as text:
         terminal = dashboard("-", *SMALL_RUN, stdin=text)
@@ -222,6 +228,7 @@ def test_a_text_from_a_pipe_is_watched_on_the_terminal(dashboard: Any, tmp_path:
     assert (run.path / "corpus.txt").exists()
 
 
+@pytest.mark.slow
 def test_stderr_may_be_closed(dashboard: Any) -> None:
     dashboard.program = ["sh", "-c", 'exec "$@" 2>&-', "sh", *dashboard.program]
     terminal = dashboard("book.txt", *SMALL_RUN, "--updates", "100")
@@ -232,6 +239,7 @@ def test_stderr_may_be_closed(dashboard: Any) -> None:
     assert len(terminal.said) == 3
 
 
+@pytest.mark.slow
 def test_stderr_in_a_file_stays_empty(dashboard: Any, tmp_path: Path) -> None:
     with (tmp_path / "err").open("wb") as err:
         terminal = dashboard("book.txt", *SMALL_RUN, "--updates", "100", stderr=err)
@@ -243,6 +251,7 @@ def test_stderr_in_a_file_stays_empty(dashboard: Any, tmp_path: Path) -> None:
     assert (tmp_path / "err").read_bytes() == b""
 
 
+@pytest.mark.slow
 def test_what_a_modern_terminal_has_is_switched_off_too(book: Any, until: Any) -> None:
     terminal, _ = book
     terminal.type("\x1b[?2048;2$y\x1b[?2026;2$y")  # it tells its size, and paints a frame at once
@@ -261,7 +270,7 @@ ENVIRONMENTS = {
 }
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ENVIRONMENTS)
 def test_it_works_on_other_terminals(dashboard: Any, what: str) -> None:
     terminal = dashboard("book.txt", *SMALL_RUN, "--updates", "100", size=(24, 80), **ENVIRONMENTS[what])
@@ -286,7 +295,7 @@ def assert_grey(seen: bytes) -> None:
 NO_UTF_8 = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(24, 80), (40, 120)])
 def test_where_utf_8_is_missing_ascii_is_sent(dashboard: Any, size: tuple[int, int]) -> None:
     terminal = dashboard("book.txt", *SMALL_RUN, "--updates", "100", size=size, **NO_UTF_8)
@@ -309,6 +318,7 @@ def test_where_utf_8_is_missing_ascii_is_sent(dashboard: Any, size: tuple[int, i
     assert len(terminal.said) == 3
 
 
+@pytest.mark.slow
 def test_what_ascii_has_no_sign_for_is_a_question_mark_for_each_of_its_columns(dashboard: Any) -> None:
     (dashboard.where / "wide.txt").write_text("文字の練習 한국어 🙂 é z\u0351 ❤️ ±½…\n" * 60, encoding="utf-8")
     terminal = dashboard("wide.txt", *SMALL_RUN, "--updates", "100", "--learning-rate", "1e-6", **NO_UTF_8)

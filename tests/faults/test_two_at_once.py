@@ -59,6 +59,7 @@ def training(here: Path) -> Iterator[tuple[subprocess.Popen[bytes], RunDirectory
 # -- who trains ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_of_several_that_go_on_with_a_run_at_once_one_does(here: Path, thorough: bool) -> None:
     settings = Settings.of(hidden=8, seq_length=5, updates=20, sample_every=None)
     directory = start(settings, corpus_of(TEXT, "book"), runs=here / "runs", name="mine")
@@ -96,7 +97,7 @@ def test_of_several_that_go_on_with_a_run_at_once_one_does(here: Path, thorough:
     assert np.all(np.diff([event["update"] for event in History.read(run.events_file.path).progress]) > 0)
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["resume", "mine"], ["train", "--resume", "mine", "--updates", "9"]])
 def test_a_second_trainer_is_told_who_the_first_is(
     here: Path, training: tuple[subprocess.Popen[bytes], RunDirectory], arguments: list[str]
@@ -109,6 +110,7 @@ def test_a_second_trainer_is_told_who_the_first_is(
     until(lambda: updates_done(run.path) > before)
 
 
+@pytest.mark.slow
 def test_a_run_whose_lock_was_removed_takes_it_again(
     here: Path, training: tuple[subprocess.Popen[bytes], RunDirectory]
 ) -> None:
@@ -158,7 +160,7 @@ def test_a_run_that_another_process_trained_meanwhile_is_left_alone(
     assert contents(run) == after
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 def test_a_run_that_another_process_trains_is_left_to_it(
     here: Path, training: tuple[subprocess.Popen[bytes], RunDirectory]
 ) -> None:
@@ -195,7 +197,7 @@ def test_a_run_that_is_copied_to_the_name_of_another_one_is_left_alone(
     assert written == after
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["removed", "replaced"])
 def test_a_log_that_loses_its_name_is_written_anew(here: Path, how: str) -> None:
     run = RunDirectory(here / "runs" / "mine")
@@ -229,7 +231,7 @@ def test_a_log_that_loses_its_name_is_written_anew(here: Path, how: str) -> None
     assert len(list(run.path.glob("*.aside"))) == (3 if how == "replaced" else 0)
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["removed", "cut to nothing", "replaced"])
 def test_commands_are_obeyed_whatever_happened_to_their_file(
     here: Path, training: tuple[subprocess.Popen[bytes], RunDirectory], how: str
@@ -277,7 +279,7 @@ def test_who_reads_a_checkpoint_of_a_run_that_saves_reads_a_whole_one(
     assert newest["last"] > newest["best"] or newest["last"] > 100
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 def test_a_sample_of_a_run_that_trains_is_of_a_whole_state(
     here: Path, training: tuple[subprocess.Popen[bytes], RunDirectory], thorough: bool
 ) -> None:

@@ -90,6 +90,7 @@ def test_a_figure_of_a_million_updates_is_small_and_shows_a_single_loss() -> Non
     assert rows.min() < np.nonzero(calm)[0].min() - 100  # far above all others
 
 
+@pytest.mark.slow
 def test_the_same_figure_is_the_same_bytes() -> None:
     run = run_of(learnt(500))
     for format in ("svg", "png", "pdf"):

@@ -255,6 +255,7 @@ def test_markdown_shows_a_hostile_text_as_code(altered: Altered) -> None:
         assert len(re.findall(r"(?<!\\)\|", row)) == columns + 1
 
 
+@pytest.mark.slow
 def test_a_network_that_has_learnt_escape_sequences_writes_them_as_pictures(tmp_path: Path) -> None:
     settings = Settings.of(hidden=7, seq_length=4, updates=300, sample_every=100, sample_length=40)
     process = start(settings, corpus_of("\x1b[31m\u202e<b>`|\n" * 60), runs=tmp_path, name="hostile")

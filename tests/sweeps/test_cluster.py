@@ -135,7 +135,7 @@ def test_with_a_worker_killed_all_trials_end_as_on_this_machine(cluster: Cluster
     until(lambda: all(map(is_gone, slots)), lambda: "a process of the killed worker trains on")
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 def test_a_signal_returns_what_was_trained_and_leaves_nothing_on_the_workers(
     cluster: Cluster, here: Path
 ) -> None:

@@ -106,7 +106,7 @@ def search_of(asked: Plan, tell: Callable[[Event], None] = lambda event: None) -
     )
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [1, 4, 7, 9])
 def test_it_goes_on_where_it_was_stopped(tmp_path: Path, most: int) -> None:
     asked = plan(*BETWEEN, search="tpe", combinations=5, seeds=2)

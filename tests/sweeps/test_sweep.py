@@ -202,6 +202,7 @@ def test_a_trial_that_was_gone_on_with_counts_as_it_was_at_its_end(here: Path) -
     assert again.code == 0 and "2 of 2 trials are done already" in again.err
 
 
+@pytest.mark.slow
 def test_ctrl_z_stops_what_trains_too(here: Path) -> None:
     with started(here, "sweep", "book.txt", *ENDLESS, start_new_session=True) as process:
         path = run_path(process)
@@ -219,7 +220,7 @@ def state_of(process: int) -> str:
     return Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_all_trials_and_the_same_command_goes_on(
     here: Path, whole: dict[str, str], number: signal.Signals
@@ -259,7 +260,7 @@ def test_after_sigkill_its_processes_end_and_the_sweep_goes_on(here: Path, whole
     assert_once(path)
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_trial_whose_process_is_killed_goes_on(
     here: Path, whole: dict[str, str], number: signal.Signals
@@ -275,6 +276,7 @@ def test_a_trial_whose_process_is_killed_goes_on(
     assert_once(path)
 
 
+@pytest.mark.slow
 def test_whatever_was_left_of_a_trial_that_was_hardly_begun_is_no_hindrance(here: Path) -> None:
     asked = ["sweep", "book.txt", *GRID, "--updates", "20", "--name", "torn"]
     assert charrnn(here, *asked).code == 0
@@ -375,6 +377,7 @@ def assert_refused(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> 
     return err
 
 
+@pytest.mark.slow
 def test_a_file_says_what_is_to_be_done_and_options_go_before_it(here: Path) -> None:
     (here / "spec.toml").write_text(
         'corpus = "book.txt"\nname = "file"\nseeds = 2\n[settings]\nupdates = 20\nseq_length = 5\n'
@@ -391,7 +394,7 @@ def test_a_file_says_what_is_to_be_done_and_options_go_before_it(here: Path) -> 
     }
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["book.txt", "-"])
 def test_trials_read_a_text_where_it_has_moved(here: Path, source: str) -> None:
     asked = ("sweep", source, "--vary", "hidden=3,4", "--updates", "10", *TINY[2:], "--name", "mine")
@@ -477,6 +480,7 @@ def test_a_trial_that_somebody_stops_is_left_to_be_gone_on_with(here: Path) -> N
     assert rows_of(path)[trial].state == "interrupted"
 
 
+@pytest.mark.slow
 def test_a_full_disk_fails_trials_and_afterwards_the_sweep_goes_on(here: Path) -> None:
     asked = ["sweep", "book.txt", *GRID, "--updates", "400", "--runs", "small/runs", "--name", "full"]
     with mounted(here / "small", "-t", "tmpfs", "-o", "size=1500k", "none") as small:

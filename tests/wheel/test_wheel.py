@@ -78,6 +78,7 @@ def here(installed, tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_nothing_comes_from_the_checkout(installed, here):
     program = "import charrnn_core, charrnn_tui; print(charrnn_core.__file__, charrnn_tui.__file__)"
     command = [installed / "bin" / "python", "-c", program]
@@ -131,6 +132,7 @@ def test_the_extras(wheel):
     assert f"Version: {charrnn_core.__version__}\n" in metadata
 
 
+@pytest.mark.slow
 def test_the_source_distribution_makes_the_same_wheel(wheel, tmp_path):
     build = [sys.executable, "-m", "hatchling", "build"]
     subprocess.run([*build, "-t", "sdist", "-d", str(tmp_path)], cwd=ROOT, check=True, capture_output=True)
