@@ -45,6 +45,31 @@ def close_directory(descriptor: int) -> None:
         os.close(descriptor)
 
 
+Stamp = tuple[int, int, int]
+"""What tells whether a file has changed: its number on the disk, its size, and when it was written."""
+
+
+def stamp_of(name: str, inside: int) -> Stamp | None:
+    """Return the stamp of what has a name in an open directory, None where nothing has it."""
+    try:
+        status = os.stat(name, dir_fd=inside, follow_symlinks=False)
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def stamp_below(folder: str, name: str, inside: int) -> Stamp | None:
+    """Return the stamp of what has a name in a folder of an open directory, None if the folder is a link."""
+    try:
+        descriptor = os.open(folder, _DIRECTORY | os.O_NOFOLLOW, dir_fd=inside)
+    except OSError:
+        return None
+    try:
+        return stamp_of(name, descriptor)
+    finally:
+        close_directory(descriptor)
+
+
 def open_regular(path: Path, inside: int, flags: int) -> int:
     """Open a regular file and return its descriptor.
 

@@ -18,18 +18,21 @@ import itertools
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from charrnn_core.runs.descriptors import (
+    Stamp,
     close_directory,
     create_regular,
     make_durable,
     naming,
     open_directory,
     open_regular,
+    stamp_below,
+    stamp_of,
     write_all,
 )
 
@@ -106,6 +109,18 @@ class Folder:
         """
         with self.opened() as descriptor:
             yield Folder(self.root, self.parts, descriptor)
+
+    def stamps(self, folders: Sequence[str], name: str) -> list[Stamp | None]:
+        """Return the stamp of a file of one name in each of many folders of this one.
+
+        A sweep has thousands of trials, and a view of it looks at each log twice a second. The stamp is None
+        where the file or its folder is missing, or the folder is a link.
+        """
+        try:
+            with self.opened() as inside:
+                return [stamp_below(_single(folder), name, inside) for folder in folders]
+        except OSError:
+            return [None for _ in folders]
 
     def exists(self) -> bool:
         """Return whether the folder is there and is reached without a link."""
@@ -272,6 +287,14 @@ class Entry:
         """
         with self.folder.opened() as folder, naming(self.path):
             return os.stat(self.name, dir_fd=folder, follow_symlinks=False)
+
+    def stamp(self) -> Stamp | None:
+        """Return what tells whether the file has changed; None where there is none."""
+        try:
+            with self.folder.opened() as folder:
+                return stamp_of(self.name, folder)
+        except OSError:
+            return None
 
     def exists(self) -> bool:
         """Return whether a regular file has the name."""

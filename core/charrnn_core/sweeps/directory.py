@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from charrnn_core.errors import (
     SettingsError,
     reason_of,
 )
+from charrnn_core.runs.descriptors import Stamp
 from charrnn_core.runs.directory import (
     PLAN_NAME,
     OwnedDirectory,
@@ -174,6 +175,10 @@ class SweepDirectory(OwnedDirectory):
     def run_of(self, trial: str) -> RunDirectory:
         """Return the run directory of a trial, which may not be there yet."""
         return RunDirectory(self.path / trial)
+
+    def stamps_of_logs(self, trials: Sequence[str]) -> list[Stamp | None]:
+        """Return the stamps of the logs of trials, None where there is none."""
+        return self.folder.stamps(trials, "events.jsonl")
 
     def told(self) -> dict[str, Any]:
         """Return what `sweep.json` says.

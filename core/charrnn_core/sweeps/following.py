@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from charrnn_core.runs.descriptors import Stamp
 from charrnn_core.runs.directory import RunDirectory
-from charrnn_core.runs.files import Entry
 from charrnn_core.runs.history import EventTail, History
 from charrnn_core.runs.json_text import number_of
 from charrnn_core.runs.listing import last_events
@@ -194,7 +194,7 @@ class SweepFollower:
         self.poll()
 
     def _read_plan(self) -> None:
-        self._plan_stamp = _stamp(self.directory.plan_file)
+        self._plan_stamp = self.directory.plan_file.stamp()
         self.plan = self.directory.plan()
         self.trials: list[Trial] = self.directory.trials(self.plan, self.record)
 
@@ -210,17 +210,19 @@ class SweepFollower:
         proposed = len(self.record.proposed)
         for _, event in self._tail.read():
             self.record.add(event)
-        if _stamp(self.directory.plan_file) != self._plan_stamp:
+        if self.directory.plan_file.stamp() != self._plan_stamp:
             self._read_plan()
         elif len(self.record.proposed) != proposed:
             self.trials = self.directory.trials(self.plan, self.record)
         told = self.status.get("training")
         names = {name for name in told if isinstance(name, str)} if isinstance(told, list) else set()
-        self.rows = [self._row(trial, is_training=trial.name in names) for trial in self.trials]
+        stamps = self.directory.stamps_of_logs([trial.name for trial in self.trials])
+        self.rows = [
+            self._row(trial, stamp, is_training=trial.name in names)
+            for trial, stamp in zip(self.trials, stamps, strict=True)
+        ]
 
-    def _row(self, trial: Trial, *, is_training: bool) -> TrialRow:
-        run = self.directory.run_of(trial.name)
-        stamp = _stamp(run.events_file)
+    def _row(self, trial: Trial, stamp: Stamp | None, *, is_training: bool) -> TrialRow:
         if stamp is None:
             error = self.record.failed.get(trial.name)
             state: TrialState = "training" if is_training else "waiting" if error is None else "failed"
@@ -230,6 +232,7 @@ class SweepFollower:
         known = self._known.get(trial.name)
         if known is not None and known[0] == key and not is_training:
             return known[1]  # whoever trains it has written that into its log
+        run = self.directory.run_of(trial.name)
         if is_training or run.is_locked():
             return self._live_row(trial, run)
         row = self._still_row(trial, run, is_pruned=is_pruned)
@@ -283,7 +286,7 @@ class SweepFollower:
     def curve(self, trial: str) -> NDArray[np.float64]:
         """Return updates and smooth losses of a trial, float64 of shape (2, points), nats per character."""
         run = self.directory.run_of(trial)
-        stamp = _stamp(run.events_file)
+        stamp = run.events_file.stamp()
         known = self._curves.get(trial)
         if known is None or known[0] != stamp:
             history = History.read(run.events_file)
@@ -301,15 +304,6 @@ class SweepFollower:
     def close(self) -> None:
         """Close the log."""
         self._tail.close()
-
-
-def _stamp(file: Entry) -> tuple[int, int, int] | None:
-    """Return what tells whether a file has changed; None where there is none."""
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _last_event(run: RunDirectory, *types: str) -> dict[str, Any] | None:
