@@ -198,14 +198,17 @@ class Lines:
         self.lines: list[str] = []
         self.update = 0
         assert process.stdout is not None
-        self._stream = process.stdout
+        # A stream of its own: whoever ends the process closes that of the process while this one is read.
+        self._stream = os.fdopen(os.dup(process.stdout.fileno()), "rb")
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def _read(self) -> None:
-        for line in self._stream:
-            self.lines.append(line.decode().rstrip("\n"))
-            self.update = json.loads(line)["update"]
+        with self._stream:
+            for line in self._stream:
+                if line.endswith(b"\n"):  # a process that is killed may leave a part of one
+                    self.lines.append(line.decode().rstrip("\n"))
+                    self.update = json.loads(line)["update"]
 
     def wait_for(self, update: int) -> None:
         """Wait until it has told of so many updates."""
