@@ -201,7 +201,8 @@ class ChangingScreen(Steady, Screen[None]):
         for problem in problems:
             self.tell(problem, "warning")
         self._comparison.choose(followers)
-        self._lay_over()
+        if self.is_here:
+            self._lay_over()
 
     def _look_at_others(self) -> None:
         if self._comparison.followers:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import overload
 
 from rich.cells import cell_len, set_cell_size
 
@@ -93,9 +94,44 @@ def run_line(run: RunSummary, mark: Span | None, columns: Columns) -> Line:
     ]
 
 
+class RunLines(Sequence[Line]):
+    """A line for each run, made when it is looked at: there may be thousands, of which few are seen.
+
+    Parameters
+    ----------
+    runs : sequence of RunSummary
+    mark_of : callable
+        Returns one cell for a run, or None.
+    columns : Columns
+    """
+
+    def __init__(
+        self, runs: Sequence[RunSummary], mark_of: Callable[[RunSummary], Span | None], columns: Columns
+    ) -> None:
+        self._runs = runs
+        self._mark_of = mark_of
+        self._columns = columns
+        self._made: dict[int, Line] = {}
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    @overload
+    def __getitem__(self, index: int) -> Line: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Line]: ...
+    def __getitem__(self, index: int | slice) -> Line | list[Line]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        if index not in self._made:
+            run = self._runs[index]
+            self._made[index] = run_line(run, self._mark_of(run), self._columns)
+        return self._made[index]
+
+
 def matches(run: RunSummary, sought: str) -> bool:
     """Return whether a run has this in its name, text or state."""
-    return sought.casefold() in f"{run.name} {run.corpus} {state_of(run)}".casefold()
+    return not sought or sought.casefold() in f"{run.name} {run.corpus} {state_of(run)}".casefold()
 
 
 def newest_first(runs: Iterable[RunSummary]) -> list[RunSummary]:

@@ -210,7 +210,7 @@ class RunScreen(AskingScreen):
         """Show a run from the beginning, in panes that know of no other."""
         self._foot_state = None
         await self.recompose()
-        if self.is_attached:  # else the dashboard was left meanwhile, and has no panes
+        if self.is_here:  # else the dashboard was left meanwhile, and has no panes
             self.query_one(LossPane).focus()
             self.call_after_refresh(self._opened)
 
@@ -322,7 +322,7 @@ class RunScreen(AskingScreen):
         except CharRNNError as error:
             self.tell(str(error), "warning")
         else:
-            if pane.is_attached:  # and not that of a run that was shown meanwhile
+            if self.is_here and pane.is_attached:  # and not that of a run that was shown meanwhile
                 pane.begin(writer, prime)
         finally:
             pane.is_reading = False

@@ -49,6 +49,11 @@ class Steady(_Part):
             event.prevent_default()
             self.post_message(Resize(self.app.size, self.app.size))
 
+    @property
+    def is_here(self) -> bool:
+        """Whether its parts can be asked for: the toolkit removes them before it ends what works for them."""
+        return self.is_attached and self.display
+
     def remove(self) -> AwaitRemove:
         """Remove this, once all of it is there."""
         return AwaitRemove([asyncio.create_task(self._remove_whole())])

@@ -139,7 +139,7 @@ class SweepScreen(Steady, Screen[None]):
             )
         finally:
             self._is_looking = False
-        if not self.is_attached:
+        if not self.is_here:
             return
         self._shown = look
         self._show_again()

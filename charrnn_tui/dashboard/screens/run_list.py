@@ -19,7 +19,7 @@ from charrnn_core.errors import CharRNNError
 from charrnn_core.runs.directory import RunDirectory, list_runs
 from charrnn_core.runs.listing import RunSummary, summarize
 from charrnn_tui.dashboard.lines import Lines
-from charrnn_tui.dashboard.run_lines import Columns, matches, newest_first, run_line, title_line
+from charrnn_tui.dashboard.run_lines import Columns, RunLines, matches, newest_first, title_line
 from charrnn_tui.dashboard.spans import Span
 from charrnn_tui.dashboard.steady import Steady
 from charrnn_tui.dashboard.table import Table
@@ -112,12 +112,14 @@ class RunListScreen(Steady, ModalScreen[Chosen], Generic[Chosen]):
 
     def refresh_list(self) -> None:
         """Show what is known by now; the chosen run stays chosen."""
+        if not self.is_here:
+            return
         table = self.query_one(RunTable)
         before = self.chosen
         self._found = [run for run in self._all if matches(run, table.sought)]
         columns = Columns.of(table.size.width, [run.name for run in self._all])
         self.query_one("#heads", Lines).show([title_line(columns)])
-        lines = [run_line(run, self.mark_of(run), columns) for run in self._found]
+        lines = RunLines(self._found, self.mark_of, columns)
         table.show(lines or [[Span(self._nothing(table.sought), "label")]])
         same = before is not None and next(
             (place for place, run in enumerate(self._found) if run.path == before.path), 0
@@ -142,15 +144,19 @@ class RunListScreen(Steady, ModalScreen[Chosen], Generic[Chosen]):
         directories = await asyncio.to_thread(_directories, self._runs)
         # By name, the newest usually come last; they are what is looked for.
         directories.reverse()
-        size = _FIRST
+        size, shown = _FIRST, 0
         while directories:
             some, directories = directories[:size], directories[size:]
             size = min(2 * size, _MOST)
             summaries = await asyncio.to_thread(readable, some)
             self._unreadable += len(some) - len(summaries)
             others = [run for run in summaries if self._but is None or run.path != str(self._but)]
-            self._all = newest_first([*self._all, *others])
-            self.refresh_list()
+            self._all += others
+            if len(self._all) >= shown:  # of thousands of runs, each look at all of them takes its time
+                self._all = newest_first(self._all)
+                shown = len(self._all) + len(self._all) // 10 + 1
+                self.refresh_list()
+        self._all = newest_first(self._all)
         self._reading = False
         self.refresh_list()
 

@@ -19,6 +19,9 @@ MOST_VALUES = 100_000
 # Possessive, and a string that does not end is one up to the end: the time is proportional to the text.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 
+_FORM = bytes.maketrans(b"123456789E", b"000000000e")
+_LARGE_FORMS = (b"e000", b"0" * 200)
+
 
 def parse_json(
     data: bytes, most: int = MOST_VALUES, *, distinct: bool = False, constants: bool = False
@@ -54,6 +57,8 @@ def parse_json(
         raise ValueError(f"it holds more than {most:,} values")
     try:
         decode = _decode_distinct if distinct else _decode_constants if constants else _decode
+        if decode is _decode and not _may_be_too_large(data):
+            decode = _decode_small
         return decode(data.decode("utf-8"))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
@@ -105,6 +110,15 @@ def _has_more(data: bytes, most: int) -> bool:
     return count + _marks(data, place, len(data)) >= most
 
 
+def _may_be_too_large(data: bytes) -> bool:
+    """Return whether there may be a number beyond a float: of 200 digits, or with an exponent of three.
+
+    Elsewhere numbers need not be looked at one by one, which takes longer than all else.
+    """
+    form = data.translate(_FORM, b"+")
+    return any(large in form for large in _LARGE_FORMS)
+
+
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
 
@@ -125,6 +139,7 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 # Made once: json.loads makes a decoder for each call that has options.
 _decode = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite).decode
+_decode_small = json.JSONDecoder(parse_constant=_refuse).decode
 _decode_constants = json.JSONDecoder().decode
 _decode_distinct = json.JSONDecoder(
     parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_distinct

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -66,13 +67,9 @@ def summarize(directory: RunDirectory) -> RunSummary:
     """
     config = directory.config()
     locked = directory.is_locked()
-    events = last_events(directory)
+    last, latest = _last_and_latest(directory)
     status = read_status(directory) if locked else {}
-    ended = events[-1] if events and events[-1].get("type") == "ended" and not locked else None
-    latest: dict[str, Any] = next(
-        (event for event in reversed(events) if event.get("smooth_loss") is not None), {}
-    )
-    last = events[-1] if events else {}
+    ended = last if last.get("type") == "ended" and not locked else None
     reason = None if ended is None else str(ended.get("reason"))[:_LONGEST]
     created = str(config.get("created", ""))[:_LONGEST]
     return RunSummary(
@@ -90,19 +87,31 @@ def summarize(directory: RunDirectory) -> RunSummary:
     )
 
 
-def last_events(directory: RunDirectory, most: int = _TAIL) -> list[dict[str, Any]]:
-    """Return the events in the last bytes of a run's log, as many bytes as `most` says."""
+def _last_and_latest(directory: RunDirectory) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the last event of a run, and the last one that has a smooth loss; {} for none."""
+    last: dict[str, Any] = {}
+    for event in events_from_the_end(directory):
+        last = last or event
+        if event.get("smooth_loss") is not None:
+            return last, event
+    return last, {}
+
+
+def events_from_the_end(directory: RunDirectory, most: int = _TAIL) -> Iterator[dict[str, Any]]:
+    """Yield the events in the last bytes of a run's log, as many bytes as `most` says, the last one first."""
     try:
         descriptor = directory.events_file.descriptor()
     except OSError:
-        return []  # a run that has no log yet has no last events
+        return  # a run that has no log yet has no last events
     try:
         size = os.fstat(descriptor).st_size
         lines = os.pread(descriptor, most, max(0, size - most)).split(b"\n")
     finally:
         os.close(descriptor)
-    events = map(parse_object, lines[0 if size <= most else 1 : -1])
-    return [event for event in events if event is not None]
+    for line in reversed(lines[0 if size <= most else 1 : -1]):
+        event = parse_object(line)
+        if event is not None:
+            yield event
 
 
 def _get(value: Any, *names: str, default: Any) -> Any:

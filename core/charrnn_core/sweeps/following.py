@@ -16,7 +16,7 @@ from charrnn_core.runs.descriptors import Stamp
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.history import EventTail, History
 from charrnn_core.runs.json_text import number_of
-from charrnn_core.runs.listing import last_events
+from charrnn_core.runs.listing import events_from_the_end
 from charrnn_core.runs.liveness import read_status, was_interrupted
 from charrnn_core.sweeps.directory import Record, SweepDirectory
 from charrnn_core.sweeps.ends import end_of, is_end
@@ -308,7 +308,7 @@ class SweepFollower:
 
 def _last_event(run: RunDirectory, *types: str) -> dict[str, Any] | None:
     """Return the last event of some types, if it is near the end of the log."""
-    events = reversed(last_events(run, _LAST_BYTES))
+    events = events_from_the_end(run, _LAST_BYTES)
     return next((event for event in events if event.get("type") in types), None)
 
 
