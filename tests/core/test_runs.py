@@ -1,5 +1,6 @@
 """The run directory: what is in it, that it is whole, and that equal runs are equal."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -11,10 +12,10 @@ import safetensors.numpy
 from charrnn_core.errors import CheckpointError, RunDirectoryError
 from charrnn_core.runs import checkpoint as checkpoint_module
 from charrnn_core.runs import saving
-from charrnn_core.runs.checkpoint import Place, RunFacts, read_checkpoint, to_bytes
+from charrnn_core.runs.checkpoint import Place, read_checkpoint, to_bytes
 from charrnn_core.runs.directory import create_run
 from charrnn_core.runs.log import EventLog
-from charrnn_core.runs.starting import start
+from charrnn_core.runs.starting import run_facts, start
 from charrnn_core.text.corpus import corpus_of
 from charrnn_core.training.events import Event, Warned
 from charrnn_core.training.settings import Settings
@@ -133,14 +134,9 @@ def test_the_best_checkpoint_is_the_state_at_its_update(tmp_path):
 def test_equal_checkpoints_are_equal_bytes(tmp_path):
     process, _ = train(tmp_path, small(updates=5))
     snapshot = process.trainer.snapshot()
-    facts = RunFacts(
-        snapshot_vocabulary(process), {"sha256": "0" * 64, "path": "0" * 64}, {"engine": "numpy"}
-    )
+    facts = run_facts(process.trainer, process.trainer.corpus, "none")
+    facts = dataclasses.replace(facts, corpus={**facts.corpus, "name": "0" * 64, "sha256": "0" * 64})
     assert to_bytes(snapshot, facts, Place(3)) == to_bytes(snapshot, facts, Place(3))
-
-
-def snapshot_vocabulary(process):
-    return process.trainer.corpus.vocabulary.characters
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pickle
@@ -24,10 +25,11 @@ import pytest
 import safetensors.numpy
 
 from charrnn_core.errors import CharRNNError, CheckpointError
-from charrnn_core.runs.checkpoint import newest_checkpoint, read_checkpoint
+from charrnn_core.runs.checkpoint import RunFacts, newest_checkpoint, read_checkpoint, save
 from charrnn_core.runs.directory import list_runs
 from charrnn_core.runs.json_text import to_json
 from charrnn_core.runs.listing import RunSummary, summarize
+from charrnn_core.runs.log import EventLog
 from charrnn_core.runs.starting import resume
 from charrnn_core.training.settings import FIELDS, Settings
 from charrnn_core.training.state import Best, Bucket, bucket_width
@@ -484,10 +486,10 @@ def test_a_text_that_is_longer_than_any_name_is_refused(path: Path, name: str) -
 
 def test_a_number_too_large_for_a_float_is_refused(path: Path) -> None:
     """As an infinity it could not be written again."""
-    data = changed(("obeyed",), {**OBEYED, "time": 9.25e17})
+    data = changed(("obeyed",), {**OBEYED, "time": 9.25e16})
     path.write_bytes(data)
     read_checkpoint(path)
-    path.write_bytes(sealed_again(data.replace(b"9.25e+17", b"9.2e+999")))
+    path.write_bytes(sealed_again(data.replace(b"9.25e+16", b"9.2e+999")))
     injected()
     with pytest.raises(CheckpointError, match="too large"):
         read_checkpoint(path)
@@ -616,6 +618,60 @@ def test_a_duty_that_cannot_be_due_is_refused(path: Path, duty: str, update: int
     assert f"the duty {duty} cannot be due at update {update}" in assert_refused(
         path, forged(metadata, arrays)
     )
+
+
+def test_a_full_bucket_that_is_not_to_be_written_is_refused(path: Path) -> None:
+    """It would never be written, and no checkpoint after it could be read."""
+    metadata, arrays = parts()
+    metadata["update"] = metadata["state"]["update"] = 402
+    metadata["state"]["bucket"].update(first=401, last=402, count=2, total=60.0, low=30.0, high=30.0)
+    metadata["state"]["pending"] = ["log"]
+    path.write_bytes(forged(metadata, arrays))
+    read_checkpoint(path)
+    metadata["state"]["pending"] = []
+    assert "the bucket of the log is full, and not to be written" in assert_refused(
+        path, forged(metadata, arrays)
+    )
+
+
+@pytest.mark.parametrize("seconds", [10**17, 999_999_999_999_999_999, 1e17])
+def test_a_time_that_could_not_be_saved_again_is_refused(path: Path, seconds: float) -> None:
+    assert "seconds has an impossible value" in assert_refused(path, changed(("seconds",), seconds))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"place": {"drawn": 10**16 + 1}}, "drawn has an impossible value"),
+        ({"snapshot": {"seconds": 1e17}}, "seconds has an impossible value"),
+        ({"snapshot": {"pending": ("log",)}}, "the duty log cannot be due"),
+        (
+            {"snapshot": {"update": 402, "bucket": Bucket(401, 402, 2, 60.0, 30.0, 30.0)}},
+            "the bucket of the log is full",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_could_not_be_read_again_takes_no_place(
+    tmp_path: Path, changes: dict[str, dict[str, Any]], words: str
+) -> None:
+    directory = golden_run(tmp_path)
+    found = read_checkpoint(directory.checkpoint_file("last").path)
+    kept = {path.name: path.read_bytes() for path in directory.checkpoints.path.iterdir()}
+    snapshot = dataclasses.replace(found.snapshot, **changes.get("snapshot", {}))
+    place = dataclasses.replace(found.place, **changes.get("place", {}))
+    environment = {
+        name: found.metadata[name] for name in ("engine", "threads", "blas", "versions", "machine")
+    }
+    facts = RunFacts(found.vocabulary.characters, found.metadata["corpus"], environment)
+    log = EventLog(directory.events_file)
+    injected()
+    try:
+        with pytest.raises(CheckpointError, match=f"is not saved: {words}"):
+            save(directory, "last", snapshot, facts, place, log, rotate=True)
+    finally:
+        log.close()
+    assert {path.name: path.read_bytes() for path in directory.checkpoints.path.iterdir()} == kept
 
 
 def test_runs_are_listed_by_headers_alone(tmp_path: Path) -> None:

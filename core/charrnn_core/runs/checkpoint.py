@@ -26,7 +26,7 @@ from typing import Any, BinaryIO, cast, get_args
 import numpy as np
 import safetensors.numpy
 
-from charrnn_core.errors import CheckpointError, RunDirectoryError, SettingsError, reason_of
+from charrnn_core.errors import CharRNNError, CheckpointError, RunDirectoryError, SettingsError, reason_of
 from charrnn_core.rnn.optimizers import memory_names
 from charrnn_core.rnn.parameters import PARAMETER_NAMES, Floats
 from charrnn_core.rnn.sampler import written
@@ -39,7 +39,7 @@ from charrnn_core.runs.log import EventLog
 from charrnn_core.text.source import Kind
 from charrnn_core.text.vocabulary import Vocabulary
 from charrnn_core.training.settings import FIELDS, Settings
-from charrnn_core.training.state import Snapshot, shaping_duties
+from charrnn_core.training.state import Snapshot, check_state, shaping_duties
 
 FORMAT = 1
 """Version of the checkpoint format."""
@@ -49,6 +49,7 @@ KINDS = ("last", "previous", "best")
 
 _METADATA_KEY = "charrnn"
 _NO_DIGEST = "0" * 64
+_LARGEST_TIME = 10**17  # seconds, or epochs
 _MOST_VALUES = 2_000  # a header has about two hundred
 _LONGEST_TEXT = 10_000  # characters of a name, a path or a version
 _LARGEST_COUNT = 10**16  # ten times as many updates as `--updates` allows: what comes of it can be saved
@@ -144,7 +145,7 @@ def to_bytes(snapshot: Snapshot, facts: RunFacts, place: Place) -> tuple[bytes, 
     Raises
     ------
     CheckpointError
-        A number of the state is not finite, or too large to calculate with.
+        A number of the state is not finite, too large to calculate with, or none that could be read again.
     """
     arrays = snapshot.arrays()
     if snapshot.parameters.may_overflow() or not all(np.isfinite(array).all() for array in arrays.values()):
@@ -168,6 +169,14 @@ def to_bytes(snapshot: Snapshot, facts: RunFacts, place: Place) -> tuple[bytes, 
         "sha256": _NO_DIGEST,
         **facts.environment,
     }
+    try:
+        _check(metadata)
+        check_state(state, snapshot.settings)
+    except (_DamageError, CharRNNError, ValueError) as error:
+        # What cannot be read again must not take the place of what can.
+        raise CheckpointError(
+            f"the state at update {snapshot.update:,} is none that a run can have, and is not saved: {error}"
+        ) from None
     data: bytes = safetensors.numpy.save(arrays, {_METADATA_KEY: to_json(metadata)})
     digest = hashlib.sha256(data).hexdigest()
     return data.replace(_digest_entry(_NO_DIGEST), _digest_entry(digest), 1), state_sha256
@@ -409,7 +418,7 @@ def _is_count(name: str, value: object) -> None:
 
 
 def _is_time(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < 1e18:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < _LARGEST_TIME:
         raise _DamageError(f"{name} has an impossible value")
 
 

@@ -205,6 +205,23 @@ class Snapshot:
         )
 
 
+def check_state(state: Mapping[str, Any], settings: Settings) -> None:
+    """Check that `Snapshot.from_parts` takes a state.
+
+    Raises
+    ------
+    ValueError
+        A value of it is not one that a run could have had.
+    """
+    update = _natural(state["update"])
+    _bucket(state["bucket"], update)
+    if state["best"] is not None:
+        _best(state["best"], update)
+    _pending(state, settings)
+    for name in ("smooth_loss", "clipped_share"):
+        _finite(state[name])
+
+
 def _natural(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError(f"{value!r} is not a count")
@@ -243,6 +260,8 @@ def _pending(state: Mapping[str, Any], settings: Settings) -> tuple[Duty, ...]:
     for duty in pending:
         if impossible.get(duty):
             raise ValueError(f"the duty {duty} cannot be due at update {state['update']}")
+    if bucket["last"] == state["update"] and "log" not in pending:
+        raise ValueError("the bucket of the log is full, and not to be written")
     return pending
 
 
