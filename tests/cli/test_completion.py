@@ -23,6 +23,9 @@ def desk(tmp_path_factory):
     evil = where / "runs" / "2026$(touch owned)`touch owned`\\$(touch owned)"
     evil.mkdir()
     (evil / "config.json").write_text("{}", encoding="utf-8")
+    option = where / "runs" / "-rf"
+    option.mkdir()
+    (option / "config.json").write_text("{}", encoding="utf-8")
     (where / "book.txt").write_text(TEXT, encoding="utf-8")
     (where / "table.txt").write_text(TEXT, encoding="utf-8")
     (where / "ta$(touch owned)").write_text(TEXT, encoding="utf-8")

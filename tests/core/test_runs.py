@@ -13,12 +13,14 @@ from charrnn_core.errors import CheckpointError, RunDirectoryError
 from charrnn_core.runs import checkpoint as checkpoint_module
 from charrnn_core.runs import saving
 from charrnn_core.runs.checkpoint import Place, read_checkpoint, to_bytes
-from charrnn_core.runs.directory import create_run
+from charrnn_core.runs.directory import create_run, newest_runs
+from charrnn_core.runs.listing import summarize
 from charrnn_core.runs.log import EventLog
 from charrnn_core.runs.starting import run_facts, start
 from charrnn_core.text.corpus import corpus_of
 from charrnn_core.training.events import Event, Warned
 from charrnn_core.training.settings import Settings
+from charrnn_tui.dashboard.run_lines import newest_first
 
 TEXT = "the tide rises, the tide falls; the clock above the market counts them both.\n" * 8
 
@@ -327,3 +329,16 @@ def test_a_young_run_is_saved_oftener(tmp_path, monkeypatch):
             saves.append(tick / 8)
     log.close()
     assert saves == [0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 13.0, 18.0, 23.0, 28.0]
+
+
+CREATED = [[1], "Zzz", "9", None, 99999, "2026-11-30", "2026-11-30T10:00:00Z" + "9" * 99]
+
+
+@pytest.mark.parametrize("created", CREATED, ids=lambda value: str(value)[:12])
+def test_a_run_that_does_not_say_when_it_was_created_is_not_the_newest(tmp_path, created):
+    for name in ("old", "strange"):
+        directory = create_run(tmp_path, "tide", name)
+        told = "2026-11-30T10:00:00.000001Z" if name == "old" else created
+        directory.write_config({"created": told, "settings": {}, "corpus": {}})
+    assert [run.name for run in newest_runs(tmp_path)] == ["old", "strange"]
+    assert [run.name for run in newest_first(map(summarize, newest_runs(tmp_path)))] == ["old", "strange"]

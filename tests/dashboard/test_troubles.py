@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from charrnn_core.training.settings import Settings
 from charrnn_tui.dashboard import app as app_module
 from charrnn_tui.dashboard.run_screen import RunScreen
 from charrnn_tui.dashboard.screens.diverged import DivergedScreen
+from charrnn_tui.dashboard.screens.run_list import RunTable, readable
 
 
 class Trainer:
@@ -255,3 +257,36 @@ def test_what_is_beyond_the_own_run_can_be_looked_at(play: Any) -> None:
         assert pane.view.span is None
 
     play(steps)
+
+
+# -- lists of runs -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("opens", ["o", "m"])
+def test_a_list_that_is_closed_while_it_is_read_asks_for_nothing_more(
+    play: Any, monkeypatch: pytest.MonkeyPatch, opens: str
+) -> None:
+    """A screen goes before what still reads for it ends, and its parts go first."""
+    goes_on = asyncio.Event()
+    read = []
+
+    async def to_thread(function: Any, *arguments: Any) -> Any:
+        if function is readable:
+            await goes_on.wait()
+            read.append(arguments)
+        return function(*arguments)
+
+    async def steps(at: Any) -> None:
+        await at.press(opens)
+        screen = at.screen
+        monkeypatch.setattr("charrnn_tui.dashboard.screens.run_list.asyncio.to_thread", to_thread)
+        reading = asyncio.ensure_future(screen._read())  # without a worker, which would end with the screen
+        screen.dismiss(None)
+        while screen.query(RunTable):
+            await asyncio.sleep(0.01)
+        goes_on.set()
+        await reading
+        screen.refresh_list()
+        assert read and at.screen is not screen
+
+    play(steps, others=["one", "two"])

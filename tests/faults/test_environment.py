@@ -61,6 +61,8 @@ ODD: dict[str, dict[str, str]] = {
     "an unknown terminal": {"TERM": "none-such"},
     "an escape sequence as terminal": {"TERM": "\x1b[31m", "COLORTERM": "\x1b[31m"},
     "an unknown back end": {"MPLBACKEND": "none-such"},
+    "a time zone a day away": {"TZ": "XXX-24"},
+    "an escape sequence as time zone": {"TZ": "\x1b[31m"},
     "no threads": {"NUMBA_NUM_THREADS": "0", "OPENBLAS_NUM_THREADS": "words"},
 }
 

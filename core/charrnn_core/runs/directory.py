@@ -6,6 +6,8 @@ import functools
 import json
 import os
 import re
+import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +31,8 @@ _KINDS = ("last", "previous", "best")
 
 PLAN_NAME = "sweep.json"
 """The file that makes a directory that of a sweep."""
+
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[0-9.:+Z-]{0,20}")
 
 _LONGEST_NAME = 100  # bytes; file systems allow 255, and a name may still get a date before it
 
@@ -258,7 +262,7 @@ def create_run(runs: Path, corpus_name: str, name: str | None = None) -> RunDire
         The name cannot be one, is taken, or the directory cannot be created.
     """
     check_name(name)
-    wanted = name or f"{datetime.now().astimezone():%Y%m%d-%H%M}-{_cleaned(corpus_name) or 'text'}"
+    wanted = name or f"{time.strftime('%Y%m%d-%H%M')}-{_cleaned(corpus_name) or 'text'}"
     attempt = 1
     while True:
         path = runs / (wanted if attempt == 1 else f"{wanted}-{attempt}")
@@ -439,10 +443,19 @@ def newest_runs(runs: Path) -> list[RunDirectory]:
     dated = []
     for run in list_runs(runs):
         try:
-            dated.append((str(run.config().get("created", "")), run.name, run))
+            dated.append((when_created(run.config()), run.name, run))
         except RunDirectoryError:
             continue  # whoever lists runs says so
     return [run for _, _, run in sorted(dated, key=lambda entry: entry[:2], reverse=True)]
+
+
+def when_created(config: Mapping[str, Any]) -> str:
+    """Return when a run was created, as its configuration says it; "" where that is no time.
+
+    Times compare as texts do, and a text that is none must not come after all of them.
+    """
+    created = config.get("created")
+    return created if isinstance(created, str) and _TIME.fullmatch(created) else ""
 
 
 def list_runs(runs: Path) -> list[RunDirectory]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from charrnn_core.errors import CheckpointError
 from charrnn_core.runs.checkpoint import read_best_loss
-from charrnn_core.runs.directory import RunDirectory
+from charrnn_core.runs.directory import RunDirectory, when_created
 from charrnn_core.runs.json_text import number_of, parse_object
 from charrnn_core.runs.liveness import RunState, read_status, run_state
 
@@ -71,7 +71,7 @@ def summarize(directory: RunDirectory) -> RunSummary:
     status = read_status(directory) if locked else {}
     ended = last if last.get("type") == "ended" and not locked else None
     reason = None if ended is None else str(ended.get("reason"))[:_LONGEST]
-    created = str(config.get("created", ""))[:_LONGEST]
+    created = when_created(config)
     return RunSummary(
         name=directory.name,
         path=str(directory.path),

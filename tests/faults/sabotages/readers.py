@@ -198,6 +198,24 @@ def any_duties(original):
 
 
 @careless(
+    CHECKPOINT + "_is_time",
+    says="times of a checkpoint may be of any size",
+    tests="tests/faults/test_hostile_checkpoint.py",
+)
+def any_times(original):
+    return lambda name, value: None
+
+
+@careless(
+    CHECKPOINT + "check_state",
+    says="a state is saved that could not be read again",
+    tests="tests/faults/test_hostile_checkpoint.py",
+)
+def unreadable_saves(original):
+    return lambda state, settings: None
+
+
+@careless(
     "charrnn_core.runs.json_text:_STRING",
     says="the time to count the values of a JSON text grows with the square of its length",
     tests="tests/faults/test_hostile_checkpoint.py",
