@@ -37,7 +37,7 @@ def test_a_signal_at_any_instant_of_the_start(here: Path, thorough: bool, number
     lasts = finish([*PROGRAM, "--version"], here).seconds
     for turn in range(200 if thorough else 6):
         command = PROGRAMS[turn % len(PROGRAMS)]
-        with started(here, generator.choice(["--version", "corpora", "runs"]), command=command) as process:
+        with started(here, generator.choice(["--version", "corpora", "--help"]), command=command) as process:
             time.sleep(generator.uniform(0, 0.1 if thorough and turn % 2 else lasts))
             code, err = stopped(process, number)
         injected()
