@@ -121,7 +121,7 @@ def test_a_damaged_checkpoint_is_said(charrnn):
     assert f"checked is update {json.loads(finished.out)['update']}" in finished.err
 
 
-@pytest.mark.slow(sparing=3)
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("seed", [[None], "x", {}, 1.5, -1, None, [1], True, 2**70])
 def test_a_config_with_an_impossible_seed_is_refused_in_a_sentence(charrnn, seed):
     run = made(charrnn.where / "runs")
@@ -199,6 +199,7 @@ def test_a_name_with_two_meanings_is_refused_naming_both(charrnn):
     assert charrnn("gradcheck", "one-a").code == 0
 
 
+@pytest.mark.slow
 def test_standard_input_is_checked(charrnn):
     finished = charrnn("gradcheck", "-", *SMALL, stdin=TEXT.encode())
     assert finished.code == 0

@@ -470,7 +470,7 @@ def cursor_is_shown(text: str) -> bool:
     return text.rfind("\x1b[?25h") >= text.rfind("\x1b[?25l")
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "wanted"),
     [

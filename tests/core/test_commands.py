@@ -525,6 +525,7 @@ def test_an_empty_line_is_skipped(tmp_path):
     assert not of_type(process.directory, "refused")
 
 
+@pytest.mark.slow(sparing=1)
 @pytest.mark.parametrize("line", WRONG.values(), ids=WRONG)
 def test_a_wrong_command_is_refused_by_its_id_and_training_goes_on(tmp_path, line):
     refused_and_goes_on(tmp_path, b'{"id":"wrong"' + line + b"}", "wrong")

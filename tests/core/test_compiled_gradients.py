@@ -182,6 +182,7 @@ def test_every_fault_is_caught(broken, seeds, fault):
         assert any(not row.passed for row in rows), f"seed {seed}"
 
 
+@pytest.mark.slow
 def test_the_copy_without_a_fault_passes(broken, seeds):
     for seed in seeds:
         assert all(row.passed for row in rows_of(window(seed), seed, broken(0)))

@@ -226,7 +226,7 @@ def test_wherever_it_is_killed_it_goes_on_the_same(reference, kills, save_every)
         assert_same_end(expected, expected_ended, process.directory, ended)
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["validating", "validated", "sample", "best", "inside a bucket", "obeyed"])
 @pytest.mark.parametrize("save_every", [5, ENDLESS_SAVING])
 def test_killed_at_a_special_moment(tmp_path, reference, kind, save_every):
@@ -351,6 +351,7 @@ def test_another_architecture_is_refused_by_name(tmp_path, name, value):
     assert live(starting.resume(process.directory, {name: getattr(settings_of(), name)})).update == 40
 
 
+@pytest.mark.slow
 def test_another_learning_rate_is_recorded_and_replayed(tmp_path):
     process = start(tmp_path, settings_of(updates=400))
     assert live(process, kill_at=150, save_every=10) is None
@@ -372,6 +373,7 @@ def test_another_learning_rate_is_recorded_and_replayed(tmp_path):
     replays(replay.directory, tmp_path, "again")
 
 
+@pytest.mark.slow
 def test_a_rate_that_was_changed_only_by_resume_comes_out_as_the_uninterrupted_one_would(tmp_path):
     """The same change at the same update, made by a command in one run and by resume in the other."""
     commanded = start(tmp_path, settings_of(updates=300), "commanded")
@@ -434,6 +436,7 @@ def test_the_answer_that_a_crash_swallowed_does_not_undo_the_rate_given_to_resum
     replays(process.directory, tmp_path, "replay")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("save_every", [1, ENDLESS_SAVING])
 def test_the_best_state_is_on_disk_in_the_end_whatever_happened(tmp_path, save_every):
     # A rate that spoils what was learnt: the best state stays the one of update 120.

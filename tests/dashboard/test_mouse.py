@@ -86,6 +86,7 @@ def test_a_click_on_quit_asks_and_buttons_answer(play: Any) -> None:
     play(steps, live=True, owned=True)
 
 
+@pytest.mark.slow
 def test_clicks_on_full_find_and_on_the_keys_of_a_box(play: Any) -> None:
     async def steps(at: Any) -> None:
         await click(at, "#key-line", place(at, "#key-line", "Full"))

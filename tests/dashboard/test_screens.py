@@ -509,6 +509,7 @@ def test_a_new_run_leaves_the_old_one_alone_until_it_has_begun(
 # -- comparing ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_marked_runs_lie_over_the_chart_in_its_unit_and_are_taken_away(runs: Path) -> None:
     async def steps(app: Dashboard, pilot: Pilot[int]) -> None:
         await pilot.press("m")

@@ -59,6 +59,7 @@ def test_keys_ask_for_a_sample_a_check_a_checkpoint_and_another_rate(book: Any, 
     assert not terminal.screen.strangers
 
 
+@pytest.mark.slow
 def test_each_press_of_a_rate_key_counts(book: Any, until: Any) -> None:
     terminal, run = book
     terminal.type("]]]")
@@ -66,6 +67,7 @@ def test_each_press_of_a_rate_key_counts(book: Any, until: Any) -> None:
     assert rate == pytest.approx(0.1 * 2**1.5, rel=0.01)
 
 
+@pytest.mark.slow
 def test_space_pressed_twice_at_once_pauses_and_goes_on(book: Any, until: Any) -> None:
     terminal, run = book
     terminal.type("  ")
@@ -74,6 +76,7 @@ def test_space_pressed_twice_at_once_pauses_and_goes_on(book: Any, until: Any) -
     run.goes_on()
 
 
+@pytest.mark.slow
 def test_a_beginning_is_gone_on_with_and_training_is_not_asked(book: Any, until: Any) -> None:
     terminal, run = book
     until(lambda: (run.path / "checkpoints" / "last.safetensors").exists())
@@ -87,6 +90,7 @@ def test_a_beginning_is_gone_on_with_and_training_is_not_asked(book: Any, until:
     assert run.of_type("obeyed") == run.of_type("refused") == []
 
 
+@pytest.mark.slow
 def test_a_beginning_with_unknown_characters_is_refused_in_words(book: Any, until: Any) -> None:
     terminal, run = book
     until(lambda: (run.path / "checkpoints" / "last.safetensors").exists())
@@ -230,7 +234,7 @@ def test_the_same_settings_end_in_the_same_state_as_headless(dashboard: Any) -> 
     assert (watched["reason"], watched["update"]) == ("updates", 300)
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -329,6 +333,7 @@ def test_r_that_cannot_go_on_says_why(book: Any, dashboard: Any) -> None:
     assert terminal.ends() == 0
 
 
+@pytest.mark.slow
 def test_a_run_whose_directory_vanishes_is_survived(book: Any, dashboard: Any) -> None:
     terminal, run = book
     os.kill(run.trainer, signal.SIGKILL)

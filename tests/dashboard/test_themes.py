@@ -39,6 +39,7 @@ def theme_of(
     return seen[0]
 
 
+@pytest.mark.slow
 def test_a_theme_that_was_not_chosen_is_not_kept(home: Path) -> None:
     assert theme_of() == "tokyo-night"
     assert Preferences.read().theme is None

@@ -90,6 +90,7 @@ def test_any_bytes_are_read_well(reader: str, tmp_path: Path, holds: Callable[..
     holds(st.binary(max_size=400), lambda data: TARGETS[reader](data, tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", TARGETS)
 def test_any_lines_of_json_are_read_well(reader: str, tmp_path: Path, holds: Callable[..., None]) -> None:
     def read(values: list[Any]) -> None:

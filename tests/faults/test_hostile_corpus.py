@@ -91,6 +91,7 @@ def test_a_text_that_is_none_is_refused_in_a_sentence(unreadable: dict[str, Outc
     assert_refused(future.result(), where, *named, *UNREADABLE[kind][1])
 
 
+@pytest.mark.slow
 def test_a_text_that_may_not_be_read_is_refused(here: Path) -> None:
     (here / "book.txt").chmod(0)
     finished = finish([*without_privileges(), *PROGRAM, "train", "book.txt", *SMALL], here)
@@ -128,7 +129,7 @@ def no_texts(at_once: AtOnce) -> dict[str, Outcome]:
     return at_once(NO_TEXTS, lambda argument, where: charrnn(where, "train", *SMALL, "--", argument))
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("argument", NO_TEXTS, ids=lambda argument: argument[:10])
 def test_an_argument_that_is_no_text_is_refused(no_texts: dict[str, Outcome], argument: str) -> None:
     where, future = no_texts[argument]

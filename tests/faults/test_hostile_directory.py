@@ -221,6 +221,7 @@ def test_hostile_entries_of_a_check_are_shown_harmlessly(
     assert not terminal.screen.strangers
 
 
+@pytest.mark.slow
 def test_entries_that_lack_figures_are_shown(dashboard: Any, changed: Callable[..., Path]) -> None:
     row = {"parameter": "U", "method": "central", "h0": "zeros", "passed": True, "shape": None}
     row |= {"maximum_relative_error": 1e-9, "compared": [{"index": 3}, None], "step": "x"}

@@ -133,7 +133,7 @@ def test_what_a_trainer_writes_for_people_stays_in_the_run(here: Path, outside: 
     assert not (outside.path / "new").exists()
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [".lock", "events.jsonl", "commands.jsonl", "status.json", "config.json"])
 @pytest.mark.parametrize("kind", ["link", "hard link", "link to nothing", "pipe"])
 def test_a_resumed_run_writes_into_itself_alone(here: Path, outside: Outside, name: str, kind: str) -> None:
@@ -382,6 +382,7 @@ def test_a_kept_text_that_is_a_link_is_not_taken_to_a_cluster(kept: Path) -> Non
         Cluster.bring(place, [str(kept)], is_kept=True)
 
 
+@pytest.mark.slow
 def test_a_recorded_text_of_another_size_is_not_read(here: Path) -> None:
     """The path that a received run records may lead to anything, however large."""
     with (here / "huge").open("wb") as file:

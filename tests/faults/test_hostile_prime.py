@@ -82,7 +82,7 @@ def refused(at_once: AtOnce, trained: Path) -> dict[str, Outcome]:
     return at_once(REFUSED, sample)
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_makes_no_sense_is_refused_in_a_sentence(refused: dict[str, Outcome], kind: str) -> None:
     assert_one_line(refused[kind][1].result(), 2, *REFUSED[kind][1])

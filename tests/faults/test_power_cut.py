@@ -168,6 +168,7 @@ def test_a_power_cut_loses_no_save_that_was_acknowledged(
         print(f"\n{', '.join(f'{name}: {count}' for name, count in counts.items())}", end=" ")
 
 
+@pytest.mark.slow
 def test_a_disk_that_dies_in_the_middle_of_an_fsync_keeps_what_was_acknowledged(
     tmp_path: Path, thorough: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -256,6 +257,7 @@ def test_the_same_cut_shows_what_a_save_without_fsync_loses(tmp_path: Path, imag
             assert not path.exists() or read_checkpoint(path).place.drawn < acknowledged["number"]
 
 
+@pytest.mark.slow
 def test_a_power_cut_keeps_what_the_program_has_answered(
     tmp_path: Path, here: Path, image: Path, thorough: bool
 ) -> None:

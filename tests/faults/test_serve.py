@@ -112,7 +112,7 @@ def test_a_stopped_dashboard_ends_with_its_page(server: Server) -> None:
     server.ends(signal.SIGTERM)
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("state", ["starting", "painting", "stopped", "asleep"])
 def test_the_server_ends_whatever_its_dashboards_do(
@@ -176,6 +176,7 @@ def test_a_run_that_was_started_in_a_page_outlives_a_dashboard_that_is_killed(he
         assert run.ended["reason"] == "signal SIGTERM"
 
 
+@pytest.mark.slow
 def test_more_pages_than_there_may_be_are_refused(server: Server, thorough: bool) -> None:
     async def run() -> list[int]:
         refusals = []
@@ -231,6 +232,7 @@ def test_messages_that_no_page_sends_close_the_page(server: Server) -> None:
     server.ends(signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_sizes_that_no_terminal_has_are_bounded(server: Server) -> None:
     async def resize(page: aiohttp.ClientWebSocketResponse) -> None:
         for size in ("9" * 30, -5, 0, "x", 1e300, True):

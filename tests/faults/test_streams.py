@@ -161,7 +161,7 @@ def encoded(at_once: AtOnce) -> dict[str, Outcome]:
     return at_once(ASCII, train)
 
 
-@pytest.mark.slow(sparing=1)
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ASCII)
 def test_an_encoding_that_lacks_characters(encoded: dict[str, Outcome], kind: str) -> None:
     where, future = encoded[kind]
