@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import overload
 
 from rich.cells import cell_len, set_cell_size
 
@@ -92,41 +91,6 @@ def run_line(run: RunSummary, mark: Span | None, columns: Columns) -> Line:
         Span(fitted(run.name, columns.name), "value"),
         *(Span(_cell(name, told[name], size), roles.get(name, "label")) for name, size in columns.others),
     ]
-
-
-class RunLines(Sequence[Line]):
-    """A line for each run, made when it is looked at: there may be thousands, of which few are seen.
-
-    Parameters
-    ----------
-    runs : sequence of RunSummary
-    mark_of : callable
-        Returns one cell for a run, or None.
-    columns : Columns
-    """
-
-    def __init__(
-        self, runs: Sequence[RunSummary], mark_of: Callable[[RunSummary], Span | None], columns: Columns
-    ) -> None:
-        self._runs = runs
-        self._mark_of = mark_of
-        self._columns = columns
-        self._made: dict[int, Line] = {}
-
-    def __len__(self) -> int:
-        return len(self._runs)
-
-    @overload
-    def __getitem__(self, index: int) -> Line: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Line]: ...
-    def __getitem__(self, index: int | slice) -> Line | list[Line]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
-        if index not in self._made:
-            run = self._runs[index]
-            self._made[index] = run_line(run, self._mark_of(run), self._columns)
-        return self._made[index]
 
 
 def matches(run: RunSummary, sought: str) -> bool:

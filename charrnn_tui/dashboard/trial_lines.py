@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 
 from charrnn_tui.dashboard.renderables.canvas import GlyphSet
 from charrnn_tui.dashboard.renderables.sparkline import sparkline
 from charrnn_tui.dashboard.run_lines import fitted
-from charrnn_tui.dashboard.spans import Line, Span
+from charrnn_tui.dashboard.spans import Line, LinesOf, Span
 from charrnn_tui.dashboard.sweep_lines import DECIMALS, TRIAL_STATES
 from charrnn_tui.formatting import count_of, loss_of
 from charrnn_tui.terminal import harmless_line
@@ -176,8 +176,8 @@ def trial_line(
     return spans
 
 
-class TrialLines(Sequence[Line]):
-    """A line for each trial, made when it is looked at: there may be thousands, of which few are seen.
+class TrialLines(LinesOf["TrialRow"]):
+    """A line for each trial.
 
     Parameters
     ----------
@@ -191,28 +191,8 @@ class TrialLines(Sequence[Line]):
     def __init__(
         self, look: SweepLook, columns: Sequence[Column], marks: Mapping[str, Span], glyphs: GlyphSet
     ) -> None:
-        self._look = look
-        self._columns = columns
-        self._marks = marks
-        self._glyphs = glyphs
-        self._made: dict[int, Line] = {}
+        def line_of(row: TrialRow) -> Line:
+            mark = marks.get(row.trial.name, Span(" ", "label"))
+            return trial_line(row, mark, look, columns, glyphs)
 
-    def __len__(self) -> int:
-        return max(1, len(self._look.rows))
-
-    @overload
-    def __getitem__(self, index: int) -> Line: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[Line]: ...
-
-    def __getitem__(self, index: int | slice) -> Line | list[Line]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
-        if not self._look.rows and index in (0, -1):
-            return [Span("no trials yet", "label")]
-        if index not in self._made:
-            row = self._look.rows[index]
-            mark = self._marks.get(row.trial.name, Span(" ", "label"))
-            self._made[index] = trial_line(row, mark, self._look, self._columns, self._glyphs)
-        return self._made[index]
+        super().__init__(look.rows, line_of, "no trials yet")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, overload
+from typing import Any, ClassVar
 
 from textual.actions import SkipAction
 from textual.binding import Binding, BindingType
@@ -12,7 +12,7 @@ from textual.reactive import var
 
 from charrnn_tui.dashboard.panes.pane import Pane
 from charrnn_tui.dashboard.session import RunSession
-from charrnn_tui.dashboard.spans import Line, Span
+from charrnn_tui.dashboard.spans import Line, LinesOf, Span
 from charrnn_tui.formatting import count_of, loss_of
 
 
@@ -126,8 +126,8 @@ def found(samples: Sequence[dict[str, Any]], sought: str) -> list[dict[str, Any]
     ]
 
 
-class SampleLines(Sequence[Line]):
-    """A line for each sample, made when it is looked at: there may be thousands, of which few are seen.
+class SampleLines(LinesOf[dict[str, Any]]):
+    """A line for each sample.
 
     Parameters
     ----------
@@ -144,33 +144,18 @@ class SampleLines(Sequence[Line]):
         marked: dict[str, Any] | None,
         nothing: str = "no samples yet",
     ) -> None:
-        self._samples = samples
-        self._nothing = nothing
-        self._marked = marked
-        self._width = len(count_of(max((sample["update"] for sample in samples), default=0)))
+        width = len(count_of(max((sample["update"] for sample in samples), default=0)))
 
-    def __len__(self) -> int:
-        return max(1, len(self._samples))
+        def line_of(sample: dict[str, Any]) -> Line:
+            return [
+                Span("▸" if sample is marked else " ", "accent"),
+                Span(f" {count_of(sample['update']):>{width}}", "value"),
+                Span(f"  {loss_of(sample.get('smooth_loss')):>8}  ", "data"),
+                Span(one_line(str(sample.get("prime", ""))), "key"),
+                Span(one_line(str(sample.get("text", ""))), "text"),
+            ]
 
-    @overload
-    def __getitem__(self, index: int) -> Line: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[Line]: ...
-
-    def __getitem__(self, index: int | slice) -> Line | list[Line]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
-        if not self._samples and index in (0, -1):
-            return [Span(self._nothing, "label")]
-        sample = self._samples[index]
-        return [
-            Span("▸" if sample is self._marked else " ", "accent"),
-            Span(f" {count_of(sample['update']):>{self._width}}", "value"),
-            Span(f"  {loss_of(sample.get('smooth_loss')):>8}  ", "data"),
-            Span(one_line(str(sample.get("prime", ""))), "key"),
-            Span(one_line(str(sample.get("text", ""))), "text"),
-        ]
+        super().__init__(samples, line_of, nothing)
 
 
 def one_line(text: str) -> str:

@@ -19,8 +19,8 @@ from charrnn_core.errors import CharRNNError
 from charrnn_core.runs.directory import RunDirectory, list_runs
 from charrnn_core.runs.listing import RunSummary, summarize
 from charrnn_tui.dashboard.lines import Lines
-from charrnn_tui.dashboard.run_lines import Columns, RunLines, matches, newest_first, title_line
-from charrnn_tui.dashboard.spans import Span
+from charrnn_tui.dashboard.run_lines import Columns, matches, newest_first, run_line, title_line
+from charrnn_tui.dashboard.spans import LinesOf, Span
 from charrnn_tui.dashboard.steady import Steady
 from charrnn_tui.dashboard.table import Table
 from charrnn_tui.terminal import harmless_line
@@ -119,8 +119,8 @@ class RunListScreen(Steady, ModalScreen[Chosen], Generic[Chosen]):
         self._found = [run for run in self._all if matches(run, table.sought)]
         columns = Columns.of(table.size.width, [run.name for run in self._all])
         self.query_one("#heads", Lines).show([title_line(columns)])
-        lines = RunLines(self._found, self.mark_of, columns)
-        table.show(lines or [[Span(self._nothing(table.sought), "label")]])
+        nothing = self._nothing(table.sought)
+        table.show(LinesOf(self._found, lambda run: run_line(run, self.mark_of(run), columns), nothing))
         same = before is not None and next(
             (place for place, run in enumerate(self._found) if run.path == before.path), 0
         )
