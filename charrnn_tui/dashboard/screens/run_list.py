@@ -151,12 +151,10 @@ class RunListScreen(Steady, ModalScreen[Chosen], Generic[Chosen]):
             summaries = await asyncio.to_thread(readable, some)
             self._unreadable += len(some) - len(summaries)
             others = [run for run in summaries if self._but is None or run.path != str(self._but)]
-            self._all += others
+            self._all = newest_first([*self._all, *others])
             if len(self._all) >= shown:  # of thousands of runs, each look at all of them takes its time
-                self._all = newest_first(self._all)
                 shown = len(self._all) + len(self._all) // 10 + 1
                 self.refresh_list()
-        self._all = newest_first(self._all)
         self._reading = False
         self.refresh_list()
 
