@@ -198,7 +198,7 @@ class Lines:
         self.lines: list[str] = []
         self.update = 0
         assert process.stdout is not None
-        # A stream of its own: whoever ends the process closes that of the process while this one is read.
+        # A duplicate, because `started` closes the process's own stream while this thread still reads.
         self._stream = os.fdopen(os.dup(process.stdout.fileno()), "rb")
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -206,7 +206,7 @@ class Lines:
     def _read(self) -> None:
         with self._stream:
             for line in self._stream:
-                if line.endswith(b"\n"):  # a process that is killed may leave a part of one
+                if line.endswith(b"\n"):  # a killed process may leave a partial line
                     self.lines.append(line.decode().rstrip("\n"))
                     self.update = json.loads(line)["update"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import typer
 
-_PLAIN = re.compile(r"(?!-)[\w.,+@%=/-]+")  # what begins with a hyphen would be an option
+_PLAIN = re.compile(r"(?!-)[\w.,+@%=/-]+")  # a leading hyphen would make it an option
 """What is offered: no shell takes a part of it for anything else, however a completion script puts it."""
 
 

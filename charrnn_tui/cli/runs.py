@@ -74,4 +74,4 @@ def _age(seconds: float) -> str:
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
         if seconds >= size:
             return f"{seconds / size:.0f} {unit}"
-    return f"{max(0.0, seconds):.0f} s"  # of a run from the future, or where the clock went back
+    return f"{max(0.0, seconds):.0f} s"  # negative if the clock was set back

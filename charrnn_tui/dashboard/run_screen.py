@@ -322,7 +322,7 @@ class RunScreen(AskingScreen):
         except CharRNNError as error:
             self.tell(str(error), "warning")
         else:
-            if self.is_here and pane.is_attached:  # and not that of a run that was shown meanwhile
+            if self.is_here and pane.is_attached:  # and another run is not shown instead
                 pane.begin(writer, prime)
         finally:
             pane.is_reading = False

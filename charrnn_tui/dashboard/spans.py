@@ -28,15 +28,15 @@ Item = TypeVar("Item")
 
 
 class LinesOf(Sequence[Line], Generic[Item]):
-    """A line for each of many things, made when it is looked at: of thousands few are seen.
+    """One line per item, created on access: there may be thousands, and few are visible.
 
     Parameters
     ----------
     items : sequence
     line_of : callable
-        Returns the line of one of them; it is asked once.
+        Returns the line of an item; called once per item.
     nothing : str
-        What the only line says where there are none.
+        The text of the only line when there are no items.
     """
 
     def __init__(self, items: Sequence[Item], line_of: Callable[[Item], Line], nothing: str) -> None:

@@ -51,7 +51,7 @@ class Steady(_Part):
 
     @property
     def is_here(self) -> bool:
-        """Whether its parts can be asked for: the toolkit removes them before it ends what works for them."""
+        """Whether children can be queried: Textual removes them before it cancels a screen's workers."""
         return self.is_attached and self.display
 
     def remove(self) -> AwaitRemove:

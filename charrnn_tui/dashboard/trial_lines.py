@@ -177,7 +177,7 @@ def trial_line(
 
 
 class TrialLines(LinesOf["TrialRow"]):
-    """A line for each trial.
+    """One line per trial.
 
     Parameters
     ----------

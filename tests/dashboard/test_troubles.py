@@ -266,7 +266,7 @@ def test_what_is_beyond_the_own_run_can_be_looked_at(play: Any) -> None:
 def test_a_list_that_is_closed_while_it_is_read_asks_for_nothing_more(
     play: Any, monkeypatch: pytest.MonkeyPatch, opens: str
 ) -> None:
-    """A screen goes before what still reads for it ends, and its parts go first."""
+    """Textual removes a screen's children before it cancels the worker that reads for it."""
     goes_on = asyncio.Event()
     read = []
 

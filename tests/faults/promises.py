@@ -70,9 +70,9 @@ def shown_on_terminal(where: Path, *arguments: str | bytes) -> tuple[int, str]:
 
 
 def without_own_codes(text: str) -> str:
-    """Return what a terminal got, without exactly the codes that the progress bar is drawn with.
+    """Return the output of a terminal without the escape codes of the progress bar, and only these.
 
-    A part of a bar is bright red (91), a whole one yellow (33), what is missing grey (90).
+    A partial bar is bright red (91), a complete one yellow (33), the rest of the bar grey (90).
     """
     return re.sub(r"\x1b\[(?:\?25[lh]|2K|1A|0m|2m|33m|90m|91m)|\r(?=\x1b\[(?:2K|1A))", "", text)
 

@@ -96,8 +96,8 @@ Each row below is a kind of fault. The tests really inject it: they kill process
 calls fail, cut the power, damage files and close terminals. After each injection these promises must hold:
 
 - At least one checkpoint of the run is whole, and is a state that the run really had. The best one is never
-  worse than before. Nothing takes its place that could not be read again. No half-written file has a final
-  name. The log loses at most its torn last line.
+  worse than before. No readable checkpoint is replaced by an unreadable one. No half-written file has a
+  final name. The log loses at most its torn last line.
 - Whatever is refused is refused in one sentence, with an exit code and without a traceback.
 - Nothing hangs: commands, signals and saves are answered within 2 s, and a file that is not a text is refused
   within 1 s.

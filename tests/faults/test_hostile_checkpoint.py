@@ -621,7 +621,7 @@ def test_a_duty_that_cannot_be_due_is_refused(path: Path, duty: str, update: int
 
 
 def test_a_full_bucket_that_is_not_to_be_written_is_refused(path: Path) -> None:
-    """It would never be written, and no checkpoint after it could be read."""
+    """The bucket would never be written, and every later checkpoint would be unreadable."""
     metadata, arrays = parts()
     metadata["update"] = metadata["state"]["update"] = 402
     metadata["state"]["bucket"].update(first=401, last=402, count=2, total=60.0, low=30.0, high=30.0)
@@ -629,7 +629,7 @@ def test_a_full_bucket_that_is_not_to_be_written_is_refused(path: Path) -> None:
     path.write_bytes(forged(metadata, arrays))
     read_checkpoint(path)
     metadata["state"]["pending"] = []
-    assert "the bucket of the log is full, and not to be written" in assert_refused(
+    assert "the log's bucket is full but not due to be written" in assert_refused(
         path, forged(metadata, arrays)
     )
 
@@ -647,7 +647,7 @@ def test_a_time_that_could_not_be_saved_again_is_refused(path: Path, seconds: fl
         ({"snapshot": {"pending": ("log",)}}, "the duty log cannot be due"),
         (
             {"snapshot": {"update": 402, "bucket": Bucket(401, 402, 2, 60.0, 30.0, 30.0)}},
-            "the bucket of the log is full",
+            "the log's bucket is full",
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -667,7 +667,7 @@ def test_what_could_not_be_read_again_takes_no_place(
     log = EventLog(directory.events_file)
     injected()
     try:
-        with pytest.raises(CheckpointError, match=f"is not saved: {words}"):
+        with pytest.raises(CheckpointError, match=f"was not saved: {words}"):
             save(directory, "last", snapshot, facts, place, log, rotate=True)
     finally:
         log.close()

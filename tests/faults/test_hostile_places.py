@@ -161,7 +161,7 @@ def test_whatever_stands_for_a_file_of_a_run_each_command_ends_well(
         if code:
             assert err.splitlines()[-1].startswith("charrnn: "), f"{command}: {err}"
         if " ".join(command).startswith(OF_OTHERS):
-            # A study goes on with this run, and nothing can be saved in the place of a directory.
+            # The study resumes this run, and a checkpoint cannot replace a directory.
             is_stuck = "cannot save the checkpoint" in err and kind == "directory"
             assert code == is_stuck, f"{command}: {err}"
         if command[0] == "runs":
@@ -201,7 +201,7 @@ CHANGED = (
 
 
 ANOTHER_RUN = ("", "a directory")
-"""A run whose place another directory has taken stops by itself: it would write into that one."""
+"""Another directory has replaced the run's: the run stops, because it would write into that directory."""
 
 
 @pytest.mark.slow

@@ -127,7 +127,7 @@ def found(samples: Sequence[dict[str, Any]], sought: str) -> list[dict[str, Any]
 
 
 class SampleLines(LinesOf[dict[str, Any]]):
-    """A line for each sample.
+    """One line per sample.
 
     Parameters
     ----------

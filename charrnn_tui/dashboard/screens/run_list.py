@@ -152,7 +152,7 @@ class RunListScreen(Steady, ModalScreen[Chosen], Generic[Chosen]):
             self._unreadable += len(some) - len(summaries)
             others = [run for run in summaries if self._but is None or run.path != str(self._but)]
             self._all = newest_first([*self._all, *others])
-            if len(self._all) >= shown:  # of thousands of runs, each look at all of them takes its time
+            if len(self._all) >= shown:  # a refresh is slow with thousands of runs
                 shown = len(self._all) + len(self._all) // 10 + 1
                 self.refresh_list()
         self._reading = False

@@ -145,7 +145,7 @@ def to_bytes(snapshot: Snapshot, facts: RunFacts, place: Place) -> tuple[bytes, 
     Raises
     ------
     CheckpointError
-        A number of the state is not finite, too large to calculate with, or none that could be read again.
+        A number of the state is not finite, overflows, or is outside the range that reading accepts.
     """
     arrays = snapshot.arrays()
     if snapshot.parameters.may_overflow() or not all(np.isfinite(array).all() for array in arrays.values()):
@@ -173,9 +173,9 @@ def to_bytes(snapshot: Snapshot, facts: RunFacts, place: Place) -> tuple[bytes, 
         _check(metadata)
         check_state(state, snapshot.settings)
     except (_DamageError, CharRNNError, ValueError) as error:
-        # What cannot be read again must not take the place of what can.
+        # An unreadable checkpoint must not replace a readable one.
         raise CheckpointError(
-            f"the state at update {snapshot.update:,} is none that a run can have, and is not saved: {error}"
+            f"the state at update {snapshot.update:,} is invalid and was not saved: {error}"
         ) from None
     data: bytes = safetensors.numpy.save(arrays, {_METADATA_KEY: to_json(metadata)})
     digest = hashlib.sha256(data).hexdigest()

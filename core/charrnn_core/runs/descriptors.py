@@ -46,11 +46,11 @@ def close_directory(descriptor: int) -> None:
 
 
 Stamp = tuple[int, int, int]
-"""What tells whether a file has changed: its number on the disk, its size, and when it was written."""
+"""Inode, size and modification time of a file; they change when the file does."""
 
 
 def stamp_of(name: str, inside: int) -> Stamp | None:
-    """Return the stamp of what has a name in an open directory, None where nothing has it."""
+    """Return the stamp of an entry of an open directory, or None if there is no such entry."""
     try:
         status = os.stat(name, dir_fd=inside, follow_symlinks=False)
     except OSError:
@@ -59,7 +59,7 @@ def stamp_of(name: str, inside: int) -> Stamp | None:
 
 
 def stamp_below(folder: str, name: str, inside: int) -> Stamp | None:
-    """Return the stamp of what has a name in a folder of an open directory, None if the folder is a link."""
+    """Return the stamp of a file in a subfolder of an open directory; None if the folder is a link."""
     try:
         descriptor = os.open(folder, _DIRECTORY | os.O_NOFOLLOW, dir_fd=inside)
     except OSError:

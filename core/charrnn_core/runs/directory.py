@@ -450,9 +450,9 @@ def newest_runs(runs: Path) -> list[RunDirectory]:
 
 
 def when_created(config: Mapping[str, Any]) -> str:
-    """Return when a run was created, as its configuration says it; "" where that is no time.
+    """Return the creation time in a run's configuration, or "" if it is missing or malformed.
 
-    Times compare as texts do, and a text that is none must not come after all of them.
+    Times are compared as strings, and a malformed one must not sort as the newest.
     """
     created = config.get("created")
     return created if isinstance(created, str) and _TIME.fullmatch(created) else ""

@@ -111,10 +111,10 @@ class Folder:
             yield Folder(self.root, self.parts, descriptor)
 
     def stamps(self, folders: Sequence[str], name: str) -> list[Stamp | None]:
-        """Return the stamp of a file of one name in each of many folders of this one.
+        """Return the stamp of the file `name` in each of many subfolders.
 
-        A sweep has thousands of trials, and a view of it looks at each log twice a second. The stamp is None
-        where the file or its folder is missing, or the folder is a link.
+        A sweep may have thousands of trials, and the dashboard polls every log twice a second. The stamp is
+        None if the file or its folder is missing, or if the folder is a link.
         """
         try:
             with self.opened() as inside:
@@ -289,7 +289,7 @@ class Entry:
             return os.stat(self.name, dir_fd=folder, follow_symlinks=False)
 
     def stamp(self) -> Stamp | None:
-        """Return what tells whether the file has changed; None where there is none."""
+        """Return a stamp that changes when the file does, or None if there is no file."""
         try:
             with self.folder.opened() as folder:
                 return stamp_of(self.name, folder)

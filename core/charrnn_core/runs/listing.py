@@ -88,7 +88,7 @@ def summarize(directory: RunDirectory) -> RunSummary:
 
 
 def _last_and_latest(directory: RunDirectory) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the last event of a run, and the last one that has a smooth loss; {} for none."""
+    """Return the last event of a run, and the last event with a smooth loss; {} if there is none."""
     last: dict[str, Any] = {}
     for event in events_from_the_end(directory):
         last = last or event
@@ -98,7 +98,7 @@ def _last_and_latest(directory: RunDirectory) -> tuple[dict[str, Any], dict[str,
 
 
 def events_from_the_end(directory: RunDirectory, most: int = _TAIL) -> Iterator[dict[str, Any]]:
-    """Yield the events in the last bytes of a run's log, as many bytes as `most` says, the last one first."""
+    """Yield the events in the last `most` bytes of a run's log, newest first."""
     try:
         descriptor = directory.events_file.descriptor()
     except OSError:

@@ -177,7 +177,7 @@ class SweepDirectory(OwnedDirectory):
         return RunDirectory(self.path / trial)
 
     def stamps_of_logs(self, trials: Sequence[str]) -> list[Stamp | None]:
-        """Return the stamps of the logs of trials, None where there is none."""
+        """Return the stamp of each trial's log, or None if it has no log."""
         return self.folder.stamps(trials, "events.jsonl")
 
     def told(self) -> dict[str, Any]:

@@ -206,12 +206,12 @@ class Snapshot:
 
 
 def check_state(state: Mapping[str, Any], settings: Settings) -> None:
-    """Check that `Snapshot.from_parts` takes a state.
+    """Validate a state as `Snapshot.from_parts` does.
 
     Raises
     ------
     ValueError
-        A value of it is not one that a run could have had.
+        The state contains a value that no run can have.
     """
     update = _natural(state["update"])
     _bucket(state["bucket"], update)
@@ -261,7 +261,7 @@ def _pending(state: Mapping[str, Any], settings: Settings) -> tuple[Duty, ...]:
         if impossible.get(duty):
             raise ValueError(f"the duty {duty} cannot be due at update {state['update']}")
     if bucket["last"] == state["update"] and "log" not in pending:
-        raise ValueError("the bucket of the log is full, and not to be written")
+        raise ValueError("the log's bucket is full but not due to be written")
     return pending
 
 
