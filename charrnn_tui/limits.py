@@ -9,6 +9,7 @@ NumPy and threads can be used at all, and keeps Numba from compiling where it ha
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import MutableMapping
 from dataclasses import dataclass
@@ -118,6 +119,8 @@ def prepare(environment: MutableMapping[str, str]) -> str | None:
     # One thread for a start, which is all that most networks need: each takes memory, and may be refused.
     environment.setdefault("OPENBLAS_NUM_THREADS", "1")
     _try_libraries(environment)
+    if low_limits("vd"):
+        _take_room()
     room = [limit for limit in low_limits("vd") if (limit.value or 0) < ROOM_FOR_COMPILING]
     if not room:
         return None
@@ -169,6 +172,13 @@ def _try_libraries(environment: MutableMapping[str, str]) -> None:
         raise CharRNNError(_with_limits(f"libraries cannot be used: {said}", low_limits("vdu")))
 
 
+def _take_room() -> None:
+    """Have OpenBLAS take the memory that it needs while there is some; without it, it ends the process."""
+    import numpy as np
+
+    np.ones((64, 64)) @ np.ones((64, 64))
+
+
 def explain(error: BaseException) -> str | None:
     """Return what to say of an error that comes from a limit, a lack of memory or a damaged installation.
 
@@ -187,7 +197,8 @@ def explain(error: BaseException) -> str | None:
         said = f"cannot load a library: {reason_of(_root(error))}"
         return _with_limits(said, limits) if limits else f"{said}; install charrnn again"
     if isinstance(error, OSError):
-        return _with_limits(reason_with_path(error), limits if error.strerror is None else [])
+        of_files = [limit for limit in limits if limit.option == "n"] if error.errno == errno.EMFILE else []
+        return _with_limits(reason_with_path(error), limits if error.strerror is None else of_files)
     # A thread that cannot be started is a RuntimeError, without a type or number of its own.
     if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
         return _with_limits("cannot start a thread", limits)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from charrnn_core.errors import RunDirectoryError, RunFailedError
-from charrnn_core.runs import history, starting
+from charrnn_core.runs import files, history, starting
+from charrnn_core.runs.files import Folder
 from charrnn_core.runs.history import History
 from charrnn_core.runs.log import LONGEST_LINE, EventLog
 from charrnn_core.sweeps.directory import Record, SweepDirectory
@@ -94,3 +95,19 @@ def test_of_a_run_that_cannot_be_resumed(tmp_path: Path, monkeypatch: pytest.Mon
         patch.setattr(starting, where, fail)
         starting.resume(process.directory, {"updates": 40})
     assert not process.directory.is_locked()
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_where_no_more_files_can_be_opened_nothing_is_said_of_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    """It is neither missing nor a link: `charrnn plot` has said that of a place that was free."""
+
+    def exhausted(*_: object) -> int:
+        raise OSError(code, os.strerror(code))
+
+    folder = Folder(tmp_path)
+    monkeypatch.setattr(files, "open_directory", exhausted)
+    for looked in (folder.exists, folder.entry("x").exists, folder.entry("x").is_taken):
+        with pytest.raises(OSError, match=os.strerror(code)):
+            looked()

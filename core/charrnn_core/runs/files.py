@@ -37,6 +37,7 @@ from charrnn_core.runs.descriptors import (
 )
 
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _READ_AT_ONCE = 1 << 24
 
 MOST_NAMES = 10_000
@@ -123,11 +124,18 @@ class Folder:
             return [None for _ in folders]
 
     def exists(self) -> bool:
-        """Return whether the folder is there and is reached without a link."""
+        """Return whether the folder is there and is reached without a link.
+
+        Raises
+        ------
+        OSError
+            As `Entry.exists`.
+        """
         try:
             with self.opened():
                 return True
-        except OSError:
+        except OSError as error:
+            _raise_exhausted(error)
             return False
 
     def is_taken(self) -> bool:
@@ -297,19 +305,33 @@ class Entry:
             return None
 
     def exists(self) -> bool:
-        """Return whether a regular file has the name."""
+        """Return whether a regular file has the name.
+
+        Raises
+        ------
+        OSError
+            This process can open no more files, which says nothing of this one.
+        """
         try:
             return stat.S_ISREG(self.stat().st_mode)
-        except OSError:
+        except OSError as error:
+            _raise_exhausted(error)
             return False
 
     def is_taken(self) -> bool:
-        """Return whether anything has the name, even a dangling link, or something that cannot be seen."""
+        """Return whether anything has the name, even a dangling link, or something that cannot be seen.
+
+        Raises
+        ------
+        OSError
+            As `exists`.
+        """
         try:
             self.stat()
         except (FileNotFoundError, NotADirectoryError):
             return False
-        except OSError:
+        except OSError as error:
+            _raise_exhausted(error)
             return True
         return True
 
@@ -445,6 +467,12 @@ def open_kept(path: Path) -> int:
         It cannot be opened, is a link, or is not a regular file.
     """
     return Entry(Folder(path.parent), path.name).descriptor()
+
+
+def _raise_exhausted(error: OSError) -> None:
+    """Raise an error that says nothing of the file: one more cannot be opened."""
+    if error.errno in _EXHAUSTED:
+        raise error
 
 
 def _single(name: str) -> str:
