@@ -20,6 +20,7 @@ Every message is one sentence for a stranger: it names the thing and what to do.
 and exits with `exit_code`. `reason_of` puts errors of the system into such a sentence.
 """
 
+import errno
 import os
 
 
@@ -127,6 +128,15 @@ def reason_of(error: BaseException) -> str:
         named = os.strerror(number) if isinstance(number, int) else ""
         text = error.strerror or named or " ".join(str(part) for part in error.args if part is not None)
     return " ".join(text.split()) or f"{type(error).__name__} without a reason"
+
+
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+def raise_exhausted(error: OSError) -> None:
+    """Raise an error again that says nothing of the file: this process can open no more of them."""
+    if error.errno in _EXHAUSTED:
+        raise error
 
 
 def reason_with_path(error: BaseException) -> str:

@@ -99,7 +99,7 @@ class _Counting:
             terminalreporter.write_line(self.tally.shortcoming() or "nothing is missing")
         where = self._config.getoption("--table")
         if where:
-            write_table(Path(where), self.tally, thorough=self._config.getoption("--thorough"))
+            write_table(Path(where), self.tally)
             terminalreporter.write_line(f"written: {where}")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import platform
 import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import pytest
 from tests.faults.matrix import ROWS
 
 RESULTS = Path(__file__).parent / "fuzz" / "results.json"
+MEASURED = Path(__file__).parent / "measured.json"
 PROBLEMS = ("violations", "tracebacks", "hangs", "escape codes")
 """What can come of an injection that should not: of the invariant or another promise, or of one of these."""
 
@@ -89,100 +89,48 @@ class Tally:
         return "\n".join(lines)
 
 
-HEAD = """\
-# Reliability
+def write_table(page: Path, tally: Tally) -> None:
+    """Put into a page the rows that were run now, beside the others as they were measured before.
 
-Each row below is a kind of fault. The tests really inject it: they kill processes, fill disks, make system
-calls fail, cut the power, damage files and close terminals. After each injection these promises must hold:
-
-- At least one checkpoint of the run is whole, and is a state that the run really had. The best one is never
-  worse than before. No readable checkpoint is replaced by an unreadable one. No half-written file has a
-  final name. The log loses at most its torn last line.
-- Whatever is refused is refused in one sentence, with an exit code and without a traceback.
-- Nothing hangs: commands, signals and saves are answered within 2 s, and a file that is not a text is refused
-  within 1 s.
-- A terminal obeys nothing that a text, a model, a file or a name contains.
-"""
-
-
-FOOT = """\
-What the columns mean:
-
-- **injections**: how often the fault was injected. A test that does not count its injections counts as one;
-  a test that only shows that the others would find something counts as none.
-- **longest answer**: the longest time until the program answered: a refusal, from the start of the process;
-  an end, from the signal that asks for it; a save or the reading of a file, from its beginning. Three tests
-  ran at a time, on two cores. An answer that takes too long counts as a hang. Where many commands run in one
-  process, on edited run directories and logs, the time does not include the start of the process.
-- **violations**: tests that failed for any other reason than a traceback, a hang, or codes for a terminal.
-
-Each of these tests was seen to fail where the program was made to be careless; the list of those sabotages,
-and the command that repeats them, are in `tests/faults/README.md`.
-
-## Ctrl+C while a command starts
-
-`charrnn` handles SIGINT in the first lines of its own code, before it imports anything: from there on Ctrl+C
-ends a command by the signal, without a traceback, until the command handles it itself (exit code 130).
-SIGTERM and SIGHUP end a process without a traceback from its first instruction.
-
-What remains is the time before those lines, in which Python answers Ctrl+C by a `KeyboardInterrupt`: the end
-of its own start (the module `site`, and what other packages have it import), the script `charrnn` that the
-installer has written, and the search for the package. A traceback from there has no line of charrnn in it,
-and nothing has been read or written by then. On the machine of this page Python installs its handler 10 ms
-after the start of the process. With a script written by a current pip, charrnn replaces it 7 ms later (13 ms
-if it imported `signal` in the usual way first). Older versions of pip write a script that imports `re` first,
-which adds 10 ms; `python -m charrnn_tui` takes 12 ms. On a busy machine all of these times grow alike.
-
-## Signals while a run is busy
-
-The first SIGINT, SIGTERM or SIGHUP ends a run within 2 s, one update and one save, whatever it does: it
-may be training, scoring, checking, drawing a sample that was asked for, reading a prime, answering
-commands, or waiting for its code to be compiled. What was asked for and is not done by then is refused.
-Code is compiled by a process of its own, which ends with the run. Only where Numba has no directory to
-keep code in does the run compile itself: a signal is then answered between two functions, which takes
-some seconds. A run that is ended before its first save, and so before its first update, is resumed from
-its beginning.
-
-## The page of `charrnn serve`
-
-Closing a page ends its dashboard, and a signal ends the server, within 5 s, whatever the dashboards do; the
-table has the counts. A second signal, also within a millisecond, changes nothing: the exit code is that of
-one of the two. `SECURITY.md` says who gets an answer.
-"""
-
-
-def write_table(path: Path, tally: Tally, *, thorough: bool) -> None:
-    """Write the page with the table."""
-    option = " --thorough" if thorough else ""
-    lines = [HEAD]
-    lines += [
-        f"This table is from {datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, "
-        f"{platform.system()}, commit {_commit()}. This command makes it again:",
-        "",
-        f"    pytest tests/faults{option} --table docs/reliability.md",
-        "",
-        "| fault | how | injections | longest answer | violations | tracebacks | hangs | escape codes |",
-        "|---|---|--:|--:|--:|--:|--:|--:|",
-    ]
-    sums: Counter[str] = Counter()
+    All rows take an hour, and rows whose times are measured need a machine of their own.
+    """
+    measured = json.loads(MEASURED.read_text(encoding="utf-8"))
+    now = f"{datetime.now(UTC):%Y-%m-%d}, {_commit()}"
     for name, counts, longest in tally.results():
-        sums.update(counts)
-        row = ROWS[name]
-        hangs = counts["hangs"] + counts["slow"]
-        problems = f"{counts['violations']} | {counts['tracebacks']} | {hangs} | {counts['escape codes']}"
-        seconds = f"{longest:.2f} s" if longest else "not measured"
-        lines.append(f"| {row.fault} | {row.means} | {counts['injections']:,} | {seconds} | {problems} |")
-    hangs = sums["hangs"] + sums["slow"]
-    problems = f"{sums['violations']} | {sums['tracebacks']} | {hangs} | {sums['escape codes']}"
-    lines.append(f"| **all** | {sums['tests']:,} tests | {sums['injections']:,} | | {problems} |")
-    if tally.skipped:
-        lines += [
-            "",
-            "Left out where this was run:",
-            "",
-            *(f"- {reason}" for reason in sorted(tally.skipped)),
-        ]
-    path.write_text("\n".join([*lines, "", *_fuzzed(), FOOT]), encoding="utf-8")
+        problems = {problem: counts[problem] for problem in PROBLEMS}
+        problems["hangs"] += counts["slow"]
+        measured[name] = {"when": now, "injections": counts["injections"], "longest": longest, **problems}
+    measured = {name: measured[name] for name in ROWS if name in measured}
+    MEASURED.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+    text = _replaced(page.read_text(encoding="utf-8"), "faults", [*_rows(measured), *_left_out(tally)])
+    page.write_text(_replaced(text, "fuzzers", _fuzzed()), encoding="utf-8")
+
+
+def _replaced(text: str, name: str, lines: list[str]) -> str:
+    """Return a page with these lines between two comments that name the place."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->\n"
+    before, after = text.index(begin) + len(begin), text.index(end)
+    return "".join([text[:before], "\n", *(f"{line}\n" for line in lines), "\n", text[after:]])
+
+
+def _rows(measured: dict[str, dict[str, Any]]) -> list[str]:
+    lines = [
+        f"| fault | how | injections | longest answer | {' | '.join(PROBLEMS)} | measured |",
+        "|---|---|--:|--:|--:|--:|--:|--:|---|",
+    ]
+    for name, each in measured.items():
+        seconds = f"{each['longest']:.2f} s" if each["longest"] else "not measured"
+        problems = " | ".join(str(each[problem]) for problem in PROBLEMS)
+        figures = f"{each['injections']:,} | {seconds} | {problems} | {each['when']}"
+        lines.append(f"| {ROWS[name].fault} | {ROWS[name].means} | {figures} |")
+    sums = {key: sum(each[key] for each in measured.values()) for key in ("injections", *PROBLEMS)}
+    problems = " | ".join(str(sums[problem]) for problem in PROBLEMS)
+    return [*lines, f"| **all** | | {sums['injections']:,} | | {problems} | |"]
+
+
+def _left_out(tally: Tally) -> list[str]:
+    reasons = [f"- {reason}" for reason in sorted(tally.skipped)]
+    return ["", "Left out where this was run:", "", *reasons] if reasons else []
 
 
 def _commit() -> str:
@@ -194,14 +142,7 @@ def _commit() -> str:
 
 def _fuzzed() -> list[str]:
     """Return what the fuzzer has tried, as lines."""
-    told = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    if not told:
-        return []
-    lines = [
-        "A coverage-guided fuzzer has tried any bytes on the readers of files that anybody can write:",
-        "",
-    ]
-    lines += ["| reader | minutes | inputs | findings not fixed |", "|---|--:|--:|--:|"]
-    for reader, each in told.items():
+    lines = ["| reader | minutes | inputs | findings not fixed |", "|---|--:|--:|--:|"]
+    for reader, each in json.loads(RESULTS.read_text(encoding="utf-8")).items():
         lines.append(f"| {reader} | {each['minutes']:g} | {each['inputs']:,} | {each['findings']} |")
-    return [*lines, "", "    python -m tests.faults.fuzz checkpoint --minutes 20 --record", ""]
+    return lines

@@ -538,7 +538,8 @@ def test_a_signal_while_the_terminal_hangs(book: Any, number: signal.Signals) ->
     terminal.held = False
     assert terminal.ends() == 128 + number
     assert terminal.restored
-    assert not terminal.said
+    # A terminal that took everything after all, while the trainer saved, is left as if it had not hung.
+    assert not terminal.said or "interrupted" in terminal.said[0]
     terminal.screen.strangers.clear()  # what waited in the kernel was dropped, in the middle of a sequence
 
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from charrnn_core.errors import RunDirectoryError, RunTakenError, UsageError, reason_of
+from charrnn_core.errors import RunDirectoryError, RunTakenError, UsageError, raise_exhausted, reason_of
 from charrnn_core.runs.files import Entry, Folder
 from charrnn_core.runs.json_text import parse_json
 from charrnn_core.runs.lock import is_locked, take_lock
@@ -172,6 +172,7 @@ class RunDirectory(OwnedDirectory):
         except FileNotFoundError:
             return False
         except OSError as error:
+            raise_exhausted(error)
             raise RunDirectoryError(f"{self.checkpoints.path} cannot be read: {reason_of(error)}") from None
 
     def config(self) -> dict[str, Any]:
@@ -187,6 +188,7 @@ class RunDirectory(OwnedDirectory):
         except FileNotFoundError:
             raise RunDirectoryError(f"{self.path} is not a run directory: it has no config.json") from None
         except OSError as error:
+            raise_exhausted(error)
             reason = f"{error.filename}: {reason_of(error)}"
             raise RunDirectoryError(f"{self.path} cannot be read as a run directory: {reason}") from None
         except ValueError as error:

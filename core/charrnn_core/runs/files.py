@@ -23,6 +23,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from charrnn_core.errors import raise_exhausted
 from charrnn_core.runs.descriptors import (
     Stamp,
     close_directory,
@@ -37,7 +38,6 @@ from charrnn_core.runs.descriptors import (
 )
 
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV)
-_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _READ_AT_ONCE = 1 << 24
 
 MOST_NAMES = 10_000
@@ -135,7 +135,7 @@ class Folder:
             with self.opened():
                 return True
         except OSError as error:
-            _raise_exhausted(error)
+            raise_exhausted(error)
             return False
 
     def is_taken(self) -> bool:
@@ -315,7 +315,7 @@ class Entry:
         try:
             return stat.S_ISREG(self.stat().st_mode)
         except OSError as error:
-            _raise_exhausted(error)
+            raise_exhausted(error)
             return False
 
     def is_taken(self) -> bool:
@@ -331,7 +331,7 @@ class Entry:
         except (FileNotFoundError, NotADirectoryError):
             return False
         except OSError as error:
-            _raise_exhausted(error)
+            raise_exhausted(error)
             return True
         return True
 
@@ -467,12 +467,6 @@ def open_kept(path: Path) -> int:
         It cannot be opened, is a link, or is not a regular file.
     """
     return Entry(Folder(path.parent), path.name).descriptor()
-
-
-def _raise_exhausted(error: OSError) -> None:
-    """Raise an error that says nothing of the file: one more cannot be opened."""
-    if error.errno in _EXHAUSTED:
-        raise error
 
 
 def _single(name: str) -> str:

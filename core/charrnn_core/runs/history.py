@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from charrnn_core.errors import RunDirectoryError, reason_of
+from charrnn_core.errors import RunDirectoryError, raise_exhausted, reason_of
 from charrnn_core.runs.buckets import Buckets
 from charrnn_core.runs.files import Place, entry_of
 from charrnn_core.runs.json_text import parse_object
@@ -50,6 +50,8 @@ class EventTail:
         ------
         RunDirectoryError
             The log cannot be read, or is no regular file.
+        OSError
+            This process can open no more files.
         """
         if self._descriptor is None:
             try:
@@ -57,6 +59,7 @@ class EventTail:
             except FileNotFoundError:
                 return
             except OSError as error:
+                raise_exhausted(error)
                 raise RunDirectoryError(f"cannot read {self._file}: {reason_of(error)}") from None
         else:
             self._follow()

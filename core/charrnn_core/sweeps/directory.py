@@ -16,6 +16,7 @@ from charrnn_core.errors import (
     RunFailedError,
     RunTakenError,
     SettingsError,
+    raise_exhausted,
     reason_of,
 )
 from charrnn_core.runs.descriptors import Stamp
@@ -191,6 +192,7 @@ class SweepDirectory(OwnedDirectory):
         try:
             told = parse_json(self.plan_file.read(_MOST_BYTES), _MOST_VALUES)
         except OSError as error:
+            raise_exhausted(error)
             reason = f"{error.filename}: {reason_of(error)}"
             raise RunDirectoryError(f"{self.path} cannot be read as a sweep: {reason}") from None
         except ValueError as error:

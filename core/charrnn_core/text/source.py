@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from charrnn_core.errors import CorpusError, reason_of
+from charrnn_core.errors import CorpusError, raise_exhausted, reason_of
 from charrnn_core.memory import installed_memory, readable_size
 from charrnn_core.text.coding import BLOCK_BYTES
 
@@ -107,6 +107,8 @@ class Source:
         try:
             descriptor = self.opener(path)
         except (OSError, ValueError) as error:
+            if isinstance(error, OSError):
+                raise_exhausted(error)
             raise CorpusError(f"cannot read {path}: {_reason(error)}") from None
         try:
             size = os.fstat(descriptor).st_size
