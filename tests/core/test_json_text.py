@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from charrnn_core.runs.json_text import MOST_VALUES, number_of, parse_json, parse_object
+from charrnn_core.runs.json_text import MOST_LEVELS, MOST_VALUES, number_of, parse_json, parse_object
 
 
 @pytest.mark.parametrize(
@@ -64,3 +64,16 @@ def test_what_nobody_can_calculate_with_is_no_number(value):
     assert number_of(value) is None
     assert number_of(3) == 3.0
     assert number_of(-0.5) == -0.5
+
+
+@pytest.mark.parametrize(("begin", "end"), [("[", "]"), ('{"a":', "}"), ('[0,{"a":', "}]")])
+def test_what_is_nested_further_than_a_message_could_show_is_refused(begin, end):
+    """A value of 960 levels can be parsed, and the sentence that refuses it cannot be made."""
+    levels = MOST_LEVELS // len(begin.replace('"a":', "").replace("0,", ""))
+    text = begin * levels + "1" + end * levels
+    assert parse_json(text.encode()) is not None
+    for more in (levels + 1, 500, 960, 990):
+        with pytest.raises(ValueError, match="nested too deeply"):
+            parse_json((begin * more + "1" + end * more).encode())
+    many = [[{"a": [1]}] for _ in range(1000)]
+    assert parse_json(json.dumps(many).encode()) == many

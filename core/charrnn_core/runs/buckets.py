@@ -62,10 +62,11 @@ class Buckets(Sequence[dict[str, Any]]):
 
     def supersede(self, log_length: int, update: int) -> None:
         """Forget what a resumed run does again."""
-        kept = np.flatnonzero((np.array(self._offsets) < log_length) & (self.column("update") <= update))
-        if len(kept) < len(self):
-            for part in self._parts:
-                part[:] = array(part.typecode, np.array(part)[kept].tobytes())
+        updates, kept = self._columns["update"], len(self)
+        while kept and not (self._offsets[kept - 1] < log_length and updates[kept - 1] <= update):
+            kept -= 1
+        for part in self._parts:
+            del part[kept:]
 
     @property
     def _parts(self) -> list[array[Any]]:

@@ -101,6 +101,10 @@ def _parse(line: bytes) -> EventFields | None:
         return None
     if not all(_is_number(event.get(name)) for name in _NUMBERS):
         return None
+    if not isinstance(event["update"], int):
+        if not event["update"].is_integer():
+            return None
+        event["update"] = int(event["update"])
     # One text for each name of a field, and not one for each event: a history takes little more than half.
     return {sys.intern(name): value for name, value in event.items()}
 
@@ -162,8 +166,12 @@ class _Lane:
 
     events: list[EventFields] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
+    _repeatable: list[int] = field(default_factory=list)
+    """Places of the events that no command asked for."""
 
     def add(self, offset: int, event: EventFields) -> None:
+        if not event.get("command"):
+            self._repeatable.append(len(self.events))
         self.events.append(event)
         self.offsets.append(offset)
 
@@ -171,18 +179,21 @@ class _Lane:
         """Leave out every second event, and return about how much memory that gives back."""
         left_out = self.events[1:-1:2]  # the first and the newest stay
         del self.events[1:-1:2], self.offsets[1:-1:2]
+        self._repeatable[:] = [n for n, event in enumerate(self.events) if not event.get("command")]
         return sum(map(_bytes_of, left_out))
 
     def supersede(self, log_length: int, update: int) -> None:
-        """Forget what a resumed run does again; what a command asked for stays, for it happened."""
-        kept = [
-            index
-            for index, event in enumerate(self.events)
-            if event.get("command") or (self.offsets[index] < log_length and event["update"] <= update)
-        ]
-        if len(kept) < len(self.events):
-            self.events[:] = [self.events[index] for index in kept]
-            self.offsets[:] = [self.offsets[index] for index in kept]
+        """Forget what a resumed run does again; what a command asked for stays, for it happened.
+
+        Looked for from the end, where it is: a log that says very often that the run went on costs no more
+        than its length.
+        """
+        while self._repeatable:
+            last = self._repeatable[-1]
+            if self.offsets[last] < log_length and self.events[last]["update"] <= update:
+                return
+            self._repeatable.pop()
+            del self.events[last], self.offsets[last]
 
 
 @dataclass
@@ -223,6 +234,7 @@ class History:
     answered: set[str] = field(default_factory=set)
     refused_lines: set[int] = field(default_factory=set)
     _bytes: int = 0
+    _skip_warning: int | None = None  # the place of the warning that lines were skipped
     _rates: list[tuple[int, int, float]] = field(default_factory=list)  # offset, update, learning rate
     _lanes: dict[str, _Lane] = field(
         default_factory=lambda: {
@@ -294,7 +306,9 @@ class History:
                 self.refused_lines.add(event["offset"])
         elif kind == "warning":
             if "skipped_lines" in event:  # it counts those of an earlier warning, too
-                self.warnings[:] = [each for each in self.warnings if "skipped_lines" not in each]
+                if self._skip_warning is not None:
+                    del self.warnings[self._skip_warning]
+                self._skip_warning = len(self.warnings)
             self.warnings.append(event)
         elif kind == "ended":
             self.ended = event
@@ -327,7 +341,8 @@ class History:
         self.progress.supersede(log_length, update)
         for lane in self._lanes.values():
             lane.supersede(log_length, update)
-        self._rates = [rate for rate in self._rates if rate[0] < log_length and rate[1] <= update]
+        while self._rates and not (self._rates[-1][0] < log_length and self._rates[-1][1] <= update):
+            self._rates.pop()
         self._rates.append((offset, update, float(event["settings"]["learning_rate"])))
 
     def column(self, name: str) -> NDArray[np.float64]:

@@ -16,6 +16,9 @@ from charrnn_core.training.events import encodable
 MOST_VALUES = 100_000
 """Values in one JSON text that may come from anywhere: about 10 MB in memory."""
 
+MOST_LEVELS = 64
+"""Levels of nesting in one; what this program writes has five. To print a value takes a call for each."""
+
 # Possessive, and a string that does not end is one up to the end: the time is proportional to the text.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 
@@ -53,15 +56,19 @@ def parse_json(
     ValueError: it is nested too deeply
     """
     # Marks inside strings are text. Leaving them out costs more than counting, and is rarely needed.
-    if _marks(data, 0, len(data)) >= most and _has_more(data, most):
+    marks = _marks(data, 0, len(data))
+    if marks >= most and _has_more(data, most):
         raise ValueError(f"it holds more than {most:,} values")
     try:
         decode = _decode_distinct if distinct else _decode_constants if constants else _decode
         if decode is _decode and not _may_be_too_large(data):
             decode = _decode_small
-        return decode(data.decode("utf-8"))
+        value = decode(data.decode("utf-8"))
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise ValueError(_TOO_DEEP) from None
+    if marks > MOST_LEVELS:
+        _check_levels(value)
+    return value
 
 
 def parse_object(data: bytes, *, constants: bool = False) -> dict[str, Any] | None:
@@ -117,6 +124,25 @@ def _may_be_too_large(data: bytes) -> bool:
     """
     form = data.translate(_FORM, b"+")
     return any(large in form for large in _LARGE_FORMS)
+
+
+_TOO_DEEP = "it is nested too deeply"
+
+
+def _check_levels(value: Any) -> None:
+    """Raise a ValueError where a value is nested too deeply, without a call for each level."""
+    level = [value]
+    for _ in range(MOST_LEVELS + 1):  # the values of the innermost are one more
+        inner: list[Any] = []
+        for parent in level:
+            if isinstance(parent, dict):
+                inner += parent.values()
+            elif isinstance(parent, list):
+                inner += parent
+        if not inner:
+            return
+        level = inner
+    raise ValueError(_TOO_DEEP)
 
 
 def _refuse(constant: str) -> None:
