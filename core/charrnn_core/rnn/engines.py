@@ -45,9 +45,9 @@ def problem_with_numba() -> str | None:
     """Return why the compiled engine cannot be used, and what to do, or None."""
     if importlib.util.find_spec("numba") is None:
         return "Numba is not installed; pip install numba, or --engine numpy does without"
-    told_not_to = "Numba is told not to compile (NUMBA_DISABLE_JIT); --engine numpy does without"
+    disabled = "Numba is told not to compile (NUMBA_DISABLE_JIT); --engine numpy does without"
     if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
-        return told_not_to  # before it takes a hundred megabytes, where they may be what is lacking
+        return disabled  # before it takes a hundred megabytes, where they may be what is lacking
     try:
         from charrnn_core.rnn.compiled import numba_config
     except (MemoryError, OSError) as error:
@@ -61,7 +61,7 @@ def problem_with_numba() -> str | None:
         reason = str(error).partition("\n")[0].rstrip(".") or "its import fails"
         return f"Numba does not work here ({reason}); --engine numpy does without"
     if numba_config.DISABLE_JIT:
-        return told_not_to
+        return disabled
     return None
 
 
