@@ -194,15 +194,19 @@ def test_a_last_save_that_fails_is_an_error_and_the_one_before_is_kept(tmp_path,
     def fsync(descriptor):
         raise OSError(28, "No space left on device")
 
+    before = []  # a slow machine may have saved more than the beginning
+
     def later(item):
         if not isinstance(item, Event) and item.update == 10:
+            before.append(read_checkpoint(process.directory.checkpoint_file("last").path).metadata["update"])
             monkeypatch.setattr(os, "fsync", fsync)
 
     process = start(small(), corpus_of(TEXT), runs=tmp_path)
     with pytest.raises(CheckpointError, match="kept"):
         process.run(later)
     monkeypatch.undo()
-    assert read_checkpoint(process.directory.checkpoint_file("last").path).metadata["update"] == 0
+    kept = read_checkpoint(process.directory.checkpoint_file("last").path).metadata["update"]
+    assert kept == before[0] < 10
 
 
 def test_a_trial_save_finds_a_bad_disk_before_the_first_update(tmp_path, monkeypatch):
