@@ -45,7 +45,7 @@ def problem_with_numba() -> str | None:
     """Return why the compiled engine cannot be used, and what to do, or None."""
     if importlib.util.find_spec("numba") is None:
         return "Numba is not installed; pip install numba, or --engine numpy does without"
-    disabled = "Numba is told not to compile (NUMBA_DISABLE_JIT); --engine numpy does without"
+    disabled = "NUMBA_DISABLE_JIT keeps Numba from compiling; --engine numpy does without"
     if os.environ.get("NUMBA_DISABLE_JIT", "0") == "1":
         return disabled  # before it takes a hundred megabytes, where they may be what is lacking
     try:
