@@ -41,10 +41,13 @@ def test_a_signal_at_any_instant_of_the_start(here: Path, thorough: bool, number
             time.sleep(generator.uniform(0, 0.1 if thorough and turn % 2 else lasts))
             code, err = stopped(process, number)
         injected()
-        # Before its streams are there Python calls any KeyboardInterrupt a fatal error, without its name.
-        is_early = "KeyboardInterrupt" in err or "Fatal Python error: init_" in err
-        assert code in (-number, 128 + number, 0) or is_early
+        assert code in (-number, 128 + number, 0) or is_of_python(err)
         assert_before_our_code(err)
+
+
+def is_of_python(err: str) -> bool:
+    """Return whether Python itself was interrupted; before it has its streams it calls that a fatal error."""
+    return "KeyboardInterrupt" in err or "Fatal Python error: init_" in err
 
 
 def assert_before_our_code(err: str) -> None:
@@ -52,4 +55,4 @@ def assert_before_our_code(err: str) -> None:
     frames = re.findall(r'charrnn_\w+/\S+", line \d+', err)
     if any(not re.fullmatch(r'charrnn_tui/__main__\.py", line [1-8]', frame) for frame in frames):
         raise TracebackError(err)
-    assert err == "" or "KeyboardInterrupt" in err
+    assert err == "" or is_of_python(err)
