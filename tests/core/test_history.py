@@ -110,18 +110,31 @@ def sequences(draw):
     return events
 
 
+def lost(places, by):
+    """What the process lost that the `resumed` event replaces, of pairs of index and update in their order.
+
+    The newest, back to the first that it did not lose: in the log of a run, it lost nothing before that one.
+    """
+    return list(
+        itertools.takewhile(
+            lambda place: 10 * place[0] >= by["log_length"] or place[1] > by["update"], reversed(places)
+        )
+    )
+
+
 def slowly(events):
     """What is left of a log by the rules in the docstrings, all of it worked out anew for each event."""
     left = []  # pairs of index and event
     for index, one in enumerate(events):
         if one["type"] == "resumed":
-            left = [
-                (earlier, other)
-                for earlier, other in left
-                if other["type"] not in LANES
-                or other.get("command")
-                or (10 * earlier < one["log_length"] and other["update"] <= one["update"])
-            ]
+            for kind in LANES:
+                repeatable = [
+                    (earlier, other["update"])
+                    for earlier, other in left
+                    if other["type"] == kind and not other.get("command")
+                ]
+                gone = {earlier for earlier, _ in lost(repeatable, one)}
+                left = [pair for pair in left if pair[0] not in gone]
         if one["type"] == "progress":
             buckets = [pair for pair in left if pair[1]["type"] == "progress"]
             if buckets and buckets[-1][1].get("partial"):
@@ -133,11 +146,10 @@ def slowly(events):
 
 def rates_slowly(events, until):
     """The changes of the rate that had an effect on the state in the end."""
-    rates = []
+    rates = []  # index, update, rate
     for index, one in enumerate(events):
         if one["type"] == "resumed":
-            lost = [rate for rate in rates if 10 * rate[0] >= one["log_length"] or rate[1] > one["update"]]
-            rates = [rate for rate in rates if rate not in lost]
+            rates = rates[: len(rates) - len(lost([rate[:2] for rate in rates], one))]
             rates.append((index, one["update"], one["settings"]["learning_rate"]))
         if one["type"] == "obeyed" and one["name"] == "set-learning-rate":
             rates.append((index, one["update"], one["arguments"]["learning_rate"]))

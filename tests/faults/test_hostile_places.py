@@ -5,6 +5,7 @@ Every command that reads runs is given each of them. It says a sentence, or does
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -172,7 +173,14 @@ def test_whatever_stands_for_a_file_of_a_run_each_command_ends_well(
 
 
 def removed(path: Path) -> None:
-    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if not path.is_dir():
+        path.unlink()
+    while path.exists():
+        try:
+            shutil.rmtree(path)
+        except OSError as error:  # the process that trains made a file in it meanwhile
+            if error.errno != errno.ENOTEMPTY:
+                raise
 
 
 def becomes(make: Callable[[Path], object]) -> Callable[[Path], None]:

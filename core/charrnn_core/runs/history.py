@@ -185,8 +185,8 @@ class _Lane:
     def supersede(self, log_length: int, update: int) -> None:
         """Forget what a resumed run does again; what a command asked for stays, for it happened.
 
-        Looked for from the end, where it is: a log that says very often that the run went on costs no more
-        than its length.
+        From the newest back to the first that stays: updates fall only where a log says that the run resumed.
+        A log that says so very often costs no more than its length.
         """
         while self._repeatable:
             last = self._repeatable[-1]
