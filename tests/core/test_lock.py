@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from charrnn_core.errors import RunDirectoryError
+from charrnn_core.runs import lock
 from charrnn_core.runs.files import Entry
 from charrnn_core.runs.lock import is_locked, take_lock
 
@@ -195,6 +196,41 @@ sys.stdin.readline()
             assert not is_locked(Entry.at(path))
         finally:
             os.kill(child, signal.SIGKILL)
+
+
+def test_a_lock_is_waited_for_that_a_killed_process_has_left_with_one_that_it_was_starting(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / ".lock"
+    # A child has its parent's descriptors until it becomes another program.
+    code = """
+import os, sys
+from charrnn_core.runs.files import Entry
+from charrnn_core.runs.lock import take_lock
+take_lock(Entry.at(sys.argv[1]))
+if os.fork():
+    sys.stdout.close()
+    os.wait()
+print("started", flush=True)
+sys.stdin.readline()
+"""
+    with python(code, path) as holder:
+        reads(holder, "started")
+        holder.kill()
+        holder.wait(20)
+        assert is_locked(Entry.at(path))
+        looks = []
+
+        def become_another_program(seconds):
+            looks.append(seconds)
+            tells(holder)
+            assert holder.stdout.read() == ""  # until the child has ended
+
+        monkeypatch.setattr(lock.time, "sleep", become_another_program)
+        descriptor = take_lock(Entry.at(path))
+        assert path.read_text() == f"{os.getpid()}\n"
+        assert len(looks) == 1
+        os.close(descriptor)
 
 
 @pytest.mark.parametrize("content", [b"", b"12 34", b"\x1b]0;evil\x07", b"\xff\xfe", b"9" * 4000])

@@ -25,7 +25,10 @@ _SET = getattr(fcntl, "F_OFD_SETLK", fcntl.F_SETLK)
 _GET = getattr(fcntl, "F_OFD_GETLK", fcntl.F_GETLK)
 
 
-_LOOKS, _LOOK_SECONDS = 20, 0.01  # a fifth of a second in all for a new holder to say who it is
+_LOOKS, _LOOK_SECONDS = (
+    100,
+    0.01,
+)  # a second in all for a lock to come free, or for its holder to say who it is
 
 
 def _pack(kind: int) -> bytes:
@@ -54,30 +57,37 @@ def take_lock(file: Entry) -> int:
     except OSError as error:
         raise RunDirectoryError(f"cannot lock {file}: {reason_of(error)}") from None
     try:
-        fcntl.fcntl(descriptor, _SET, _pack(fcntl.F_WRLCK))
+        holder = _take(descriptor)
     except OSError as error:
-        is_taken = error.errno in (errno.EACCES, errno.EAGAIN)
-        holder = _holder(descriptor) if is_taken else ""
         os.close(descriptor)
-        if is_taken:
-            raise RunTakenError(f"{file.folder.path} is being trained by {holder}", holder) from None
         raise RunDirectoryError(f"cannot lock {file}: {reason_of(error)}") from None
+    if holder is not None:
+        os.close(descriptor)
+        raise RunTakenError(f"{file.folder.path} is being trained by {holder}", holder)
     with suppress(OSError):  # a full disk, say: who holds it is only for messages
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
 
 
-def _holder(descriptor: int) -> str:
-    """Return who holds a lock, in words.
+def _take(descriptor: int) -> str | None:
+    """Take a lock and return None, or return who holds it, in words.
 
-    Whoever has just taken it says a moment later who it is; until then the file names the holder before.
+    The file may name a process that has ended: a new holder writes its number only after it has the lock, and
+    a process that is killed while it starts another one leaves the lock with that one for some milliseconds.
     """
-    for _ in range(_LOOKS):
+    for look in range(_LOOKS):
+        if look:
+            time.sleep(_LOOK_SECONDS)
+        try:
+            fcntl.fcntl(descriptor, _SET, _pack(fcntl.F_WRLCK))
+            return None
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise
         number = os.pread(descriptor, 20, 0).strip()
         if number.isdigit() and _is_alive(int(number)):
             return f"process {int(number)}"
-        time.sleep(_LOOK_SECONDS)
     return "another process"
 
 

@@ -174,3 +174,13 @@ def waits_for_duties(original):
 )
 def begins_anywhere(original, target):
     return lambda directory: None
+
+
+@careless(
+    "charrnn_core.runs.lock:_LOOKS",
+    says="a run is refused where a killed process has left its lock for a moment",
+    tests="tests/core/test_lock.py::"
+    "test_a_lock_is_waited_for_that_a_killed_process_has_left_with_one_that_it_was_starting",
+)
+def looks_once_for_a_lock(original):
+    return 1
