@@ -30,11 +30,11 @@ from charrnn_core.runs.commands import (
 )
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.files import Entry
-from charrnn_core.runs.history import answered_by
+from charrnn_core.runs.history import History, answered_by
 from charrnn_core.runs.log import EventLog
 from charrnn_core.runs.saving import Saver
 from charrnn_core.text.corpus import corpus_of
-from charrnn_core.training.events import Event, Obeyed, Progress, Status
+from charrnn_core.training.events import Event, Obeyed, Progress, Sample, Status, Validated
 from charrnn_core.training.settings import Settings
 
 TEXT = "the tide rises, the tide falls; the clock above the market counts them both.\n" * 8
@@ -894,3 +894,30 @@ def test_when_it_was_detached_it_goes_on_without_its_owner(tmp_path):
         owned.process.send_signal(signal.SIGTERM)
         assert owned.process.wait(PATIENCE) == 128 + signal.SIGTERM
         assert owned.events()[-1]["reason"] == "signal SIGTERM"
+
+
+def test_a_log_that_is_nearly_too_large_to_be_read_is_spared_what_nobody_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("charrnn_core.runs.process.ROOM_FOR_MANY", 1)
+    settings = {"sample_every": 5, "held_out": 0.2, "validate_every": 5, "updates": 60}
+    process = start(tmp_path, "full", **settings)
+    shown = []
+    asking = at_update(10, lambda: send(process.directory.commands_file, Command.make("sample", length=7)))
+
+    def view(item):
+        asking(item)
+        if isinstance(item, (Sample, Validated)):
+            shown.append(item)
+
+    process.run(view)
+    assert len(shown) > 20
+    history = History.read(process.directory.events_file)
+    (sample,) = history.samples
+    assert sample["command"] and len(sample["text"]) == 7
+    assert not history.validations
+    (warning,) = history.warnings
+    assert "keeps no samples but those asked for" in warning["message"]
+    assert history.ended["update"] == history.progress[-1]["update"] == 60
+    monkeypatch.undo()
+    whole = start(tmp_path, "whole", **settings)
+    whole.run(lambda item: None)
+    assert whole.state_sha256 == process.state_sha256

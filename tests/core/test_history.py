@@ -19,6 +19,7 @@ from charrnn_core.errors import RunDirectoryError
 from charrnn_core.runs import starting
 from charrnn_core.runs.commands import Command, send
 from charrnn_core.runs.history import EventTail, History
+from charrnn_core.runs.json_text import parse_object
 from charrnn_core.runs.log import LONGEST_LINE, EventLog
 from charrnn_core.text.corpus import corpus_of
 from charrnn_core.training.events import Progress, Warned
@@ -400,7 +401,7 @@ def lines_of(*updates):
     return "".join(json.dumps(event("epoch", update)) + "\n" for update in updates).encode()
 
 
-TOO_LONG = b"x" * (LONGEST_LINE + 1)
+TOO_LONG = b"{" * (LONGEST_LINE + 1)
 
 
 @pytest.mark.parametrize(
@@ -487,6 +488,10 @@ def test_a_huge_line_takes_bounded_memory(tmp_path):
 @pytest.mark.parametrize(
     "line",
     [
+        '{"type":"progress","update":1,"time":0}',
+        '{"type":"progress","update":1,"time":0,"first_update":1,"epoch":1e18}',
+        '{"type":"sample","update":1e18,"time":0}',
+        '{"type":"sample","update":1,"time":-1e18}',
         '{"type":"resumed","update":1,"time":0}',
         '{"type":"resumed","update":1,"time":0,"log_length":"x","settings":[]}',
         '{"type":"resumed","update":1,"time":0,"log_length":0,"settings":{"learning_rate":"fast"}}',
@@ -565,8 +570,8 @@ def test_a_million_updates_more_take_little_memory():
 
 def test_a_progress_event_is_read_as_it_was_written():
     written = bucket(8, 9, loss_mean=None, partial=True)
-    (read,) = folded([written | {"of the future": "x", "epoch": None}]).progress
-    assert read == written | {"epoch": None}
+    (read,) = folded([written | {"of the future": "x", "gradient_norm": None}]).progress
+    assert read == written | {"gradient_norm": None}
     assert type(read["update"]) is int and type(read["position"]) is int
     assert np.isnan(folded([written]).column("loss_mean")).tolist() == [True]
     many = folded([bucket(one, one) for one in range(5)]).progress
@@ -583,9 +588,69 @@ def test_a_hole_of_terabytes_in_a_log_is_not_read(tmp_path):
     assert History.read(path).warnings[0]["message"] == "x"
     with path.open("ab") as file:
         file.write(b"\n" + line)
-    first, second, skipped = [warning["message"] for warning in History.read(path).warnings]
-    assert first == second == "x"
-    assert "skipped 1 line" in skipped
+    assert [warning["message"] for warning in History.read(path).warnings] == ["x", "x"]
+
+
+def sparse_log(path, lines, step):
+    """A log of lines of zeros that take no space on the disk, and an event after them."""
+    with path.open("wb") as file:
+        file.truncate(lines * step)
+        for line in range(1, lines + 1):
+            file.seek(line * step - 1)
+            file.write(b"\n")
+        file.write(lines_of(1))
+
+
+@pytest.mark.parametrize("step", [LONGEST_LINE // 2, 3 * LONGEST_LINE])
+def test_lines_that_cannot_be_events_are_not_parsed(tmp_path, monkeypatch, step):
+    parsed = []
+    monkeypatch.setattr(
+        "charrnn_core.runs.history.parse_object", lambda line: parsed.append(line) or parse_object(line)
+    )
+    path = tmp_path / "events.jsonl"
+    sparse_log(path, 20, step)
+    with path.open("ab") as file:
+        file.write(b"\n" * 1_000_000 + b"[1]\n \r\n" + lines_of(2))
+    history = History.read(path)
+    assert [epoch["update"] for epoch in history.epochs] == [1, 2]
+    assert len(parsed) == 2
+    assert not history.warnings
+
+
+def test_a_log_is_read_up_to_a_size_and_a_number_of_strange_lines(tmp_path, monkeypatch):
+    path = tmp_path / "events.jsonl"
+    monkeypatch.setattr("charrnn_core.runs.log.LARGEST_LOG", 5 * LONGEST_LINE)
+    sparse_log(path, 9, LONGEST_LINE // 2)
+    assert len(History.read(path).epochs) == 1
+    sparse_log(path, 2, 10 * LONGEST_LINE)  # holes take no time
+    assert len(History.read(path).epochs) == 1
+    sparse_log(path, 12, LONGEST_LINE // 2)
+    with pytest.raises(RunDirectoryError, match=r"events.jsonl is larger than "):
+        History.read(path)
+    monkeypatch.setattr("charrnn_core.runs.history.MOST_STRANGERS", 3)
+    path.write_bytes(b"{}\n" * 3 + lines_of(1))
+    assert len(History.read(path).epochs) == 1
+    path.write_bytes(b"{}\n" * 4 + lines_of(1))
+    with pytest.raises(RunDirectoryError, match=r"not a log of charrnn: more than 3 lines are no events"):
+        History.read(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("validated", "validations"), ("epoch", "ends of epochs"), ("sample", "samples")]
+)
+def test_of_events_that_there_can_be_many_of_some_are_left_out(monkeypatch, kind, words):
+    monkeypatch.setattr("charrnn_core.runs.history.MOST_BYTES", 100_000)
+    history = History()
+    for number in range(3000):
+        history.add(number, event(kind, number, loss=1.0))
+        if number % 1000 == 0:
+            history.add(number, event("sample", number, text="x"))
+    found = lane(history, kind)
+    assert 50 < len(found) < 600
+    assert found[-1]["update"] == 2999
+    assert [warning["message"] for warning in history.warnings] == [
+        f"the log holds more {words} than fit into memory: every second one is left out here"
+    ]
 
 
 def test_a_log_with_more_samples_than_fit_is_read_without_some_of_them(monkeypatch):

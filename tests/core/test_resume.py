@@ -783,7 +783,7 @@ def test_commands_are_answered_once_where_the_log_has_a_line_that_is_too_long(tm
     directory = process.directory
     live(process, kill_at=20)
     with directory.events_file.path.open("ab") as log:
-        log.write(b"x" * (LONGEST_LINE + 1) + b"\n")
+        log.write(b"{" * (LONGEST_LINE + 1) + b"\n")
     send(directory.commands_file, Command.make("sample"))
     for _ in range(2):
         live(starting.resume(directory, {}), kill_at=4)

@@ -264,6 +264,17 @@ def test_epochs_are_told_where_they_end():
     assert ends == [(1, per), (2, 2 * per), (3, 3 * per)]
 
 
+def test_of_short_epochs_only_as_many_ends_are_events_as_a_log_can_hold():
+    settings = small(seq_length=4, updates=4100, sample_every=None)
+    trainer, events = run(settings, text="abcdef")
+    assert trainer.windows.per_epoch == 1
+    ends = [event.epoch for event in events if isinstance(event, EpochDone)]
+    assert ends == [*range(1, 4000), *range(4000, 4101, 2)]  # 4,000 has buckets of 20
+    rest = Trainer(settings, corpus_of("abcdef"), snapshot=Trainer(settings, corpus_of("abcdef")).snapshot())
+    assert [event.epoch for event in rest.run() if isinstance(event, EpochDone)] == ends
+    assert np.array_equal(rest.engine.parameters.W, trainer.engine.parameters.W)
+
+
 def test_a_run_that_ends_inside_a_bucket_says_so_and_keeps_it():
     trainer, events = run(small(updates=405, sample_every=None))  # buckets of 2 from 400 on
     last = [event for event in events if isinstance(event, Progress)][-1]

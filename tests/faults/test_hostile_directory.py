@@ -128,6 +128,8 @@ LINES: dict[str, list[Any]] = {
             {"parameter": EVIL, "method": EVIL, "h0": EVIL, "passed": EVIL, "maximum_relative_error": None}]},
         {"type": "progress", "update": 1e300, "time": 1e300, "first_update": -1e300, "loss_mean": 1e308,
          "loss_min": -1e308, "loss_max": 1e308, "smooth_loss": 1e308, "epoch": 1e300},
+        {"type": "progress", "update": 9e17, "time": 9e17, "first_update": -9e17, "loss_mean": 9e299,
+         "loss_min": -9e299, "loss_max": 9e299, "smooth_loss": 9e299, "epoch": 9e17},
         {"type": "epoch", "update": 1e300, "time": 1e300, "epoch": EVIL},
         {"type": "validated", "update": 1e300, "time": 1, "loss": "much"},
         {"type": "warning", "update": 1e300, "time": 1, "message": None},
@@ -293,7 +295,9 @@ def test_a_folder_with_a_newline_in_its_name(dashboard: Any) -> None:
 
 VIEWS = (
     "runs", "runs --json", "report mine -o report.html", "report mine --format md -o report.md",
-    "plot mine -o plot.svg", "plot mine", "export mine -o table.csv", "export mine -f jsonl -o table.jsonl",
+    "plot mine -o plot.svg", "plot mine", "plot mine --log-x --log-y -o updates.svg",
+    "plot mine --by epoch --log-x -o epochs.svg", "plot mine --by time --log-x --log-y -o seconds.svg",
+    "export mine -o table.csv", "export mine -f jsonl -o table.jsonl",
 )  # fmt: skip
 
 
@@ -316,6 +320,25 @@ def mine(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CHARRNN_RUNS", raising=False)
     return tmp_path / "runs" / "mine" / "events.jsonl"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("low", "high"), [(-2.0, -1.0), (0.0, 0.0), (0.0, 5e-324), (5e-324, 1.0), (-1.0, 9e299)]
+)
+@pytest.mark.parametrize("view", [view for view in VIEWS if "--log-x" in view], ids=lambda view: view[10:20])
+def test_any_loss_has_a_place_on_a_logarithmic_axis(
+    mine: Path, low: float, high: float, view: str, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    lines = [json.loads(line) for line in mine.read_text(encoding="utf-8").splitlines()]
+    for line in lines:
+        if line["type"] == "progress":
+            line |= {"loss_min": low, "loss_mean": low, "loss_max": high, "smooth_loss": high}
+    mine.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+    assert cli.run(view.split()) == 0
+    told = b"".join(capsysbinary.readouterr()).decode()
+    assert_harmless(told)
+    assert_well_made(Path(view.split()[-1]))
 
 
 @pytest.mark.slow
@@ -344,7 +367,7 @@ def test_a_line_that_is_too_long_does_not_end_the_history(
 ) -> None:
     """Training, the list of runs, report, export and dashboard say the same of a run, and warn."""
     with mine.open("ab") as log:
-        log.write(b"x" * (LONGEST_LINE + 1) + b"\n")
+        log.write(b"{" * (LONGEST_LINE + 1) + b"\n")
     injected()
     assert cli.run(["resume", "mine", "--updates", "90", "--quiet"]) == 0
     capsysbinary.readouterr()

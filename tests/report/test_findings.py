@@ -152,11 +152,12 @@ def test_of_many_samples_some_are_the_evolution(count: int, shown: list[int]) ->
 
 def test_losses_are_the_first_and_the_last_that_are_finite() -> None:
     events = [
-        event("progress", at, first_update=at, smooth_loss=loss) for at, loss in enumerate((3.0, 1.0, 2.0))
+        event("progress", at, first_update=at, epoch=0.0, smooth_loss=loss)
+        for at, loss in enumerate((3.0, 1.0, 2.0))
     ]
     found = findings_of(events)
     assert (found.first_loss, found.smooth_loss) == (3.0, 2.0)
-    found = findings_of([event("progress", 0, first_update=0, smooth_loss=None)])
+    found = findings_of([event("progress", 0, first_update=0, epoch=0.0, smooth_loss=None)])
     assert (found.first_loss, found.smooth_loss) == (None, None)
     found = findings_of([])
     assert (found.first_loss, found.smooth_loss) == (None, None)
@@ -166,7 +167,7 @@ def test_the_update_is_the_last_that_anything_tells_of(altered: Altered) -> None
     def update_of(name: str, *events: dict[str, object]) -> int:
         return find(altered(list(events), name=name)).update
 
-    progress = event("progress", 10, first_update=9)
+    progress = event("progress", 10, first_update=9, epoch=0.0)
     assert update_of("a") == 0
     assert update_of("b", progress) == 10
     assert update_of("c", progress, event("ended", 12, reason="updates")) == 12

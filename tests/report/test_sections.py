@@ -192,7 +192,7 @@ def test_the_training_is_told_with_its_duration_and_speed() -> None:
     assert facts_of(findings_of(events, update=1))["Training"] == (
         "1 update, 0.25 epochs in 0.5 seconds, 2 updates a second"
     )
-    events = [event("progress", 6000, 600.0, first_update=1, epoch=None, smooth_loss=None)]
+    events = [event("progress", 6000, 600.0, first_update=1, epoch=0.0, smooth_loss=None)]
     facts = facts_of(findings_of(events, update=6000))
     assert facts["Training"] == "6,000 updates, 0.00 epochs in 10.0 minutes, 10 updates a second"
     assert "Smooth loss" not in facts

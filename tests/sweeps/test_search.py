@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from charrnn_core.sweeps.task import Outcome, Task, Trainee, outcome_of
 from charrnn_core.sweeps.varying import parse_variation
 from charrnn_core.text.corpus import read_corpus
 from charrnn_core.training.events import Event
+from charrnn_core.training.settings import Settings
 from tests.program import TEXT, charrnn, finish
 from tests.sweeps.programs import rows_of, updates_of
 
@@ -104,6 +106,54 @@ def search_of(asked: Plan, tell: Callable[[Event], None] = lambda event: None) -
         tell=tell,
         updates_of=lambda trial: trial.settings.updates,
     )
+
+
+STRANGE: tuple[dict[str, Any], ...] = (
+    {},
+    {"seed": 1},
+    {"hidden": 5},
+    {"hidden": 5, "dtype": "../x"},
+    {"hidden": 5, "dtype": "float32", "seed": 1},
+    {"hidden": 6.5, "dtype": "float32"},
+    {"hidden": True, "dtype": "float32"},
+    {"hidden": None, "dtype": "float32"},
+    {"hidden": "5", "dtype": "float32"},
+    {"hidden": 10**30, "dtype": "float32"},
+)
+
+
+def test_combinations_in_a_log_that_are_none_of_the_sweep_are_skipped(tmp_path: Path) -> None:
+    asked = plan("hidden=4:16:lin", "dtype=float32,float64", search="tpe", combinations=2)
+    right = {"hidden": 5, "dtype": "float64"}
+    lines = [{"type": "proposed", "update": 0, "time": 0.0, "values": each} for each in (*STRANGE, right)]
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    directory = SweepDirectory(tmp_path)
+    directory.write_plan(asked, {"sha256": "0"}, "2026-01-01T00:00:00Z")
+    follower = SweepFollower(directory)
+    assert [row.trial.values for row in follower.rows] == [right]
+    search = TpeSearch(
+        asked,
+        follower.record,
+        follower.rows,
+        past=lambda step: None,
+        tell=lambda event: None,
+        updates_of=lambda trial: trial.settings.updates,
+    )
+    step = search.next()
+    assert step is not None and step.trial.values == right
+
+
+def test_a_text_whose_place_is_not_recorded_is_read_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "book.txt").write_text(TEXT, encoding="utf-8")
+    facts = dict(describe_corpus(read_corpus(str(tmp_path / "book.txt"))))
+    settings = Settings.of(hidden=4, updates=10, sample_every=None, engine="numpy").to_json()
+    bundled = {**facts, "kind": "bundled"}
+    for number, told in enumerate(({**facts, "path": 7}, {**bundled, "path": "x"}, bundled)):
+        if told is bundled:
+            del told["path"]
+        task = Task(str(tmp_path / f"trial-{number}"), settings, told, [str(tmp_path / "book.txt")])
+        outcome, _ = Trainee().train(task)
+        assert (outcome.end, outcome.update) == ("ended", 10), outcome
 
 
 @pytest.mark.slow

@@ -28,6 +28,7 @@ FileFormat = Literal["svg", "png", "pdf"]
 
 _MOST_EPOCHS = 40  # marks that are still told from one another
 _CEILING = 3.0  # times the first loss
+_LEAST_LOSS = 1e-200  # on a logarithmic axis, so that in other units it is above 0 too
 _MARGIN = 0.008  # share of the width beside the curves, so that nothing at an end of them is cut
 
 
@@ -135,7 +136,7 @@ class _Drawing:
         units = {(run.characters, run.settings.get("loss")) for run in runs}
         self._own_unit = len(units) == 1
         self._characters = runs[0].characters if self._own_unit else 1
-        self._log_x, self._log_y = log_x, log_y or self._is_beyond()
+        self._log_x, self._log_y = log_x, (log_y or self._is_beyond()) and self._has_positive()
         self._last = max((float(x[-1]) for x in map(self._x_of, runs) if len(x)), default=1.0)
         self._least_x = self._first_positive()
         self._lows: list[float] = []
@@ -314,7 +315,8 @@ class _Drawing:
         curve_high, (band_low, band_high) = max(self._highs), self._band
         low, high = min(*self._lows, band_low), max(curve_high, band_high)
         if self._log_y:
-            low = low if low > 0 else high / 1000
+            high = max(high, _LEAST_LOSS)  # somebody may have edited the log
+            low = max(low, _LEAST_LOSS) if low > 0 else high / 1000
             axes.set_ylim(low / 1.1, high * 1.1)
             return
         most = max(self._ceiling(), curve_high)
@@ -324,6 +326,11 @@ class _Drawing:
             high = most
         margin = 0.04 * (high - low) or 0.05 * abs(high) or 1.0
         axes.set_ylim(max(low - margin, 0.0) if low >= 0 else low - margin, high + margin)
+
+    def _has_positive(self) -> bool:
+        """Return whether there is a loss that has a place on a logarithmic axis."""
+        losses = (_finite(run.history.column("smooth_loss")) for run in self._runs)
+        return any(bool(np.any(loss > 0)) for loss in losses)
 
     def _is_beyond(self) -> bool:
         """Return whether a curve goes so far up that a linear axis would show little else."""

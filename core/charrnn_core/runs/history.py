@@ -13,13 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from charrnn_core.errors import RunDirectoryError, raise_exhausted, reason_of
+from charrnn_core.memory import readable_size
 from charrnn_core.runs.buckets import Buckets
 from charrnn_core.runs.files import Place, entry_of
 from charrnn_core.runs.json_text import parse_object
-from charrnn_core.runs.log import LONGEST_LINE, LineReader
+from charrnn_core.runs.log import LARGEST_LOG, LONGEST_LINE, LineReader
 
 EventFields = dict[str, Any]
 """An event as in its line: type, update, time, and what its class in `training.events` says."""
+
+MOST_STRANGERS = 1_000_000
+"""Lines of a log that begin as an event does, and are none; to try to read one takes microseconds."""
 
 _NUMBERS = ("update", "time")
 
@@ -39,6 +43,7 @@ class EventTail:
         self._lines = LineReader()
         self._last = (0, 0.0)  # update and time of the last event
         self._reported = 0  # skipped lines that a warning has counted
+        self._strangers = 0  # lines that are no events
 
     def read(self) -> Iterator[tuple[int, EventFields]]:
         """Yield the events that are new, each with the offset of its line; other lines are skipped.
@@ -49,7 +54,8 @@ class EventTail:
         Raises
         ------
         RunDirectoryError
-            The log cannot be read, or is no regular file.
+            The log cannot be read, is no regular file, is larger than `LARGEST_LOG`, or has more than
+            `MOST_STRANGERS` lines that are no events.
         OSError
             This process can open no more files.
         """
@@ -68,6 +74,14 @@ class EventTail:
             if event is not None:
                 self._last = event["update"], event["time"]
                 yield offset, event
+            elif (strangers := self._strangers + 1) <= MOST_STRANGERS:
+                self._strangers = strangers
+            else:
+                raise RunDirectoryError(
+                    f"{self._file} is not a log of charrnn: more than {MOST_STRANGERS:,} lines are no events"
+                )
+        if self._lines.is_exhausted:
+            raise RunDirectoryError(f"{self._file} is larger than {readable_size(LARGEST_LOG)}")
         if self._lines.skipped > self._reported:
             self._reported = self._lines.skipped
             yield self._lines.offset, _skip_warning(self._reported, *self._last)
@@ -99,7 +113,7 @@ def _parse(line: bytes) -> EventFields | None:
     event = parse_object(line)
     if event is None or not isinstance(event.get("type"), str):
         return None
-    if not all(_is_number(event.get(name)) for name in _NUMBERS):
+    if not all(_is_count(event.get(name)) for name in _NUMBERS):
         return None
     if not isinstance(event["update"], int):
         if not event["update"].is_integer():
@@ -114,15 +128,21 @@ MOST_BYTES = 400_000_000
 
 _BYTES_OF_A_BUCKET, _BYTES_OF_A_VALUE, _BYTES_OF_A_CHARACTER = 110, 80, 4
 
-_COLUMNS = ("first_update", "epoch", "loss_mean", "loss_min", "loss_max", "smooth_loss")
-_LARGEST = 1e300  # a float that can still be calculated with
+_THINNED = {"sample": "samples", "validated": "validations", "epoch": "ends of epochs"}
+"""Types of events of which every second one can be left out, in words."""
+
+_LOSSES = ("loss_mean", "loss_min", "loss_max", "smooth_loss")
+_LARGEST_LOSS = 1e300  # a float that can still be calculated with
+_LARGEST_COUNT = 1e18  # updates, epochs and seconds, which are drawn on axes
 
 
 def _well_formed(event: EventFields) -> bool:
     """Return whether an event has what a fold needs of it; others are skipped like lines that are none."""
     match event["type"]:
         case "progress":
-            return all(_is_number(event.get(name)) or event.get(name) is None for name in _COLUMNS)
+            if not (_is_count(event.get("first_update")) and _is_count(event.get("epoch"))):
+                return False
+            return all(_is_number(event.get(name)) or event.get(name) is None for name in _LOSSES)
         case "resumed":
             return _is_number(event.get("log_length")) and _has_rate(event.get("settings"))
         case "obeyed" if event.get("name") == "set-learning-rate":
@@ -137,8 +157,12 @@ def answered_by(event: EventFields) -> list[str]:
     return [identity for identity in found if isinstance(identity, str)]
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST
+def _is_number(value: object, limit: float = _LARGEST_LOSS) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < limit
+
+
+def _is_count(value: object) -> bool:
+    return _is_number(value, _LARGEST_COUNT)
 
 
 def _has_rate(value: object) -> bool:
@@ -222,8 +246,8 @@ class History:
     Raises
     ------
     RunDirectoryError
-        By `add` and `read`: the log holds more than `MOST_BYTES` of events. Of samples, every second one is
-        left out before that, with a warning.
+        By `add` and `read`: the log holds more than `MOST_BYTES` of events. Of samples, validations and ends
+        of epochs, every second one is left out before that, with a warning.
     """
 
     progress: Buckets = field(default_factory=Buckets)
@@ -314,13 +338,17 @@ class History:
             self.ended = event
 
     def _make_room(self, event: EventFields) -> None:
-        if len(self.samples) > 2:
-            self._bytes -= self._lanes["sample"].thin()
+        """Leave out events of the kind that there are most of, with a warning for each kind."""
+        kind = max(_THINNED, key=lambda name: sum(map(_bytes_of, self._lanes[name].events)))
+        if len(self._lanes[kind].events) > 2:
+            self._bytes -= self._lanes[kind].thin()
         if self._bytes > MOST_BYTES:
             raise RunDirectoryError(
                 f"the log holds more than {MOST_BYTES:,} bytes of events; charrnn does not read more"
             )
-        message = "the log holds more samples than fit into memory: every second one is left out here"
+        message = (
+            f"the log holds more {_THINNED[kind]} than fit into memory: every second one is left out here"
+        )
         if all(warning.get("message") != message for warning in self.warnings):
             self.warnings.append(
                 {"type": "warning", "update": event["update"], "time": event["time"], "message": message}

@@ -17,6 +17,12 @@ from charrnn_core.training.events import Event
 LONGEST_LINE = 1 << 22
 """Bytes; no event has a line that is nearly as long."""
 
+LARGEST_LOG = 1 << 30
+"""Bytes of a log that are read, but for holes on the disk."""
+
+ROOM_FOR_MANY = LARGEST_LOG - (1 << 27)
+"""Bytes of a log after which training adds no events of which there can be one for each update."""
+
 _WAITING_LINES = 10_000
 _READ_AT_ONCE = 1 << 24
 _BLOCK = 1 << 20
@@ -159,59 +165,82 @@ class EventLog:
 
 
 class LineReader:
-    """Reads the whole lines of a log that may grow; a line that is too long to be an event is skipped.
+    """Reads the whole lines of a log that may grow, but for those that cannot be events.
 
-    Memory is bounded by `LONGEST_LINE` and a block, and what was skipped is not read again.
+    Skipped are lines that do not begin as a JSON object does, and those that are too long. Memory is bounded
+    by `LONGEST_LINE` and a block, time by `LARGEST_LOG`, and what was skipped is not read again.
 
     Attributes
     ----------
     offset : int
         Bytes of the file that were read or skipped.
     skipped : int
-        How many lines were skipped because they are longer than `LONGEST_LINE`.
+        How many lines begin as an event does, and were skipped because they are longer than `LONGEST_LINE`.
     """
 
     def __init__(self) -> None:
         self.offset = 0
         self.skipped = 0
-        self._is_skipping = False  # `offset` is inside a line that is too long
+        self._holes = 0  # bytes that were not read, because the disk holds nothing there
+        self._is_skipping = False  # `offset` is inside a line that is skipped
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether the log is so large that no more of it is read."""
+        return self.offset - self._holes > LARGEST_LOG
 
     def read(self, descriptor: int) -> Iterator[tuple[int, bytes]]:
         """Yield the lines that are new, each with its offset and without its end.
 
-        This ends at the end of the file, or before a line that has no end yet.
+        This ends at the end of the file, before a line that has no end yet, or where the log is exhausted.
         """
         rest = b""
-        while block := os.pread(descriptor, _BLOCK, self.offset + len(rest)):
+        while not self.is_exhausted and (block := os.pread(descriptor, _BLOCK, self.offset + len(rest))):
+            data, begin, place = rest + block, 0, self.offset
             if self._is_skipping:
-                end = block.find(b"\n") + 1
-                self.offset += end or len(block)
-                self._is_skipping = not end
-                if not end:
+                begin = data.find(b"\n") + 1
+                self._is_skipping = not begin
+                if self._is_skipping:
+                    self.offset += len(data)
                     self._skip_hole(descriptor)
                     continue
-                block = block[end:]
-            *lines, rest = (rest + block).split(b"\n")
-            for line in lines:
-                offset = self.offset
-                self.offset += len(line) + 1
-                if len(line) > LONGEST_LINE:
+            while (line := _next_line(data, begin)) is not None:
+                begin = line.stop + 1
+                self.offset = place + begin
+                if line.stop - line.start > LONGEST_LINE:
                     self.skipped += 1
                 else:
-                    yield offset, line
+                    yield place + line.start, data[line.start : line.stop]
+            if not data.startswith(b"{", begin):
+                begin = max(begin, data.rfind(b"\n") + 1)
+            self.offset = place + begin
+            rest = data[begin:]
             if len(rest) > LONGEST_LINE:
-                self.skipped += 1
+                self.skipped += rest.startswith(b"{")
                 self._is_skipping = True
                 self.offset += len(rest)
                 rest = b""
+                self._skip_hole(descriptor)
 
     def _skip_hole(self, descriptor: int) -> None:
         """Continue where the disk holds the next bytes: a hole of terabytes takes no space on it."""
+        before = self.offset
         try:
             self.offset = max(self.offset, os.lseek(descriptor, self.offset, os.SEEK_DATA))
         except OSError as error:
             if error.errno == errno.ENXIO:  # there are no more
                 self.offset = max(self.offset, os.fstat(descriptor).st_size)
+        self._holes += self.offset - before
+
+
+def _next_line(data: bytes, begin: int) -> slice | None:
+    """Return the next whole line that begins as a JSON object does, at or after the beginning of a line."""
+    if not data.startswith(b"{", begin):
+        begin = data.find(b"\n{", begin) + 1
+        if not begin:
+            return None
+    end = data.find(b"\n", begin)
+    return None if end < 0 else slice(begin, end)
 
 
 def whole_lines(descriptor: int, size: int) -> int:

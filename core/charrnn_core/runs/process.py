@@ -25,20 +25,23 @@ from charrnn_core.errors import (
     UsageError,
     reason_of,
 )
+from charrnn_core.memory import readable_size
 from charrnn_core.runs.checkpoint import KINDS, Place, RunFacts
 from charrnn_core.runs.commands import BadCommand, Command, CommandReader, Found
 from charrnn_core.runs.directory import RunDirectory
 from charrnn_core.runs.lock import is_lock_file
-from charrnn_core.runs.log import EventLog
+from charrnn_core.runs.log import ROOM_FOR_MANY, EventLog
 from charrnn_core.runs.saving import Saver
 from charrnn_core.training.events import (
     Ended,
+    EpochDone,
     Event,
     GradientsChecked,
     Obeyed,
     Refused,
     Sample,
     Status,
+    Validated,
     Warned,
 )
 from charrnn_core.training.state import Best
@@ -54,6 +57,7 @@ View = Callable[[Event | Status], None]
 Checker = Generator[Status, None, GradientsChecked | None]
 Drawing = Generator[Status, None, Sample | None]
 
+_MANY = (Sample, Validated, EpochDone)  # events of which there can be one for each update
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _UNREADABLE_SECONDS = 1.0  # how often commands are looked for that could not be read
 _PAUSED_SECONDS = 0.05  # how often a paused process looks for commands
@@ -131,6 +135,7 @@ class TrainingProcess:
         with directory.folder.opened() as folder:
             self._identity = os.fstat(folder)
         log.guard = self._look_after_lock
+        self._is_log_full = False  # and that was said
         self._is_deaf = False  # commands cannot be read, and that was said
         self._commands = CommandReader(directory.commands_file, place.command_offset)
         self._opened = ExitStack()
@@ -211,13 +216,30 @@ class TrainingProcess:
     # -- what is recorded and shown ------------------------------------------------------------------------
 
     def _record(self, item: Event | Status) -> None:
-        refused = self._log.append(item) if isinstance(item, Event) else None
+        refused = None
+        if isinstance(item, Event) and not self._is_left_out(item):
+            refused = self._log.append(item)
         if isinstance(item, Status) and time.monotonic() >= self._next_status:
             self._next_status = time.monotonic() + STATUS_SECONDS
             self._write_status(item)
         self._view(item)
         if refused is not None and self._log.waiting == 1:
             self._warn(f"cannot write {self.directory.events_file}: {reason_of(refused)}; training goes on")
+
+    def _is_left_out(self, event: Event) -> bool:
+        """Return whether an event is shown only, because the log is nearly as large as one that is read."""
+        if self._log.length < ROOM_FOR_MANY or not isinstance(event, _MANY):
+            return False
+        if getattr(event, "command", None) is not None:
+            return False
+        if not self._is_log_full:
+            self._is_log_full = True
+            size = readable_size(self._log.length)
+            self._warn(
+                f"the log has {size}: from here on it keeps no samples but those asked for, no validations "
+                "and no ends of epochs"
+            )
+        return True
 
     def _write_status(self, status: Status) -> None:
         state = "paused" if self._paused else "stopping" if self.signal else "training"

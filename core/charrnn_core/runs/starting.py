@@ -493,7 +493,15 @@ def _as_recorded(text: Corpus, facts: Mapping[str, Any]) -> Corpus:
             "that one is"
         )
     # It is the text of the run, wherever it was read from now.
-    return dataclasses.replace(text, name=facts["name"], kind=facts["kind"], path=facts.get("path"))
+    return dataclasses.replace(text, name=facts["name"], kind=facts["kind"], path=path_recorded(facts, text))
+
+
+def path_recorded(facts: Mapping[str, Any], text: Corpus) -> str | None:
+    """Return where a text was, by what is recorded of it, or else where it was read from now."""
+    if facts["kind"] != "file":
+        return None
+    path = facts.get("path")
+    return path if isinstance(path, str) else text.path
 
 
 def _counted(value: Any) -> str:

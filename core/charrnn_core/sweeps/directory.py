@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -251,7 +252,8 @@ class SweepDirectory(OwnedDirectory):
         plan = plan or self.plan()
         if plan.search != "tpe":
             return plan.first_trials()
-        found = plan.in_trials((record or self.record()).proposed[: plan.combinations])
+        proposed = filter(plan.accepts, (record or self.record()).proposed)
+        found = plan.in_trials(list(islice(proposed, plan.combinations)))
         return list({trial.name: trial for trial in found}.values())
 
     def write_plan(self, plan: Plan, corpus: dict[str, Any], created: str) -> None:

@@ -163,6 +163,16 @@ class Plan:
         """Return the trials of combinations, one for each seed."""
         return [self.trial(values) for each in combinations for values in self._with_seeds(each)]
 
+    def accepts(self, values: Mapping[str, Value]) -> bool:
+        """Return whether values are a combination of this plan: one for all that varies, and possible."""
+        if values.keys() != {each.name for each in self.vary}:
+            return False
+        try:
+            self.in_trials([dict(values)])
+        except SettingsError:
+            return False
+        return True
+
     def _draw(self) -> Iterator[dict[str, Value]]:
         """Yield combinations that are drawn, none twice while there are others."""
         generator = np.random.default_rng(np.random.SeedSequence(self.base_seed, spawn_key=(DRAW_STREAM,)))

@@ -111,7 +111,7 @@ class TpeSearch:
         self._chosen: list[dict[str, Value]] = []
         self._is_exhausted = False
         done = {row.trial.name: row.update for row in rows}
-        for values in record.proposed:
+        for values in filter(plan.accepts, record.proposed):
             self._take_up(dict(values), record.pruned, done, past)
 
     def next(self) -> Step | None:

@@ -17,7 +17,7 @@ from charrnn_core.runs.files import open_kept
 from charrnn_core.runs.json_text import number_of
 from charrnn_core.runs.liveness import was_interrupted
 from charrnn_core.runs.process import TrainingProcess
-from charrnn_core.runs.starting import resume, start
+from charrnn_core.runs.starting import path_recorded, resume, start
 from charrnn_core.sweeps.ends import end_of
 from charrnn_core.text.corpus import Corpus, read_corpus
 from charrnn_core.text.source import Kind, Source, open_file
@@ -199,7 +199,8 @@ class Trainee:
         if self._corpus.sha256 != facts["sha256"]:
             self._corpus = None
             raise CorpusError(f"{task.files[0]} is another text than the sweep began with")
-        return dataclasses.replace(self._corpus, name=facts["name"], path=facts["path"])
+        path = path_recorded(facts, self._corpus)
+        return dataclasses.replace(self._corpus, name=facts["name"], path=path)
 
 
 def in_words(error: CharRNNError | OSError) -> str:

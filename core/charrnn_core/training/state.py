@@ -47,6 +47,33 @@ def bucket_width(update: int) -> int:
         width *= 10
 
 
+def is_epoch_recorded(update: int, per_epoch: int) -> bool:
+    """Return whether an update ends an epoch whose end is an event.
+
+    The first 2,000 are. Later, where epochs are short beside the run, it is the first of each stretch of a
+    tenth of a bucket: a text of one window has an epoch with each update.
+
+    Examples
+    --------
+    >>> [is_epoch_recorded(update, 10) for update in (10, 15, 20_000)]
+    [True, False, True]
+    >>> [is_epoch_recorded(update, 1) for update in (100_000, 100_001, 100_049, 100_050)]
+    [True, False, False, True]
+    """
+    if update % per_epoch:
+        return False
+    width = max(1, bucket_width(update) // 10)
+    return update // width != (update - per_epoch) // width
+
+
+def next_recorded_epoch(update: int, per_epoch: int) -> int:
+    """Return the next update after this one that ends an epoch whose end is an event."""
+    end = update - update % per_epoch + per_epoch
+    while not is_epoch_recorded(end, per_epoch):
+        end += per_epoch
+    return end
+
+
 @dataclass
 class Bucket:
     """The losses since the last whole bucket of the log.

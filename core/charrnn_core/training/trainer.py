@@ -39,7 +39,16 @@ from charrnn_core.training.events import (
     Warned,
 )
 from charrnn_core.training.settings import Settings
-from charrnn_core.training.state import LOOKING_DUTIES, Best, Bucket, Duty, Snapshot, shaping_duties
+from charrnn_core.training.state import (
+    LOOKING_DUTIES,
+    Best,
+    Bucket,
+    Duty,
+    Snapshot,
+    is_epoch_recorded,
+    next_recorded_epoch,
+    shaping_duties,
+)
 
 BEST_EVERY = 100
 """Updates between two looks at whether the smooth loss is the best so far."""
@@ -143,6 +152,7 @@ class Trainer:
         self.diverged = False
         self._bucket = Bucket.after(0)
         self._pending: list[Duty] = []
+        self._epoch_due = 0  # the next update that ends an epoch whose end is an event, once it is known
         self._stop_reason: str | None = None
         self._clock = clock
         self._began = clock()
@@ -488,7 +498,9 @@ class Trainer:
     def _updates_at_once(self) -> int:
         """Return how many updates to do now: about `_PULSE_SECONDS` of them, and never beyond a duty."""
         settings, update = self.settings, self.update
-        borders = [self._bucket.last, _next(update, self.windows.per_epoch)]
+        if self._epoch_due <= update:
+            self._epoch_due = next_recorded_epoch(update, self.windows.per_epoch)
+        borders = [self._bucket.last, self._epoch_due]
         if len(self._held_out):
             borders.append(_next(update, settings.validate_every))
         if settings.sample_every is not None:
@@ -552,7 +564,7 @@ class Trainer:
         duties: list[Duty] = []
         if update == self._bucket.last:
             duties.append("log")
-        if update and update % self.windows.per_epoch == 0:
+        if update and is_epoch_recorded(update, self.windows.per_epoch):
             duties.append("epoch")
         if len(self._held_out):
             if update % settings.validate_every == 0:

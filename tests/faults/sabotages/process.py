@@ -184,3 +184,22 @@ def begins_anywhere(original, target):
 )
 def looks_once_for_a_lock(original):
     return 1
+
+
+@careless(
+    "charrnn_core.training.trainer:is_epoch_recorded",
+    "charrnn_core.training.state:is_epoch_recorded",
+    says="each epoch is an event, however short it is",
+    tests="tests/core/test_trainer.py",
+)
+def each_epoch_is_an_event(original, target):
+    return lambda update, per_epoch: update % per_epoch == 0
+
+
+@careless(
+    "charrnn_core.runs.process:TrainingProcess._is_left_out",
+    says="training adds to a log until nobody reads it any more",
+    tests="tests/core/test_commands.py",
+)
+def adds_to_any_log(original):
+    return lambda self, event: False
