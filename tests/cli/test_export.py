@@ -268,12 +268,16 @@ def test_a_run_that_trains_is_exported_as_it_is_now(runs, export):
     assert [row["message"] for row in rows_of(export("single", "--table", "warnings"))] == ["whole"]
 
 
+FIRST = {"first_update": 1, "epoch": 0.0}
 EVIL = '\x1b]52;c;aGFja2Vk\x07\u202e",\r\n\x00=1+1'
 HOSTILE = [
     {"type": "started", "update": 0, "time": 0, "settings": None},
-    {"type": "progress", "update": 30, "time": 1, "loss_max": 1e299, "gradient_norm": 10**400},
-    {"type": "progress", "update": 31, "time": 1, "position": EVIL, "updates_per_second": None},
-    {"type": "progress", "update": 1e299, "time": 1e299, "smooth_loss": -1e299, "clipped_share": []},
+    {"type": "progress", "update": 30, "time": 1, **FIRST, "loss_max": 1e299, "gradient_norm": 10**400},
+    {"type": "progress", "update": 31, "time": 1, **FIRST, "position": EVIL, "updates_per_second": None},
+    {"type": "progress", "update": 1e17, "time": 9e17, **FIRST, "smooth_loss": -1e299, "clipped_share": []},
+    {"type": "progress", "update": 1e299, "time": 1, **FIRST, "smooth_loss": 1.0},
+    {"type": "progress", "update": 32, "time": 1e18, **FIRST, "smooth_loss": 1.0},
+    {"type": "progress", "update": 32, "time": 1, "smooth_loss": 1.0},
     {"type": "obeyed", "update": 3, "time": 1, "name": EVIL, "command": 7, "arguments": EVIL},
     {"type": "refused", "update": 3, "time": 1, "command": [], "reason": {"\udce9": [10**400]}},
     {"type": "gradients_checked", "update": 3, "time": 1, "rows": None},
@@ -286,8 +290,8 @@ HOSTILE = [
     {"type": "validated", "update": 2, "time": 1, "loss": True},
     {"type": "epoch", "update": 2.5, "time": -1},
     {"type": "warning", "update": 1, "time": 1, "message": EVIL},
-    {"type": "sample", "update": 1e299, "time": 1, "text": None, "temperature": EVIL},
-    {"type": "sample", "update": 1, "time": 1e299, "text": "caf\udce9", "smooth_loss": []},
+    {"type": "sample", "update": 1e17, "time": 1, "text": None, "temperature": EVIL},
+    {"type": "sample", "update": 1, "time": 9e17, "text": "caf\udce9", "smooth_loss": []},
     {"type": EVIL, "update": 1, "time": 1},
     {"type": "ended", "update": 1, "time": 1, "reason": {}, "of the future": [1.5]},
 ]  # fmt: skip
@@ -311,7 +315,9 @@ def test_a_log_that_others_have_written_to_is_exported(runs, export):
     rows = rows_of(export("single", "--table", "warnings", "--formulas"))
     assert [row["message"] for row in rows] == [EVIL]
     progress = rows_of(export("single"))[-3:]
-    assert [row["update"] for row in progress] == ["30", "31", "1e+299"], "the others are no lines of a log"
+    assert [row["update"] for row in progress] == ["30", "31", "1e+17"], (
+        "the others are no lines of a log"
+    )
     assert {row[name] for row in progress for name in ("gradient_norm", "position", "clipped_share")} == {""}
     samples = objects_of(export("single", "--table", "samples", "--format", "jsonl"))
     assert [sample["text"] for sample in samples[1:]] == [None, "caf\udce9"]
