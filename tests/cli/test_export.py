@@ -315,9 +315,7 @@ def test_a_log_that_others_have_written_to_is_exported(runs, export):
     rows = rows_of(export("single", "--table", "warnings", "--formulas"))
     assert [row["message"] for row in rows] == [EVIL]
     progress = rows_of(export("single"))[-3:]
-    assert [row["update"] for row in progress] == ["30", "31", "1e+17"], (
-        "the others are no lines of a log"
-    )
+    assert [row["update"] for row in progress] == ["30", "31", "1e+17"], "the others are no lines of a log"
     assert {row[name] for row in progress for name in ("gradient_norm", "position", "clipped_share")} == {""}
     samples = objects_of(export("single", "--table", "samples", "--format", "jsonl"))
     assert [sample["text"] for sample in samples[1:]] == [None, "caf\udce9"]

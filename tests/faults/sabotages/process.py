@@ -198,7 +198,7 @@ def each_epoch_is_an_event(original, target):
 
 @careless(
     "charrnn_core.runs.process:TrainingProcess._is_left_out",
-    says="training adds to a log until nobody reads it any more",
+    says="training adds to a log until it is too large to be read",
     tests="tests/core/test_commands.py",
 )
 def adds_to_any_log(original):
