@@ -74,14 +74,15 @@ class EventTail:
             if event is not None:
                 self._last = event["update"], event["time"]
                 yield offset, event
-            elif (strangers := self._strangers + 1) <= MOST_STRANGERS:
-                self._strangers = strangers
-            else:
+                continue
+            self._strangers += 1
+            if self._strangers > MOST_STRANGERS:
                 raise RunDirectoryError(
                     f"{self._file} is not a log of charrnn: more than {MOST_STRANGERS:,} lines are no events"
                 )
         if self._lines.is_exhausted:
-            raise RunDirectoryError(f"{self._file} is larger than {readable_size(LARGEST_LOG)}")
+            size = readable_size(LARGEST_LOG)
+            raise RunDirectoryError(f"{self._file} is larger than {size}; charrnn reads no larger log")
         if self._lines.skipped > self._reported:
             self._reported = self._lines.skipped
             yield self._lines.offset, _skip_warning(self._reported, *self._last)

@@ -25,10 +25,8 @@ _SET = getattr(fcntl, "F_OFD_SETLK", fcntl.F_SETLK)
 _GET = getattr(fcntl, "F_OFD_GETLK", fcntl.F_GETLK)
 
 
-_LOOKS, _LOOK_SECONDS = (
-    100,
-    0.01,
-)  # a second in all for a lock to come free, or for its holder to say who it is
+# A second in all for a lock to come free, or for its holder to say who it is.
+_LOOKS, _LOOK_SECONDS = 100, 0.01
 
 
 def _pack(kind: int) -> bytes:

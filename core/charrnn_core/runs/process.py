@@ -135,7 +135,7 @@ class TrainingProcess:
         with directory.folder.opened() as folder:
             self._identity = os.fstat(folder)
         log.guard = self._look_after_lock
-        self._is_log_full = False  # and that was said
+        self._is_log_full = False  # nearly, and that was said
         self._is_deaf = False  # commands cannot be read, and that was said
         self._commands = CommandReader(directory.commands_file, place.command_offset)
         self._opened = ExitStack()

@@ -231,7 +231,7 @@ class Validated(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class EpochDone(Event):
-    """The text was read once more: each of the first 2,000 times, and later where that is 0.05 % of training.
+    """The text was read once more. After the first 2,000 times, short epochs share an event.
 
     Attributes
     ----------
